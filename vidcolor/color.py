@@ -1,0 +1,127 @@
+"""Colour spaces: the only place that knows them.
+
+Tensors are floats of shape (..., channels, h, w). R'G'B' and Y' lie in [0, 1], Cb and Cr in
+[-0.5, 0.5], as ITU-R BT.601, BT.709 and BT.2020 define them before quantisation.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vidcolor.media.film import Matrix
+
+Grey = Literal["bt601", "bt709", "lab"]
+"""What a black-and-white film holds of a colour: Y' by a matrix, or CIE lightness."""
+
+KR_KB: dict[Matrix, tuple[float, float]] = {
+    "bt601": (0.299, 0.114),  # BT.601-7, 2.5.1
+    "bt709": (0.2126, 0.0722),  # BT.709-6, item 3.2
+    "bt2020": (0.2627, 0.0593),  # BT.2020-2, table 4, non-constant luminance
+}
+"""Weights of R' and B' in Y'; that of G' is the rest to 1."""
+
+XYZ_FROM_RGB = (
+    (0.4123907992659593, 0.357584339383878, 0.1804807884018343),
+    (0.21263900587151036, 0.715168678767756, 0.07219231536073371),
+    (0.01933081871559185, 0.11919477979462598, 0.9505321522496607),
+)
+"""CIE XYZ of linear sRGB: primaries and D65 white (0.3127, 0.3290) of IEC 61966-2-1."""
+
+
+def luma_from_rgb(rgb_3hw: Tensor, matrix: Matrix) -> Tensor:
+    """Return Y' (..., 1, h, w) of R'G'B' (..., 3, h, w): what a black-and-white transfer holds."""
+    kr, kb = KR_KB[matrix]
+    red, green, blue = rgb_3hw.split(1, dim=-3)
+    return kr * red + (1 - kr - kb) * green + kb * blue
+
+
+def chroma_from_rgb(rgb_3hw: Tensor, matrix: Matrix) -> Tensor:
+    """Return Cb, Cr (..., 2, h, w) in [-0.5, 0.5] of R'G'B' (..., 3, h, w) in [0, 1]."""
+    kr, kb = KR_KB[matrix]
+    luma_1hw = luma_from_rgb(rgb_3hw, matrix)
+    red, _, blue = rgb_3hw.split(1, dim=-3)
+    return torch.cat(((blue - luma_1hw) / (2 - 2 * kb), (red - luma_1hw) / (2 - 2 * kr)), dim=-3)
+
+
+def rgb_from_ycbcr(luma_1hw: Tensor, chroma_2hw: Tensor, matrix: Matrix) -> Tensor:
+    """Return R'G'B' (..., 3, h, w), not clipped, of Y' (..., 1, h, w) and Cb, Cr (..., 2, h, w)."""
+    kr, kb = KR_KB[matrix]
+    cb, cr = chroma_2hw.split(1, dim=-3)
+    red = luma_1hw + (2 - 2 * kr) * cr
+    blue = luma_1hw + (2 - 2 * kb) * cb
+    green = (luma_1hw - kr * red - kb * blue) / (1 - kr - kb)
+    return torch.cat((red, green, blue), dim=-3)
+
+
+def convert_chroma(chroma_2hw: Tensor, source: Matrix, target: Matrix) -> Tensor:
+    """Return the Cb, Cr of another matrix that show the same B'-Y' and R'-Y'.
+
+    Those two differences are what chroma is made of; a matrix only scales them. With Y' held,
+    red and blue stay exactly as they were and green follows.
+    """
+    (kr, kb), (kr_target, kb_target) = KR_KB[source], KR_KB[target]
+    scale = chroma_2hw.new_tensor(((1 - kb) / (1 - kb_target), (1 - kr) / (1 - kr_target)))
+    return chroma_2hw * scale[:, None, None]
+
+
+def fit_gamut(luma_1hw: Tensor, chroma_2hw: Tensor, matrix: Matrix) -> Tensor:
+    """Return Cb, Cr shrunk towards grey, at constant Y', until R'G'B' lies in [0, 1].
+
+    Clipping R'G'B' instead would change luma. The hue of the pair is kept.
+
+    Args:
+        luma_1hw: (..., 1, h, w) in [0, 1].
+        chroma_2hw: (..., 2, h, w); any finite values.
+        matrix: the matrix of both.
+    """
+    excess_3hw = rgb_from_ycbcr(torch.zeros_like(luma_1hw), chroma_2hw, matrix)
+    room_3hw = torch.where(excess_3hw > 0, 1 - luma_1hw, luma_1hw)
+    # No room needed is always enough: 0/0 must not become NaN.
+    factor_3hw = room_3hw / excess_3hw.abs().clamp(min=1e-12)
+    return chroma_2hw * factor_3hw.amin(dim=-3, keepdim=True).clamp(0, 1)
+
+
+def linear_from_srgb(rgb: Tensor) -> Tensor:
+    """Return linear light of sRGB values in [0, 1] (IEC 61966-2-1, 5.2)."""
+    return torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb.clamp(min=0) + 0.055) / 1.055) ** 2.4)
+
+
+def _lab_curve(ratio: Tensor) -> Tensor:
+    delta = 6 / 29
+    linear = ratio / (3 * delta**2) + 4 / 29
+    return torch.where(ratio > delta**3, ratio.clamp(min=1e-12) ** (1 / 3), linear)
+
+
+def lab_from_rgb(rgb_3hw: Tensor) -> Tensor:
+    """Return CIE L*, a*, b* (..., 3, h, w) of sRGB in [0, 1], D65 white (ISO/CIE 11664-4).
+
+    L* lies in [0, 100]. Equal R', G', B' give a* = b* = 0 to rounding: the white point is that
+    of the matrix itself.
+    """
+    xyz_from_rgb = rgb_3hw.new_tensor(XYZ_FROM_RGB)
+    white = xyz_from_rgb.sum(dim=1)
+    linear_3hw = linear_from_srgb(rgb_3hw)
+    xyz_3hw = torch.einsum("xc,...chw->...xhw", xyz_from_rgb / white[:, None], linear_3hw)
+    x, y, z = _lab_curve(xyz_3hw).split(1, dim=-3)
+    return torch.cat((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=-3)
+
+
+def grey_from_rgb(rgb_3hw: Tensor, grey: Grey) -> Tensor:
+    """Return what a model's card calls grey, (..., 1, h, w) in [0, 1], of R'G'B' in [0, 1].
+
+    Training, validation and scoring make their greys here and nowhere else.
+    """
+    if grey == "lab":
+        return lab_from_rgb(rgb_3hw)[..., :1, :, :] / 100
+    return luma_from_rgb(rgb_3hw, grey)
+
+
+def grey_from_luma(luma_1hw: Tensor, grey: Grey) -> Tensor:
+    """Return what a model's card calls grey, (..., 1, h, w) in [0, 1], of a film's Y' in [0, 1].
+
+    A film without colour has R' = G' = B' = Y', whatever its matrix.
+    """
+    if grey == "lab":
+        return grey_from_rgb(luma_1hw.expand(*luma_1hw.shape[:-3], 3, *luma_1hw.shape[-2:]), grey)
+    return luma_1hw

@@ -1,0 +1,178 @@
+"""One frozen dataclass a verb: filled alike from flags, from a recipe and from a call.
+
+Each checks itself when made, so what the verbs receive can be meant.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from vidcolor.errors import OptionsError
+
+Codec = Literal["libx264", "libx265", "libsvtav1", "ffv1", "prores_ks"]
+Device = Literal["auto", "cpu", "cuda"]
+FrameFormat = Literal["jpg", "png"]
+Preset = Literal["default", "seed002", "seed002-text"]
+
+
+def seconds_from_text(text: str, *, option: str) -> Fraction:
+    """Return the seconds that `12.5`, `1:02.5` or `HH:MM:SS.mmm` name, exactly.
+
+    Raises:
+        OptionsError: the text is no time, or minutes or seconds are 60 or more.
+    """
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", text.strip())
+    if match is None:
+        raise OptionsError(
+            f"{option} {text!r}: not a time; write seconds (12.5) or HH:MM:SS (00:01:30)"
+        )
+    hours, minutes, seconds = (Fraction(part or 0) for part in match.groups())
+    if (match[2] and seconds >= 60) or (match[1] and minutes >= 60):
+        raise OptionsError(f"{option} {text!r}: minutes and seconds must be below 60")
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def _require(is_met: bool, message: str) -> None:
+    if not is_met:
+        raise OptionsError(message)
+
+
+def _check_span(start: str | None, end: str | None) -> None:
+    begins = seconds_from_text(start, option="--start") if start is not None else Fraction(0)
+    if end is not None:
+        ends = seconds_from_text(end, option="--end")
+        _require(begins < ends, f"--end {end}: not after --start {start or 0}; give a later time")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractOptions:
+    """How a colour film becomes training frames."""
+
+    dataset: str
+    """Name of the dataset; frames go to DATA/NAME/train and DATA/NAME/test."""
+    data: Path = Path("data")
+    """Folder that holds the datasets."""
+    size: int = 480
+    """Short side of a frame, pixels. A smaller film is not enlarged."""
+    every: int = 1
+    """Keep every n-th frame. Kept frames count as neighbours."""
+    start: str | None = None
+    """First moment, seconds or HH:MM:SS."""
+    end: str | None = None
+    """Last moment (not included), seconds or HH:MM:SS."""
+    split: str = "0.88/0.12"
+    """Train/test, in film order: numbers of frames (10000/1330) or shares (0.88/0.12)."""
+    format: FrameFormat = "jpg"
+    """jpg: quality 95 with full chroma; png: lossless, about five times the size."""
+
+    def __post_init__(self) -> None:
+        _check_name(self.dataset)
+        _require(self.size >= 32, f"--size {self.size}: too small to learn from; use 32 or more")
+        _require(self.every >= 1, f"--every {self.every}: must be 1 or more")
+        _check_span(self.start, self.end)
+        split_from_text(self.split)
+
+
+def _check_name(name: str) -> None:
+    _require(
+        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None,
+        f"--dataset {name!r}: not a name; use letters, digits, '-', '_' and '.'",
+    )
+
+
+def split_from_text(text: str) -> tuple[int, int] | tuple[float, float]:
+    """Return (train, test) of `10000/1330`, as counts, or of `0.88/0.12`, as shares of 1.
+
+    Raises:
+        OptionsError: the text is neither, or the shares do not add up to 1.
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is not None:
+        counts = int(match[1]), int(match[2])
+        _require(counts[0] > 0, f"--split {text}: no frame would be left for training")
+        return counts
+    match = re.fullmatch(r"(\d*\.\d+|1(?:\.0*)?|0)/(\d*\.\d+|1(?:\.0*)?|0)", text)
+    if match is None:
+        raise OptionsError(f"--split {text!r}: write counts (10000/1330) or shares (0.88/0.12)")
+    shares = float(match[1]), float(match[2])
+    _require(
+        abs(sum(shares) - 1) < 1e-6 and shares[0] > 0,
+        f"--split {text}: shares must add up to 1 and leave something to train on",
+    )
+    return shares
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderOptions:
+    """How a film is coloured."""
+
+    model: str = "default"
+    """Name of a model, or the folder that training wrote."""
+    codec: Codec = "libx264"
+    """Video encoder of the result. ffv1 is lossless."""
+    crf: int | None = None
+    """Constant quality of libx264, libx265 and libsvtav1; lower is better and larger."""
+    preset: str | None = None
+    """Speed preset of the encoder, in its own words (libx264: ultrafast ... veryslow)."""
+    device: Device = "auto"
+    """Where the network runs; auto takes CUDA where there is one."""
+    size: int | None = None
+    """Short side that the network sees, pixels; default: what the model's card says."""
+    saturation: float = 1.0
+    """Multiplies the colour; 0 leaves the film grey."""
+    start: str | None = None
+    """First moment to render, seconds or HH:MM:SS."""
+    end: str | None = None
+    """Last moment (not included), seconds or HH:MM:SS."""
+    overwrite: bool = False
+    """Replace a file that already has the output's name."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self.crf is None or 0 <= self.crf <= 63, f"--crf {self.crf}: must be between 0 and 63"
+        )
+        _require(
+            self.size is None or 32 <= self.size <= 2160,
+            f"--size {self.size}: must be between 32 and 2160; most models like 192 to 320",
+        )
+        _require(
+            0 <= self.saturation <= 4,
+            f"--saturation {self.saturation}: must be between 0 (grey) and 4",
+        )
+        _check_span(self.start, self.end)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """What is scored, and how."""
+
+    model: str = "default"
+    """Name of a model, or the folder that training wrote."""
+    dataset: str | None = None
+    """Dataset whose test frames are the truth."""
+    clips: Path | None = None
+    """Folder of colour films (or one film) that are the truth."""
+    data: Path = Path("data")
+    """Folder that holds the datasets."""
+    size: int = 256
+    """Short side at which the scores are taken, pixels."""
+    max_frames: int = 0
+    """Frames of each film that are scored, from its start; 0: all."""
+    device: Device = "auto"
+    """Where the network runs."""
+    json: Path | None = None
+    """File for the scores as JSON."""
+    sheet: Path | None = None
+    """PNG for a contact sheet: grey, result and truth."""
+    lpips_backbone: Path | None = None
+    """AlexNet weights file (torchvision's alexnet-owt) for LPIPS, where it is not in the cache."""
+
+    def __post_init__(self) -> None:
+        _require(
+            (self.dataset is None) != (self.clips is None),
+            "evaluate: give the truth as either --dataset NAME or --clips FOLDER",
+        )
+        _require(self.size >= 64, f"--size {self.size}: SSIM needs at least 64 pixels")
+        _require(self.max_frames >= 0, f"--max-frames {self.max_frames}: must not be negative")

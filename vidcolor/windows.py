@@ -1,0 +1,30 @@
+"""Sliding windows of three frames that stay inside their shot."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def windows(
+    items: Iterable[Item], starts_shot: Callable[[Item], bool]
+) -> Iterator[tuple[Item, Item, Item]]:
+    """Yield (previous, current, next) for every item, holding three of them at a time.
+
+    At the ends of the film and on both sides of a cut the missing neighbour is the item itself,
+    so nothing crosses a cut.
+
+    Args:
+        items: the frames of a film, in order; drawn one ahead of what is yielded.
+        starts_shot: tells whether an item is the first of its shot.
+    """
+    previous: Item | None = None
+    current: Item | None = None
+    for coming in items:
+        if current is not None:
+            following = current if starts_shot(coming) else coming
+            yield current if previous is None else previous, current, following
+            previous = None if starts_shot(coming) else current
+        current = coming
+    if current is not None:
+        yield current if previous is None else previous, current, current
