@@ -1,0 +1,99 @@
+"""Contact sheets: pictures side by side on one PNG, for the eye."""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidcolor.errors import OutputError
+
+Picture = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+
+CELL_PX = 320
+"""Longest side of a picture on the sheet; larger ones are shrunk, smaller ones stay."""
+
+_GAP_PX = 8
+_HEADING_PX = 28
+_PAPER = 24
+_INK = (232, 232, 232)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def contact_sheet(rows: Sequence[Sequence[Picture]], labels: Sequence[str], path: Path) -> None:
+    """Write one PNG: a row of pictures for each of `rows`, a heading over each column.
+
+    contact_sheet([[source, result] for ...], ["source", "result"], Path("sheet.png"))
+
+    Args:
+        rows: pictures (H, W, 3) RGB, sizes may differ; a row shorter than the others leaves its
+            last cells empty.
+        labels: one heading a column, in ASCII (all that OpenCV's font has).
+        path: the PNG; its folder is made. It appears whole, by renaming.
+
+    Raises:
+        ValueError: there is no picture, or a row has more pictures than there are labels.
+        OutputError: the file cannot be written.
+    """
+    if not any(len(row) for row in rows) or any(len(row) > len(labels) for row in rows):
+        raise ValueError(f"rows of {[len(row) for row in rows]} pictures for {len(labels)} labels")
+    shrunk = [[_shrink(picture) for picture in row] for row in rows]
+    width = max(picture.shape[1] for row in shrunk for picture in row)
+    bands = [_heading(labels, width)]
+    bands += [_band(row, width, len(labels)) for row in shrunk if row]
+    _write_png(np.concatenate(bands), path)
+
+
+def _shrink(picture: Picture) -> Picture:
+    height, width = picture.shape[:2]
+    factor = min(1.0, CELL_PX / max(height, width))
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _paper(height: int, width: int, columns: int) -> Picture:
+    return np.full((height, columns * (width + _GAP_PX) + _GAP_PX, 3), _PAPER, dtype=np.uint8)
+
+
+def _left(column: int, width: int) -> int:
+    return _GAP_PX + column * (width + _GAP_PX)
+
+
+def _band(row: Sequence[Picture], width: int, columns: int) -> Picture:
+    height = max(picture.shape[0] for picture in row)
+    band = _paper(height + _GAP_PX, width, columns)
+    for column, picture in enumerate(row):
+        top = (height - picture.shape[0]) // 2
+        left = _left(column, width) + (width - picture.shape[1]) // 2
+        band[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return band
+
+
+def _heading(labels: Sequence[str], width: int) -> Picture:
+    heading = _paper(_HEADING_PX, width, len(labels))
+    for column, label in enumerate(labels):
+        (natural_px, _), _ = cv2.getTextSize(label, _FONT, 0.5, 1)
+        scale = 0.5 * min(1.0, width / max(1, natural_px))
+        at = _left(column, width), _HEADING_PX - 10
+        cv2.putText(heading, label, at, _FONT, scale, _INK, 1, cv2.LINE_AA)
+    return heading
+
+
+def _write_png(picture: Picture, path: Path) -> None:
+    _, png = cv2.imencode(".png", picture[:, :, ::-1])
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(png.tobytes())
+        unfinished.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        reason = error.strerror or error
+        raise OutputError(
+            f"contact sheet {path}: {reason}; give a path that can be written"
+        ) from error
