@@ -1,0 +1,96 @@
+# vidcolor: `make` alone lists the targets.
+
+PYTHON  ?= python3
+IN      ?=
+OUT     ?=
+DATASET ?=
+FILM    ?=
+ARGS    ?=
+
+BIN := .venv/bin
+VIDCOLOR := $(BIN)/vidcolor
+
+# uv reads neither pip.conf nor pip's variables: hand it what pip would use.
+ifdef PIP_FIND_LINKS
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+endif
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+
+# Without an NVIDIA driver: the CPU build of torch, from the wheels at hand where a folder of them is
+# named, else from PyTorch's own index of CPU builds. (PyPI's torch brings gigabytes of CUDA.)
+ifeq ($(shell command -v nvidia-smi),)
+TORCH := -c requirements/cpu.txt $(if $(UV_FIND_LINKS),,--torch-backend=cpu)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test install check fix cov frames zootopia jane-eyre train evaluate image clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.installed  ## colour a small drawn film; or your own: make demo IN=film.mp4 OUT=colour.mp4
+	$(VIDCOLOR) demo $(if $(IN),--film="$$IN") $(if $(OUT),--out="$$OUT") $(ARGS)
+
+test: check  ## linters, types, import layers and the whole test suite
+	$(BIN)/pytest $(ARGS)
+
+install: .venv/.installed  ## make .venv with vidcolor in it
+
+check: .venv/.developing  ## linters, types and import layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell vidcolor tests pipelines docker docs models requirements *.md *.toml Makefile
+
+fix: .venv/.developing  ## format, and mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+cov: .venv/.developing  ## the tests, with the lines they miss
+	$(BIN)/pytest --cov=vidcolor --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
+
+frames: .venv/.installed  ## cut a colour film into training frames: DATASET=name FILM=film.mkv
+	@test -n '$(DATASET)' && test -n '$(FILM)' || \
+		{ echo "make frames: say which: make frames DATASET=zootopia FILM=zootopia.mkv" >&2; exit 2; }
+	$(VIDCOLOR) extract $(call recipe,$(DATASET)) --dataset="$$DATASET" $(ARGS) -- "$$FILM"
+
+zootopia:  ## training frames of Zootopia: FILM=zootopia.mkv
+	@$(MAKE) --no-print-directory frames DATASET=zootopia $(if $(FILM),,FILM=zootopia.mkv)
+
+jane-eyre:  ## training frames of Jane Eyre: FILM=jane-eyre.mkv
+	@$(MAKE) --no-print-directory frames DATASET=jane-eyre $(if $(FILM),,FILM=jane-eyre.mkv)
+
+train: .venv/.installed  ## train on a dataset: DATASET=name
+	@test -n '$(DATASET)' || { echo "make train: say on what: make train DATASET=zootopia" >&2; exit 2; }
+	$(VIDCOLOR) train $(call recipe,$(DATASET)) --dataset="$$DATASET" $(ARGS)
+
+evaluate: .venv/.installed  ## score the default model on a dataset's test frames: DATASET=name
+	@test -n '$(DATASET)' || { echo "make evaluate: say on what: make evaluate DATASET=zootopia" >&2; exit 2; }
+	$(VIDCOLOR) evaluate --dataset="$$DATASET" $(ARGS)
+
+image:  ## the Docker image, for a CPU
+	docker build --file docker/Dockerfile --tag vidcolor .
+
+clean:  ## remove caches and the demo, keep .venv, data and models
+	rm -rf build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find vidcolor tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The recipe of a dataset, where there is one.
+recipe = $(if $(wildcard pipelines/$(1).toml),--recipe pipelines/$(1).toml)
+
+.venv/bin/uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --no-compile uv
+
+# lpips names torchvision, which exists for CUDA only and breaks beside a CPU torch: it comes alone.
+.venv/.installed: pyproject.toml requirements/cpu.txt Makefile | .venv/bin/uv
+	$(BIN)/uv pip install --python $(BIN)/python $(TORCH) --editable '.[ffmpeg]' 'scipy>=1.11' 'tqdm>=4.60'
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps 'lpips==0.1.4'
+	@touch $@
+
+.venv/.developing: .venv/.installed requirements/dev.txt
+	$(BIN)/uv pip install --python $(BIN)/python $(TORCH) --requirement requirements/dev.txt
+	@touch $@

@@ -1,0 +1,66 @@
+"""Colour for black-and-white film.
+
+    from pathlib import Path
+    import vidcolor
+
+    options = vidcolor.RenderOptions(saturation=0.9)
+    vidcolor.render(Path("in.mp4"), Path("out.mp4"), options)
+
+A verb is imported when it is first asked for, so that `import vidcolor` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from vidcolor._version import __version__
+
+if TYPE_CHECKING:
+    from vidcolor.errors import (
+        InputError,
+        ModelError,
+        OptionsError,
+        OutputError,
+        VidcolorError,
+    )
+    from vidcolor.evaluation import evaluate
+    from vidcolor.extraction import extract
+    from vidcolor.options import (
+        EvaluateOptions,
+        ExtractOptions,
+        RenderOptions,
+        TrainOptions,
+    )
+    from vidcolor.rendering import render
+    from vidcolor.training import train
+
+__all__ = [
+    "EvaluateOptions",
+    "ExtractOptions",
+    "InputError",
+    "ModelError",
+    "OptionsError",
+    "OutputError",
+    "RenderOptions",
+    "TrainOptions",
+    "VidcolorError",
+    "__version__",
+    "evaluate",
+    "extract",
+    "render",
+    "train",
+]
+
+_VERBS = {
+    "evaluate": "vidcolor.evaluation",
+    "extract": "vidcolor.extraction",
+    "render": "vidcolor.rendering",
+    "train": "vidcolor.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module 'vidcolor' has no attribute {name!r}")
+    home = "vidcolor.options" if name.endswith("Options") else "vidcolor.errors"
+    return getattr(importlib.import_module(_VERBS.get(name, home)), name)

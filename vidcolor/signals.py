@@ -1,0 +1,57 @@
+"""Ctrl-C and `kill`: one line, the exit code that shells expect, from the first import on.
+
+Importing torch takes seconds, and an exception raised inside an import is at times swallowed
+there. So a signal ends the process at once while nothing has been begun, and raises Interrupted
+within `stoppable()`, where files are open that with-blocks must put away.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM arrived while work was under way."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+        self.exit_code = 128 + signum
+
+
+_is_stoppable = False
+_received: Interrupted | None = None
+
+
+def install() -> None:
+    """Answer SIGINT and SIGTERM; one that the parent told us to ignore (nohup, &) stays ignored."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, _stop)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Raise Interrupted in here when a signal arrives, so that what was begun is put away."""
+    global _is_stoppable
+    _is_stoppable = True
+    try:
+        yield
+    except Exception:
+        if _received is not None:  # a library turned the interruption into an error of its own
+            raise _received from None
+        raise
+    finally:
+        _is_stoppable = False
+
+
+def _stop(signum: int, _frame: FrameType | None) -> NoReturn:
+    global _received
+    signal.signal(signum, signal.SIG_DFL)  # a second one ends it without cleaning up
+    _received = Interrupted(signum)
+    if _is_stoppable:
+        raise _received
+    os.write(2, f"vidcolor: {_received}\n".encode())
+    os._exit(_received.exit_code)
