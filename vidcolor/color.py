@@ -9,10 +9,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vidcolor.media.film import Matrix
+from vidcolor.options import Matrix
 
 Grey = Literal["bt601", "bt709", "lab"]
 """What a black-and-white film holds of a colour: Y' by a matrix, or CIE lightness."""
+
+Output = Literal["chroma", "rgb"]
+"""What a network predicts, in [-1, 1]: Cb, Cr times 2, or R'G'B' times 2 minus 1."""
 
 KR_KB: dict[Matrix, tuple[float, float]] = {
     "bt601": (0.299, 0.114),  # BT.601-7, 2.5.1
@@ -125,3 +128,28 @@ def grey_from_luma(luma_1hw: Tensor, grey: Grey) -> Tensor:
     if grey == "lab":
         return grey_from_rgb(luma_1hw.expand(*luma_1hw.shape[:-3], 3, *luma_1hw.shape[-2:]), grey)
     return luma_1hw
+
+
+def matrix_of(grey: Grey) -> Matrix:
+    """Return the matrix in which a network shown this grey speaks of chroma.
+
+    CIE lightness has none; BT.601, which photographs in JPEG use, stands in.
+    """
+    return "bt601" if grey == "lab" else grey
+
+
+def target_from_rgb(rgb_3hw: Tensor, output: Output, grey: Grey) -> Tensor:
+    """Return what a network should predict, (..., 2 or 3, h, w) in [-1, 1], of R'G'B' in [0, 1]."""
+    if output == "rgb":
+        return rgb_3hw * 2 - 1
+    return chroma_from_rgb(rgb_3hw, matrix_of(grey)) * 2
+
+
+def chroma_from_prediction(prediction_chw: Tensor, output: Output, grey: Grey) -> Tensor:
+    """Return Cb, Cr (..., 2, h, w) in [-0.5, 0.5], by `matrix_of(grey)`, of what a network said.
+
+    The luma of a network that predicts R'G'B' is left behind: the film keeps its own.
+    """
+    if output == "rgb":
+        return chroma_from_rgb((prediction_chw + 1) / 2, matrix_of(grey))
+    return prediction_chw / 2

@@ -11,10 +11,17 @@ from typing import Literal
 
 from vidcolor.errors import OptionsError
 
+Matrix = Literal["bt601", "bt709", "bt2020"]
+"""The matrices of ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance)."""
 Codec = Literal["libx264", "libx265", "libsvtav1", "ffv1", "prores_ks"]
 Device = Literal["auto", "cpu", "cuda"]
 FrameFormat = Literal["jpg", "png"]
 Preset = Literal["default", "seed002", "seed002-text"]
+Family = Literal["temporal-unet", "squeeze-unet"]
+Window = Literal[1, 3]
+Schedule = Literal["constant", "cosine"]
+Gan = Literal["lsgan", "bce"]
+DiscriminatorKind = Literal["patch", "fc"]
 
 
 def seconds_from_text(text: str, *, option: str) -> Fraction:
@@ -176,3 +183,103 @@ class EvaluateOptions:
         )
         _require(self.size >= 64, f"--size {self.size}: SSIM needs at least 64 pixels")
         _require(self.max_frames >= 0, f"--max-frames {self.max_frames}: must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How a generator is trained; defaults are those of seed 002's README command."""
+
+    dataset: str
+    """Dataset to learn from: a name, a packed file or a folder of frames."""
+    data: Path = Path("data")
+    """Folder that holds the datasets."""
+    out: Path | None = None
+    """Folder of the model; default: models/ and the dataset's name."""
+    model: Family = "temporal-unet"
+    """Network family."""
+    preset: Preset = "default"
+    """default predicts chroma; seed002 is the original's code, seed002-text its paper."""
+    size: int = 224
+    """Height and width of what the network is shown, pixels (the original: 224 or 480)."""
+    crop: bool = True
+    """Show random parts at their true aspect; off squashes whole frames, as the original does."""
+    window: Window = 3
+    """Frames the generator sees; 1 trains the baseline without neighbours."""
+    batch_size: int = 8
+    """Windows in a step."""
+    epochs: int = 50
+    """Times that the dataset is gone through."""
+    max_steps: int | None = None
+    """Stop after so many steps."""
+    lr: float = 1e-3
+    """Learning rate of both Adams."""
+    lr_schedule: Schedule = "constant"
+    """constant, or cosine: falls to a hundredth over the whole training."""
+    weight_decay: float = 0.0
+    """Weight decay of both Adams."""
+    pixel_weight: float = 20.0
+    """Weight of the pixel loss in the generator's loss (the original's lambda)."""
+    rarity: float = 0.0
+    """Weigh pixels by the rarity of their colour to this power; 0.5 makes colours bolder."""
+    adversarial_weight: float = 1.0
+    """Weight of the adversarial loss; 0 trains without a discriminator."""
+    adversarial_from: float = 0.0
+    """Share of the training after which the discriminator joins, 0 to 1."""
+    gan: Gan = "lsgan"
+    """lsgan: least squares; bce: the original GAN's log-likelihood."""
+    discriminator: DiscriminatorKind = "patch"
+    """patch judges patches of 70 pixels; fc a whole picture."""
+    generator_every: int = 1
+    """The generator learns every n-th step (the original's numG)."""
+    discriminator_every: int = 1
+    """The discriminator learns every n-th step (the original's numD)."""
+    ngf: int = 64
+    """Base channels of the generator (temporal-unet)."""
+    ndf: int = 32
+    """Base channels of the discriminator."""
+    self_attention: bool = False
+    """Self-attention in generator (temporal-unet) and discriminator."""
+    average: float = 0.0
+    """Decay of a moving average of the generator's weights, which is what is kept; 0: none."""
+    init: str | None = None
+    """Start from this model's weights (name or folder), or from ImageNet weights (a .pth file)."""
+    balance: bool = False
+    """Draw from sources by the square root of their size, so that a long film does not rule."""
+    seed: int = 0
+    """Decides initial weights, order and crops."""
+    device: Device = "auto"
+    """Where to train; auto takes CUDA where there is one."""
+    checkpoint_minutes: float = 10.0
+    """A checkpoint is written at least so often, and after every epoch."""
+    samples: int = 8
+    """Windows on the sample picture of an epoch: grey, result, truth."""
+    resume: bool = False
+    """Go on from the checkpoint in the model's folder."""
+
+    def __post_init__(self) -> None:
+        multiple = 32 if self.model == "temporal-unet" else 16
+        _require(
+            self.size >= 64 and self.size % multiple == 0,
+            f"--size {self.size}: must be a multiple of {multiple} and at least 64 for "
+            f"{self.model}; the original uses 224 or 480",
+        )
+        _require(
+            self.model == "temporal-unet" or self.preset == "default",
+            f"--preset {self.preset}: only temporal-unet has it",
+        )
+        for option in ("batch_size", "epochs", "generator_every", "discriminator_every", "ndf"):
+            value = getattr(self, option)
+            _require(value >= 1, f"--{option.replace('_', '-')} {value}: must be 1 or more")
+        _require(self.ngf >= 8, f"--ngf {self.ngf}: must be 8 or more")
+        _require(
+            self.max_steps is None or self.max_steps >= 1,
+            f"--max-steps {self.max_steps}: must be 1 or more",
+        )
+        _require(self.lr > 0, f"--lr {self.lr}: must be above 0")
+        for option in ("pixel_weight", "adversarial_weight", "weight_decay", "rarity"):
+            value = getattr(self, option)
+            _require(value >= 0, f"--{option.replace('_', '-')} {value}: must not be negative")
+        _require(
+            0 <= self.adversarial_from <= 1 and 0 <= self.average < 1,
+            "--adversarial-from must be 0 to 1, --average 0 to below 1",
+        )

@@ -1,0 +1,85 @@
+"""Parts that the networks share."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parametrizations, parametrize
+
+Norm = Literal["instance", "batch"]
+
+
+def norm_layer(kind: Norm, channels: int) -> nn.Module:
+    """Return a normalisation with learned gain and bias."""
+    if kind == "instance":
+        return nn.InstanceNorm2d(channels, affine=True)
+    return nn.BatchNorm2d(channels)
+
+
+def spectrally_normalised(module: nn.Module, *, is_on: bool = True) -> nn.Module:
+    """Return the module with every convolution inside divided by its largest singular value.
+
+    Miyato et al. 2018, algorithm 1: one power iteration a training step and none in evaluation.
+    """
+    if is_on:
+        for part in module.modules():
+            if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+                parametrizations.spectral_norm(part)
+    return module
+
+
+def without_parametrizations(module: nn.Module) -> nn.Module:
+    """Return the module with its spectral norms multiplied into plain weights, in place.
+
+    The result computes the same in evaluation and no longer needs to know how it was trained.
+    """
+    for part in module.modules():
+        if parametrize.is_parametrized(part):
+            parametrize.remove_parametrizations(part, "weight")
+    return module
+
+
+class WindowFusion(nn.Module):
+    """Joins the features of three neighbouring frames, the middle one weighing three quarters.
+
+    Three 1x1 convolutions bring n channels to n/8, 6n/8 and n/8; they are concatenated in the
+    order previous, current, next (seed 002's bottleneck, 1:6:1).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        if channels % 8:
+            raise ValueError(f"channels is {channels}, but must be a multiple of 8")
+        eighth = channels // 8
+        self.previous = nn.Conv2d(channels, eighth, 1, bias=False)
+        self.current = nn.Conv2d(channels, 6 * eighth, 1, bias=False)
+        self.next = nn.Conv2d(channels, eighth, 1, bias=False)
+
+    def forward(self, previous: Tensor, current: Tensor, next_: Tensor) -> Tensor:
+        """Return (B, n, h, w) of three tensors (B, n, h, w)."""
+        return torch.cat((self.previous(previous), self.current(current), self.next(next_)), dim=1)
+
+
+class SelfAttention(nn.Module):
+    """Lets every place of a feature map look at every other (Zhang et al. 2019, section 3).
+
+    out = gamma * attention + x with gamma learned from 0; queries and keys have an eighth of the
+    channels. The full map is never held (scaled_dot_product_attention).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.query = nn.Conv2d(channels, channels // 8, 1)
+        self.key = nn.Conv2d(channels, channels // 8, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x_Bchw: Tensor) -> Tensor:
+        """Return (B, c, h, w)."""
+        query, key, value = (
+            layer(x_Bchw).flatten(2).transpose(1, 2) for layer in (self.query, self.key, self.value)
+        )
+        # The paper's scores are plain dot products: undo the default 1/sqrt(d).
+        attended = functional.scaled_dot_product_attention(query, key, value, scale=1.0)
+        return x_Bchw + self.gamma * attended.transpose(1, 2).reshape(x_Bchw.shape)

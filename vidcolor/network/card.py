@@ -1,0 +1,115 @@
+"""A model's card: what the network is, what it eats, what it was trained on, how good it is.
+
+A model is a folder with `card.toml`, `weights.safetensors` and, where people are to read it, a
+page. The card alone says how to rebuild the network; weights that do not fit it are refused.
+"""
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args
+
+import tomli_w
+from torch import nn
+
+from vidcolor.color import Grey, Output
+from vidcolor.errors import ModelError
+from vidcolor.network.squeeze_unet import SqueezeUNet, SqueezeUNetConfig
+from vidcolor.network.temporal_unet import TemporalUNet, TemporalUNetConfig
+from vidcolor.options import Family
+
+ARCHITECTURES: dict[Family, tuple[type[nn.Module], type]] = {
+    "temporal-unet": (TemporalUNet, TemporalUNetConfig),
+    "squeeze-unet": (SqueezeUNet, SqueezeUNetConfig),
+}
+"""Every family: its network and the dataclass that shapes it. A new one is a line here."""
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What `card.toml` holds."""
+
+    name: str
+    """The model's name."""
+    family: str
+    """Key of ARCHITECTURES."""
+    network: dict[str, Any]
+    """Fields of the family's config dataclass."""
+    output: Output
+    """chroma: Cb, Cr times 2; rgb: R'G'B' times 2 minus 1."""
+    grey: Grey
+    """What the network was shown as grey."""
+    working_size: int
+    """Short side at which the network sees a film, pixels."""
+    window: int = 3
+    """Frames the network was trained to look at: 3, or 1 for a network without neighbours."""
+    licence: str = "unstated"
+    """Licence of the weights."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """What it was trained on, and how: for people."""
+    scores: dict[str, Any] = field(default_factory=dict)
+    """What `vidcolor evaluate` found: for people."""
+
+    def build_network(self) -> nn.Module:
+        """Return the network with fresh weights.
+
+        Raises:
+            ModelError: the family is unknown or its configuration does not fit.
+        """
+        if self.family not in ARCHITECTURES:
+            raise ModelError(
+                f"model {self.name!r}: no network is called {self.family!r}; "
+                f"this version knows {', '.join(ARCHITECTURES)}"
+            )
+        network, config = ARCHITECTURES[self.family]
+        values = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in self.network.items()
+        }
+        try:
+            return network(config(**values))
+        except (TypeError, ValueError) as error:
+            raise ModelError(
+                f"model {self.name!r}: its card does not fit {self.family}: {error}; "
+                "take the card that came with the weights"
+            ) from error
+
+
+def read_card(folder: Path) -> Card:
+    """Return the card of a model's folder.
+
+    Raises:
+        ModelError: there is no card, or it lacks or misspells something.
+    """
+    path = folder / "card.toml"
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder}: no model: there is no card.toml in it") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: not a card: {error}") from error
+    known = {item.name for item in fields(Card)}
+    unknown = sorted(set(values) - known)
+    missing = sorted({"family", "network", "output", "grey", "working_size", "name"} - set(values))
+    if unknown or missing:
+        complaint = "; ".join(
+            f"{word} {', '.join(names)}"
+            for word, names in (("lacks", missing), ("has unknown", unknown))
+            if names
+        )
+        raise ModelError(f"{path}: {complaint}; was it written by another version?")
+    _check_choices(path, values)
+    return Card(**values)
+
+
+def _check_choices(path: Path, values: dict[str, Any]) -> None:
+    choices = {"output": get_args(Output), "grey": get_args(Grey), "window": (1, 3)}
+    for key, allowed in choices.items():
+        if key in values and values[key] not in allowed:
+            raise ModelError(
+                f"{path}: {key} is {values[key]!r}; it can be {', '.join(map(str, allowed))}"
+            )
+
+
+def write_card(card: Card, folder: Path) -> None:
+    """Write `card.toml` into the folder."""
+    (folder / "card.toml").write_text(tomli_w.dumps(asdict(card)), encoding="utf-8")

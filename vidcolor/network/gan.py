@@ -1,0 +1,223 @@
+"""One step of adversarial training: generator, discriminator, their optimisers and losses."""
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vidcolor.color import chroma_from_prediction, chroma_from_rgb, grey_from_rgb, matrix_of
+from vidcolor.color import target_from_rgb as target_of
+from vidcolor.network.card import Card
+from vidcolor.network.discriminators import (
+    build_discriminator,
+    discriminator_loss,
+    generator_loss,
+)
+from vidcolor.network.losses import PixelLoss, cell_index, pixel_loss, rarity_weights
+from vidcolor.options import TrainOptions
+
+BETAS = (0.5, 0.999)
+"""Of Adam: seed 002's; a momentum of 0.5 steadies adversarial training (Radford et al. 2016)."""
+
+LAST_RATE = 0.01
+"""Share of the learning rate at which the cosine schedule ends."""
+
+WARMUP_STEPS = 200
+"""Steps over which the cosine schedule rises: moments of Adam need some to settle."""
+
+
+class GanTrainer:
+    """Holds everything that training changes, and changes it by one step.
+
+    trainer = GanTrainer(card, options, device=device, steps=1000)
+    losses = trainer.step(rgb_BT3hw)
+    """
+
+    def __init__(
+        self,
+        card: Card,
+        options: TrainOptions,
+        *,
+        device: torch.device,
+        steps: int,
+        colour_counts: Tensor | None = None,
+    ) -> None:
+        self.card, self.options, self.device, self.steps = card, options, device, steps
+        self.generator = card.build_network().to(device)
+        self.averaged = (
+            AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(options.average))
+            if options.average
+            else None
+        )
+        self.is_conditional = options.preset != "seed002"
+        out_channels = 2 if card.output == "chroma" else 3
+        self.discriminator = build_discriminator(
+            options.discriminator,
+            out_channels + self.is_conditional,
+            options.ndf,
+            self_attention=options.self_attention,
+        ).to(device)
+        self.pixel_kind: PixelLoss = "l2" if options.preset == "seed002-text" else "l1"
+        self.colour_weights = (
+            rarity_weights(colour_counts, options.rarity).to(device)
+            if options.rarity and colour_counts is not None
+            else None
+        )
+        self.generator_adam, self.discriminator_adam = (
+            torch.optim.AdamW(
+                network.parameters(), options.lr, BETAS, weight_decay=options.weight_decay
+            )
+            for network in (self.generator, self.discriminator)
+        )
+        self.steps_done = 0
+
+    @property
+    def result(self) -> nn.Module:
+        """The generator that is kept: the average where there is one, in evaluation mode."""
+        network = self.generator if self.averaged is None else self.averaged.module
+        return network.eval()
+
+    def start_average_here(self) -> None:
+        """Make the average equal the generator; to be called after its weights were loaded."""
+        if self.averaged is not None:
+            self.averaged.module.load_state_dict(self.generator.state_dict())
+
+    def predict(self, network: nn.Module, grey_BT1hw: Tensor) -> Tensor:
+        """Return the prediction for the middle frame of each window, (B, 2 or 3, h, w)."""
+        batch, frames = grey_BT1hw.shape[:2]
+        features = network.encode(grey_BT1hw.flatten(0, 1))
+        # A scale's tensor holds the frames of all windows: take them apart by their place.
+        per_frame = [
+            [scale.unflatten(0, (batch, frames))[:, t] for scale in features] for t in range(frames)
+        ]
+        window = per_frame if frames == 3 else per_frame * 3
+        prediction: Tensor = network.decode(*window)
+        return prediction
+
+    def step(self, rgb_BT3hw: Tensor) -> dict[str, float]:
+        """Learn from a batch of windows, R'G'B' (B, T, 3, h, w) in [0, 1]; return the losses."""
+        options, card = self.options, self.card
+        self._set_learning_rate()
+        self.generator.train()
+        self.discriminator.train()
+        rgb_BT3hw = rgb_BT3hw.to(self.device, non_blocking=True)
+        middle_B3hw = rgb_BT3hw[:, rgb_BT3hw.shape[1] // 2]
+        grey_BT1hw = grey_from_rgb(rgb_BT3hw, card.grey)
+        grey_B1hw = grey_BT1hw[:, grey_BT1hw.shape[1] // 2]
+        truth_Bchw = target_of(middle_B3hw, card.output, card.grey)
+        prediction_Bchw = self.predict(self.generator, grey_BT1hw)
+        losses: dict[str, float] = {}
+        is_adversarial = (
+            options.adversarial_weight > 0
+            and self.steps_done >= options.adversarial_from * self.steps
+        )
+        if is_adversarial and self.steps_done % options.discriminator_every == 0:
+            losses |= self._discriminator_step(grey_B1hw, truth_Bchw, prediction_Bchw.detach())
+        if self.steps_done % options.generator_every == 0:
+            losses |= self._generator_step(
+                middle_B3hw, grey_B1hw, truth_Bchw, prediction_Bchw, is_adversarial
+            )
+        self.steps_done += 1
+        return losses
+
+    def _discriminator_step(
+        self, grey_B1hw: Tensor, truth_Bchw: Tensor, fake_Bchw: Tensor
+    ) -> dict[str, float]:
+        real = self.discriminator(self._seen(grey_B1hw, truth_Bchw))
+        fake = self.discriminator(self._seen(grey_B1hw, fake_Bchw))
+        loss = discriminator_loss(real, fake, self.options.gan)
+        self.discriminator_adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.discriminator_adam.step()
+        return {"discriminator": loss.item()}
+
+    def _generator_step(
+        self,
+        middle_B3hw: Tensor,
+        grey_B1hw: Tensor,
+        truth_Bchw: Tensor,
+        prediction_Bchw: Tensor,
+        is_adversarial: bool,
+    ) -> dict[str, float]:
+        options = self.options
+        pixel = pixel_loss(
+            prediction_Bchw, truth_Bchw, self.pixel_kind, self._pixel_weights(middle_B3hw)
+        )
+        losses = {"pixel": pixel.item()}
+        loss = options.pixel_weight * pixel
+        if is_adversarial:
+            # The discriminator is only looked through here: it keeps no gradients.
+            self.discriminator.requires_grad_(False)
+            scores = self.discriminator(self._seen(grey_B1hw, prediction_Bchw))
+            self.discriminator.requires_grad_(True)
+            adversarial = generator_loss(scores, options.gan)
+            losses["adversarial"] = adversarial.item()
+            loss = loss + options.adversarial_weight * adversarial
+        self.generator_adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.generator_adam.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.generator)
+        if not math.isfinite(losses["pixel"]):
+            raise FloatingPointError("the generator's loss is not finite")
+        return losses
+
+    def _seen(self, grey_B1hw: Tensor, colour_Bchw: Tensor) -> Tensor:
+        """Return what the discriminator looks at: colour, and the grey it belongs to."""
+        return (
+            torch.cat((grey_B1hw * 2 - 1, colour_Bchw), dim=1)
+            if self.is_conditional
+            else colour_Bchw
+        )
+
+    def _pixel_weights(self, middle_B3hw: Tensor) -> Tensor | None:
+        if self.colour_weights is None:
+            return None
+        chroma_B2hw = chroma_from_rgb(middle_B3hw, matrix_of(self.card.grey))
+        return self.colour_weights[cell_index(chroma_B2hw)]
+
+    def _set_learning_rate(self) -> None:
+        rate = self.options.lr
+        if self.options.lr_schedule == "cosine":
+            share = min(1.0, self.steps_done / self.steps)
+            fall = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * share)) / 2
+            rate *= fall * min(1.0, (self.steps_done + 1) / WARMUP_STEPS)
+        for adam in (self.generator_adam, self.discriminator_adam):
+            for group in adam.param_groups:
+                group["lr"] = rate
+
+    @torch.inference_mode()
+    def chroma(self, rgb_BT3hw: Tensor) -> Tensor:
+        """Return the Cb, Cr (B, 2, h, w) that the result gives the middle frames, on the CPU."""
+        grey_BT1hw = grey_from_rgb(rgb_BT3hw.to(self.device), self.card.grey)
+        prediction = self.predict(self.result, grey_BT1hw)
+        return chroma_from_prediction(prediction, self.card.output, self.card.grey).cpu()
+
+    def _parts(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "generator_adam": self.generator_adam,
+            "discriminator_adam": self.discriminator_adam,
+        }
+        return parts if self.averaged is None else parts | {"averaged": self.averaged}
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that a resumed training needs: tensors and plain values."""
+        states = {name: part.state_dict() for name, part in self._parts().items()}
+        random = torch.get_rng_state()
+        return states | {"steps_done": self.steps_done, "random": random}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go back to a state that `state` returned."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.steps_done = int(state["steps_done"])
+        torch.set_rng_state(state["random"])
+
+    def copy_of_result(self) -> nn.Module:
+        """Return a copy of the generator that is kept, to be saved."""
+        return copy.deepcopy(self.result)

@@ -1,0 +1,68 @@
+"""What the generator is trained to make small, beside the adversarial term."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+PixelLoss = Literal["l1", "l2"]
+
+CELL = 1 / 32
+"""Width of a cell in the Cb, Cr plane whose frequency is counted: 8 codes of 256.
+
+About the ten CIE units of Zhang et al. 2016's grid, in the plane the network predicts.
+"""
+
+CELLS = 33
+"""Cells along each axis: Cb and Cr in [-0.5, 0.5], one cell centred on grey."""
+
+UNIFORM_SHARE = 0.5
+"""Share of a uniform distribution mixed into the counted one (Zhang et al. 2016, eq. 4)."""
+
+MAX_WEIGHT = 6.0
+"""Cap on a pixel's weight, so that a few vivid pixels cannot outvote a picture."""
+
+
+def cell_index(chroma_2hw: Tensor) -> Tensor:
+    """Return each pixel's cell, (..., h, w) integers in [0, CELLS ** 2), of Cb, Cr (..., 2, h, w)."""
+    cell_2hw = ((chroma_2hw + 0.5) / CELL).round().long().clamp(0, CELLS - 1)
+    cb, cr = cell_2hw.unbind(dim=-3)
+    return cb * CELLS + cr
+
+
+def rarity_weights(counts: Tensor, exponent: float) -> Tensor:
+    """Return a weight for each cell that grows as its colour gets rarer.
+
+    weight = p_smoothed ** -exponent with p_smoothed = (1 - s) p + s / Q over the Q cells that
+    occur, scaled so that a pixel's mean weight is 1, capped. Zhang et al. 2016, eq. 4, has
+    exponent 1; the square root (0.5) keeps more of the likely colours and suits small data.
+
+    Args:
+        counts: (CELLS ** 2,) pixels seen in each cell.
+        exponent: 0 weighs all pixels alike.
+    """
+    share = counts / counts.sum()
+    occurring = (counts > 0).sum()
+    smoothed = (1 - UNIFORM_SHARE) * share + UNIFORM_SHARE / occurring
+    weight = smoothed**-exponent
+    return (weight / (share * weight).sum()).clamp(max=MAX_WEIGHT)
+
+
+def pixel_loss(
+    prediction_Bchw: Tensor,
+    truth_Bchw: Tensor,
+    kind: PixelLoss,
+    weight_Bhw: Tensor | None = None,
+) -> Tensor:
+    """Return the mean absolute (l1) or squared (l2) error, pixels weighed by `weight_Bhw`."""
+    error = functional.l1_loss if kind == "l1" else functional.mse_loss
+    if weight_Bhw is None:
+        return error(prediction_Bchw, truth_Bchw)
+    error_Bhw = error(prediction_Bchw, truth_Bchw, reduction="none").mean(dim=1)
+    return (error_Bhw * weight_Bhw).mean()
+
+
+def count_cells(chroma_B2hw: Tensor) -> Tensor:
+    """Return how many pixels lie in each cell, (CELLS ** 2,) float."""
+    return torch.bincount(cell_index(chroma_B2hw).flatten(), minlength=CELLS**2).float()

@@ -1,0 +1,113 @@
+"""The temporal U-Net of seed 002: five strided convolutions, fusion, five transposed ones.
+
+The topology, layer by layer, is that of "Video Colorization with GANs" (CS 282 project at UC
+Berkeley, 2018-2019) as its code has it; see docs/models.md for what differs and why.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vidcolor.color import Output
+from vidcolor.network.blocks import Norm, WindowFusion, norm_layer, spectrally_normalised
+
+Features = list[Tensor]
+"""What `encode` makes of a frame, finest first; `decode` takes three of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemporalUNetConfig:
+    """What shapes the network; kept on the model's card."""
+
+    base_channels: int = 64
+    """Channels of the first convolution (the original's ngf)."""
+    norm: Norm = "instance"
+    """The original's code uses instance norm, its text batch norm."""
+    output: Output = "chroma"
+    """chroma: Cb, Cr times 2; rgb: R'G'B' times 2 minus 1, as in the original."""
+    first_norm: bool = False
+    """Normalise after the first convolution too, as the original does.
+
+    Instance norm there takes brightness away: a fade to black keeps its colours.
+    """
+    self_attention: bool = False
+    """Self-attention at h/4 and h/2, before the last two transposed convolutions."""
+    spectral_norm: bool = True
+    """Divide each convolution by its largest singular value while training."""
+
+
+class TemporalUNet(nn.Module):
+    """U-Net generator that sees three grey frames and colours the middle one.
+
+    network = TemporalUNet(TemporalUNetConfig())
+    features = [network.encode(grey_B1hw) for grey_B1hw in window]
+    chroma_B2hw = network.decode(*features)
+    """
+
+    multiple = 32
+    """Height and width must be multiples of this many pixels."""
+
+    def __init__(self, config: TemporalUNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        n = config.base_channels
+        down, up = [1, n, 2 * n, 4 * n, 8 * n, 8 * n], [8 * n, 8 * n, 4 * n, 2 * n, n]
+        self.encoders = nn.ModuleList(
+            _down_block(down[i], down[i + 1], config, has_norm=i > 0 or config.first_norm)
+            for i in range(5)
+        )
+        self.fusion = WindowFusion(8 * n)
+        self.fusion_norm = nn.Sequential(norm_layer(config.norm, 8 * n), nn.LeakyReLU(0.1))
+        self.decoders = nn.ModuleList(_up_block(up[i], up[i + 1], config) for i in range(4))
+        has_attention = (False, False, config.self_attention, config.self_attention)
+        self.attentions = nn.ModuleList(
+            SelfAttention(channels) if is_on else nn.Identity()
+            for channels, is_on in zip(up[1:], has_attention, strict=True)
+        )
+        out_channels = 2 if config.output == "chroma" else 3
+        self.head = nn.ConvTranspose2d(n, out_channels, 3, 2, 1, output_padding=1, bias=False)
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+                _initialise(part)
+        spectrally_normalised(self, is_on=config.spectral_norm)
+
+    def encode(self, grey_B1hw: Tensor) -> Features:
+        """Return the five scales, h/2 to h/32, of frames (B, 1, h, w) in [0, 1]."""
+        features: Features = []
+        x = grey_B1hw * 2 - 1
+        for encoder in self.encoders:
+            x = encoder(x)
+            features.append(x)
+        return features
+
+    def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
+        """Return the middle frame's colour, (B, 2 or 3, h, w) in [-1, 1]."""
+        x = self.fusion_norm(self.fusion(previous[-1], current[-1], next_[-1]))
+        for decoder, attention, skip in zip(
+            self.decoders, self.attentions, reversed(current[:-1]), strict=True
+        ):
+            x = attention(decoder(x) + skip)
+        return torch.tanh(self.head(x))
+
+
+def _down_block(
+    in_channels: int, out_channels: int, config: TemporalUNetConfig, *, has_norm: bool
+) -> nn.Sequential:
+    # Without a norm to follow, a bias is what lets the block see brightness.
+    convolution = nn.Conv2d(in_channels, out_channels, 3, 2, 1, bias=not has_norm)
+    norm = [norm_layer(config.norm, out_channels)] if has_norm else []
+    return nn.Sequential(convolution, *norm, nn.LeakyReLU(0.1))
+
+
+def _up_block(in_channels: int, out_channels: int, config: TemporalUNetConfig) -> nn.Sequential:
+    convolution = nn.ConvTranspose2d(
+        in_channels, out_channels, 3, 2, 1, output_padding=1, bias=False
+    )
+    return nn.Sequential(convolution, norm_layer(config.norm, out_channels), nn.ReLU())
+
+
+def _initialise(convolution: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Draw weights from N(0, 2 / (k * k * out_channels)), as the original does (He, fan out)."""
+    fan_out = convolution.kernel_size[0] * convolution.kernel_size[1] * convolution.out_channels
+    nn.init.normal_(convolution.weight, std=(2 / fan_out) ** 0.5)

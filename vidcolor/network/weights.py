@@ -1,0 +1,133 @@
+"""Models on disk: found by name, loaded with suspicion, saved whole."""
+
+import copy
+import os
+from importlib import resources
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from vidcolor.errors import ModelError
+from vidcolor.network.blocks import without_parametrizations
+from vidcolor.network.card import Card, read_card, write_card
+
+WEIGHTS = "weights.safetensors"
+
+
+def find_model(name: str) -> Path:
+    """Return the folder of a model: a path, else a name in ./models, else one that ships.
+
+    Raises:
+        ModelError: there is none; the message lists those there are.
+    """
+    shipped = Path(str(resources.files("vidcolor.models")))
+    places = [Path(name), Path("models") / name, shipped / name]
+    for place in places:
+        if (place / "card.toml").is_file():
+            return place
+    known = sorted(
+        {card.parent.name for place in (Path("models"), shipped) for card in place.glob("*/card.toml")}
+    )
+    raise ModelError(
+        f"model {name!r}: no model of that name; there are: {', '.join(known) or 'none'}; "
+        "or give the folder that `vidcolor train` wrote"
+    )
+
+
+def load_network(folder: Path) -> tuple[Card, nn.Module]:
+    """Return the card and the network of a model's folder, in evaluation mode on the CPU.
+
+    Raises:
+        ModelError: card or weights are missing, damaged, not finite, or don't fit each other.
+    """
+    card = read_card(folder)
+    network = without_parametrizations(card.build_network()).eval()
+    path = folder / WEIGHTS
+    try:
+        state = safetensors.torch.load_file(path)
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: the model's weights are missing; train or fetch it again") from error
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not safetensors weights: {error}") from error
+    broken = [name for name, value in state.items() if not bool(torch.isfinite(value).all())]
+    if broken:
+        raise ModelError(f"{path}: {broken[0]} holds values that are not finite; train it again")
+    try:
+        network.load_state_dict({name: value.float() for name, value in state.items()})
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise ModelError(f"{path}: the weights do not fit the card: {first}") from error
+    return card, network
+
+
+def save_model(card: Card, network: nn.Module, folder: Path) -> None:
+    """Write card and weights (half precision) into the folder, each whole or not at all.
+
+    Spectral norms in `network` are multiplied in, in place: pass a copy.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {
+        name: value.detach().to("cpu", torch.float16 if value.is_floating_point() else value.dtype)
+        for name, value in without_parametrizations(network).state_dict().items()
+    }
+    unfinished = folder / f"{WEIGHTS}.part"
+    safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, unfinished)
+    os.replace(unfinished, folder / WEIGHTS)
+    write_card(card, folder)
+
+
+def start_from_model(network: nn.Module, folder: Path) -> None:
+    """Copy a model's weights into a network that is to be trained further.
+
+    Raises:
+        ModelError: the model is of another shape.
+    """
+    card, source = load_network(folder)
+    plain = without_parametrizations(copy.deepcopy(network))
+    try:
+        plain.load_state_dict(source.state_dict())
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise ModelError(f"model {card.name!r}: cannot start from it: {first}") from error
+    modules = dict(plain.named_modules())
+    state = plain.state_dict()
+    network.load_state_dict(
+        {key: state.get(key, value) for key, value in network.state_dict().items()}
+    )
+    for name, part in network.named_modules():
+        if parametrize.is_parametrized(part):
+            with torch.no_grad():
+                part.weight = modules[name].weight
+
+
+def load_imagenet_encoder(network: nn.Module, path: Path) -> None:
+    """Copy published ImageNet weights into the layers of the same name.
+
+    Args:
+        network: one with an encoder named as torchvision names it (squeeze-unet).
+        path: torchvision's weights file; only its tensors are read.
+
+    Raises:
+        ModelError: no such file, not a weights file, or no layer of that name.
+    """
+    try:
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001  torch raises anything, EOFError to UnpicklingError
+        raise ModelError(f"{path}: not a weights file: {error}") from error
+    own = network.state_dict()
+    fitting = {key: value for key, value in state.items() if key in own}
+    if not fitting:
+        raise ModelError(
+            f"{path}: none of its layers is in the network; --init takes ImageNet weights for "
+            "squeeze-unet (SqueezeNet 1.1) or a model's name"
+        )
+    network.load_state_dict(own | fitting)
+
+
+def is_weights_file(name: str) -> bool:
+    """Tell whether `--init` names a published weights file rather than a model."""
+    return Path(name).suffix in {".pth", ".pt"}

@@ -1,0 +1,66 @@
+"""Luma down to the size the network works at, chroma up to the size of the film.
+
+Chroma is smooth where luma is smooth and jumps where luma jumps. The guided filter (He, Sun and
+Tang 2013) says so locally: chroma = a * luma + b in every small window. Its coefficients are
+found at the working size and enlarged, not the chroma itself (He and Sun 2015, "Fast guided
+filter"), so the film's own luma draws the edges.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.float32]
+
+GUIDE_RADIUS = 2
+"""Radius of the windows, pixels at the working size."""
+
+GUIDE_EPSILON = 1e-3
+"""Variance of luma (0 to 1) under which a window counts as flat: contrasts of about 3 %."""
+
+
+def working_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """Return (h, w) with the given short side and the picture's shape, to the nearest pixel."""
+    factor = short_side / min(height, width)
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def resize(plane_hw: Plane, height: int, width: int) -> Plane:
+    """Return a plane at another size: areas averaged on the way down, bilinear on the way up."""
+    is_smaller = height <= plane_hw.shape[0] and width <= plane_hw.shape[1]
+    how = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(plane_hw, (width, height), interpolation=how), dtype=np.float32)
+
+
+def enlarge_chroma(chroma_2hw: Plane, luma_hw: Plane, luma_HW: Plane) -> Plane:
+    """Return Cb, Cr (2, H, W) whose edges lie where those of the luma lie.
+
+    Args:
+        chroma_2hw: (2, h, w) in [-0.5, 0.5], at the working size.
+        luma_hw: (h, w) in [0, 1], at the working size.
+        luma_HW: (H, W) in [0, 1], at the size that the chroma planes shall have.
+    """
+    height, width = luma_HW.shape
+    mean_luma = _window_mean(luma_hw)
+    variance = _window_mean(luma_hw * luma_hw) - mean_luma * mean_luma
+    enlarged = np.empty((2, height, width), dtype=np.float32)
+    for chroma_hw, target_HW in zip(chroma_2hw, enlarged, strict=True):
+        mean_chroma = _window_mean(chroma_hw)
+        covariance = _window_mean(luma_hw * chroma_hw) - mean_luma * mean_chroma
+        slope = covariance / (variance + GUIDE_EPSILON)
+        offset = mean_chroma - slope * mean_luma
+        np.multiply(_enlarged(_window_mean(slope), height, width), luma_HW, out=target_HW)
+        target_HW += _enlarged(_window_mean(offset), height, width)
+    return enlarged
+
+
+def _window_mean(plane_hw: Plane) -> Plane:
+    side = 2 * GUIDE_RADIUS + 1
+    # A picture may be smaller than a window; replicated borders keep means within its values.
+    mean = cv2.blur(plane_hw, (side, side), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(mean, dtype=np.float32)
+
+
+def _enlarged(plane_hw: Plane, height: int, width: int) -> Plane:
+    enlarged = cv2.resize(plane_hw, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(enlarged, dtype=np.float32)

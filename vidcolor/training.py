@@ -1,0 +1,244 @@
+"""The verb `train`: frames in, a model out.
+
+The line: open the frames, shape the network, step through the batches; after every epoch score
+the test frames, draw a sample picture and a plot, save model and checkpoint.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidcolor._version import __version__
+from vidcolor.batches import BatchPlan, Batches
+from vidcolor.checkpoints import Journal, load_checkpoint, save_checkpoint
+from vidcolor.color import (
+    chroma_from_rgb,
+    fit_gamut,
+    luma_from_rgb,
+    matrix_of,
+    rgb_from_ycbcr,
+)
+from vidcolor.dataset import FrameTable, open_frames
+from vidcolor.errors import InputError, VidcolorError
+from vidcolor.network.card import Card
+from vidcolor.network.device import choose_device
+from vidcolor.network.gan import GanTrainer
+from vidcolor.network.losses import CELLS, count_cells
+from vidcolor.network.weights import (
+    find_model,
+    is_weights_file,
+    load_imagenet_encoder,
+    save_model,
+    start_from_model,
+)
+from vidcolor.options import TrainOptions
+from vidcolor.sheet import contact_sheet
+
+log = logging.getLogger(__name__)
+
+VALIDATION_WINDOWS = 64
+"""Test windows that are scored after an epoch, spread evenly: a minute on a CPU at most."""
+
+COUNTED_BATCHES = 40
+"""Batches whose colours are counted for `--rarity`: some millions of pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a training stands, for whoever shows it."""
+
+    step: int
+    """Steps done."""
+    steps: int
+    """Steps in all."""
+    epoch: int
+    """Current epoch, from 1."""
+    losses: dict[str, float]
+    """The step's losses by name."""
+
+
+def train(options: TrainOptions, *, on_step: Callable[[Progress], None] | None = None) -> Path:
+    """Train a generator and return its model folder, which `render --model` takes.
+
+    Raises:
+        InputError: the dataset is missing or empty.
+        ModelError: `--init` names no fitting model.
+        VidcolorError: the training diverged, or `--resume` meets other options.
+    """
+    torch.manual_seed(options.seed)
+    folder = options.out or Path("models") / Path(options.dataset).stem
+    device = choose_device(options.device)
+    table = open_frames(options.dataset, "train", options.data)
+    test_table = _test_frames(options)
+    batches = Batches(table, _plan(options))
+    steps = options.epochs * batches.per_epoch
+    steps = min(steps, options.max_steps or steps)
+    card = _card(options, folder, table)
+    counts = _colour_counts(batches, card) if options.rarity else None
+    trainer = GanTrainer(card, options, device=device, steps=steps, colour_counts=counts)
+    folder.mkdir(parents=True, exist_ok=True)
+    if options.resume:
+        load_checkpoint(folder, trainer, options)
+    else:
+        _initialise(trainer, options)
+    log.info(
+        "training %s on %d frames, %d steps of %d windows, from step %d",
+        options.model, len(table), steps, options.batch_size, trainer.steps_done,
+    )  # fmt: skip
+    _run(trainer, batches, test_table, folder, steps, on_step or (lambda _: None))
+    return folder
+
+
+def _run(
+    trainer: GanTrainer,
+    batches: Batches,
+    test_table: FrameTable | None,
+    folder: Path,
+    steps: int,
+    on_step: Callable[[Progress], None],
+) -> None:
+    options = trainer.options
+    journal = Journal(folder, from_step=trainer.steps_done)
+    last_checkpoint = time.monotonic()
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(batches.read, trainer.steps_done)
+        try:
+            while trainer.steps_done < steps:
+                rgb_BT3hw = coming.result()
+                coming = reader.submit(batches.read, trainer.steps_done + 1)
+                epoch = trainer.steps_done // batches.per_epoch + 1
+                losses = _step(trainer, rgb_BT3hw)
+                journal.add({"step": trainer.steps_done, "epoch": epoch} | losses)
+                on_step(
+                    Progress(step=trainer.steps_done, steps=steps, epoch=epoch, losses=losses)
+                )
+                is_over = trainer.steps_done == steps
+                if is_over or trainer.steps_done % batches.per_epoch == 0:
+                    _close_epoch(trainer, test_table or batches.table, journal, folder, epoch)
+                elif time.monotonic() - last_checkpoint < options.checkpoint_minutes * 60:
+                    continue
+                save_checkpoint(folder, trainer)
+                last_checkpoint = time.monotonic()
+        except KeyboardInterrupt:
+            save_checkpoint(folder, trainer)
+            log.warning("stopped at step %d; the same command with --resume goes on", trainer.steps_done)
+            raise
+
+
+def _step(trainer: GanTrainer, rgb_BT3hw: Tensor) -> dict[str, float]:
+    try:
+        return trainer.step(rgb_BT3hw)
+    except FloatingPointError as error:
+        raise VidcolorError(
+            f"training stopped at step {trainer.steps_done}: {error}; go on from the last "
+            "checkpoint with --resume and a lower --lr"
+        ) from error
+
+
+def _test_frames(options: TrainOptions) -> FrameTable | None:
+    """Return the dataset's test frames, or None where it has none."""
+    try:
+        return open_frames(options.dataset, "test", options.data)
+    except InputError:
+        log.warning("%s has no test frames: samples show training frames", options.dataset)
+        return None
+
+
+def _plan(options: TrainOptions, *, is_test: bool = False) -> BatchPlan:
+    return BatchPlan(
+        batch_size=options.samples if is_test else options.batch_size,
+        height=options.size,
+        width=options.size,
+        window=options.window,
+        augment=options.crop and not is_test,
+        balance=options.balance and not is_test,
+        seed=options.seed,
+    )
+
+
+def _card(options: TrainOptions, folder: Path, table: FrameTable) -> Card:
+    is_seed = options.preset != "default"
+    network: dict[str, object] = {}
+    if options.model == "temporal-unet":
+        network = {
+            "base_channels": options.ngf,
+            "norm": "instance" if options.preset == "seed002" else "batch",
+            "output": "rgb" if is_seed else "chroma",
+            "first_norm": is_seed,
+            "self_attention": options.self_attention,
+            "spectral_norm": not is_seed,
+        }
+    return Card(
+        name=folder.name,
+        family=options.model,
+        network=network,
+        output="rgb" if is_seed else "chroma",
+        grey="lab" if options.preset == "seed002-text" else "bt601",
+        working_size=options.size,
+        window=options.window,
+        training={
+            "vidcolor": __version__,
+            "options": {k: str(v) for k, v in asdict(options).items() if v is not None},
+            "sources": sorted(table.source_names),
+            "frames": len(table),
+        },
+    )
+
+
+def _colour_counts(batches: Batches, card: Card) -> Tensor:
+    counts = torch.zeros(CELLS**2)
+    for step in range(min(COUNTED_BATCHES, batches.per_epoch)):
+        counts += count_cells(chroma_from_rgb(batches.read(step).flatten(0, 1), matrix_of(card.grey)))
+    return counts
+
+
+def _initialise(trainer: GanTrainer, options: TrainOptions) -> None:
+    if options.init is None:
+        return
+    if is_weights_file(options.init):
+        load_imagenet_encoder(trainer.generator, Path(options.init))
+    else:
+        start_from_model(trainer.generator, find_model(options.init))
+    trainer.start_average_here()
+
+
+def _close_epoch(
+    trainer: GanTrainer, table: FrameTable, journal: Journal, folder: Path, epoch: int
+) -> None:
+    """Score test windows, draw samples and plot, save the model."""
+    options = trainer.options
+    chosen = np.linspace(0, len(table) - 1, min(VALIDATION_WINDOWS, len(table))).astype(int)
+    viewer = Batches(table, _plan(options, is_test=True))
+    errors, pictures = [], []
+    for index in chosen:
+        rgb_1T3hw = viewer.window(int(index))[None]
+        middle_3hw = rgb_1T3hw[0, rgb_1T3hw.shape[1] // 2]
+        chroma_2hw = trainer.chroma(rgb_1T3hw)[0]
+        matrix = matrix_of(trainer.card.grey)
+        truth_2hw = chroma_from_rgb(middle_3hw, matrix)
+        errors.append((float((chroma_2hw - truth_2hw).abs().mean()), float(truth_2hw.abs().mean())))
+        pictures.append((middle_3hw, chroma_2hw))
+    ours, greys = np.mean(errors, axis=0) * 255
+    journal.add({"step": trainer.steps_done, "epoch": epoch, "test": ours, "test_grey": greys})
+    log.info("epoch %d: chroma error on test frames %.2f codes (grey: %.2f)", epoch, ours, greys)
+    spread = np.linspace(0, len(pictures) - 1, min(options.samples, len(pictures))).astype(int)
+    rows = [_sample_row(*pictures[i], trainer.card) for i in spread]
+    contact_sheet(rows, ("grey", "result", "truth"), folder / "samples" / f"epoch-{epoch:04d}.png")
+    journal.plot()
+    save_model(trainer.card, trainer.copy_of_result(), folder)
+
+
+def _sample_row(middle_3hw: Tensor, chroma_2hw: Tensor, card: Card) -> list[np.ndarray]:
+    matrix = matrix_of(card.grey)
+    luma_1hw = luma_from_rgb(middle_3hw, matrix)
+    fitted_2hw = fit_gamut(luma_1hw, chroma_2hw, matrix)
+    result_3hw = rgb_from_ycbcr(luma_1hw, fitted_2hw, matrix)
+    panels = (luma_1hw.expand(3, -1, -1), result_3hw, middle_3hw)
+    return [(p.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy() for p in panels]
