@@ -1,11 +1,13 @@
-"""The terminal: messages, progress with time left, tables. Results go to stdout, the rest to stderr."""
+"""The terminal: messages and progress on stderr, results and tables on stdout."""
 
 import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -19,8 +21,18 @@ from rich.progress import (
 )
 from rich.table import Table
 
-Report = Callable[..., None]
-"""Called as report(done) or report(done, loss=0.3): how much is done, and numbers to show."""
+Numbers = Mapping[str, float]
+"""What to show beside a progress bar, by name."""
+
+NOTHING: Numbers = MappingProxyType({})
+
+
+class Report(Protocol):
+    """What a progress bar is fed with."""
+
+    def __call__(self, done: int, total: int | None, numbers: Numbers = NOTHING) -> None:
+        """Show that `done` of `total` is done; a total that is None or passed is not known."""
+
 
 LINE_EVERY_SECONDS = 30.0
 """How often progress is told where the terminal cannot be drawn on (a log file, CI)."""
@@ -71,6 +83,11 @@ def fail(text: str) -> None:
     _stderr.print(f"vidcolor: error: {one_line(text)}")
 
 
+def warn(text: str) -> None:
+    """Write one line to stderr, whatever the level of messages."""
+    _stderr.print(f"vidcolor: {one_line(text)}")
+
+
 def show_traceback() -> None:
     """Write the exception being handled to stderr, whole."""
     _stderr.print_exception()
@@ -87,16 +104,15 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 @contextmanager
-def progress(task: str, total: int | None, *, unit: str) -> Iterator[Report]:
-    """Show how much of `total` is done and the time left, until the block ends.
+def progress(task: str, *, unit: str) -> Iterator[Report]:
+    """Show how much is done and the time left, until the block ends.
 
     Args:
         task: what is being done, in one word.
-        total: None where it is not known; a larger `done` than `total` counts as not known.
         unit: what is counted, in the plural.
     """
     if not _stderr.is_terminal or not _logger.isEnabledFor(logging.INFO):
-        yield _lines(task, total, unit)
+        yield _lines(task, unit)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -108,35 +124,37 @@ def progress(task: str, total: int | None, *, unit: str) -> Iterator[Report]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=_stderr, transient=True) as bar:
-        yield _drawn(bar, bar.add_task(task, total=total, numbers=""), total)
+        yield _drawn(bar, bar.add_task(task, total=None, numbers=""))
 
 
-def _drawn(bar: Progress, task: TaskID, total: int | None) -> Report:
-    def report(done: int, **numbers: float) -> None:
-        known = total if total is not None and done <= total else None
-        bar.update(task, completed=done, total=known, numbers=_numbers(numbers))
+def _drawn(bar: Progress, task: TaskID) -> Report:
+    def report(done: int, total: int | None, numbers: Numbers = NOTHING) -> None:
+        bar.update(task, completed=done, total=_known(done, total), numbers=_shown(numbers))
 
     return report
 
 
-def _lines(task: str, total: int | None, unit: str) -> Report:
+def _lines(task: str, unit: str) -> Report:
     began = told = time.monotonic()
 
-    def report(done: int, **numbers: float) -> None:
+    def report(done: int, total: int | None, numbers: Numbers = NOTHING) -> None:
         nonlocal told
         now = time.monotonic()
         if done == 0 or now - told < LINE_EVERY_SECONDS:
             return
         told = now
-        left = ""
-        if total is not None and done <= total:
-            left = f", {_clock((now - began) / done * (total - done))} left"
-        _logger.info("%s %d/%s %s%s%s", task, done, total or "?", unit, _numbers(numbers), left)
+        total = _known(done, total)
+        left = "" if total is None else f", {_clock((now - began) / done * (total - done))} left"
+        _logger.info("%s %d/%s %s%s%s", task, done, total or "?", unit, _shown(numbers), left)
 
     return report
 
 
-def _numbers(numbers: Mapping[str, float]) -> str:
+def _known(done: int, total: int | None) -> int | None:
+    return total if total is not None and done <= total else None
+
+
+def _shown(numbers: Numbers) -> str:
     return "".join(f"  {name} {value:.4g}" for name, value in numbers.items())
 
 

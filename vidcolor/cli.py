@@ -1,0 +1,322 @@
+"""The command line: words in, options built, one verb called, an exit code out.
+
+A verb is imported inside its command, so that `--help` and a mistyped flag cost no torch.
+"""
+
+import re
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
+from cyclopts.config import Dict
+
+from vidcolor import console
+from vidcolor._version import __version__
+from vidcolor.errors import InputError, OptionsError, VidcolorError
+from vidcolor.options import (
+    EvaluateOptions,
+    ExtractOptions,
+    RenderOptions,
+    TrainOptions,
+    seconds_from_text,
+)
+from vidcolor.signals import Interrupted, stoppable
+
+if TYPE_CHECKING:
+    from vidcolor.training import Progress
+
+RECIPE_VERBS = ("extract", "train")
+"""Tables that a recipe may have: the verbs whose options it may fill."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Messages:
+    """What every command understands."""
+
+    quiet: Annotated[bool, Parameter(negative=())] = False
+    """Say only what went wrong."""
+    debug: Annotated[bool, Parameter(negative=())] = False
+    """Say everything, and show the traceback of an error."""
+
+    def __post_init__(self) -> None:
+        console.set_up(quiet=self.quiet, debug=self.debug)
+
+
+_USUAL = Messages()
+_AsFlags = Parameter(name="*")
+_Messages = Annotated[Messages, Parameter(name="*", group="Messages")]
+_Recipe = Annotated[
+    Path | None, Parameter(help="TOML file whose table fills the options that no flag gives.")
+]
+_Dataset = Annotated[str, Parameter(help="Name of a dataset.")]
+_Data = Annotated[Path, Parameter(help="Folder that holds the datasets.")]
+
+
+def _fill_from_recipe(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Take from `--recipe FILE` what no flag gave; cyclopts calls this after reading the flags."""
+    recipe = _given("--recipe", arguments)
+    if recipe is not None:
+        table = {commands[-1]: _read_recipe(Path(recipe), commands[-1])}
+        Dict(table, source=recipe)(app, commands, arguments)
+
+
+def _fill_from_film(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Name the dataset of `train --film FILM` after the film, where nothing else names it."""
+    film = _given("--film", arguments)
+    if film is not None and commands == ("train",):
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(film).stem).lstrip("-._") or "film"
+        Dict({"train": {"dataset": name}}, source="--film")(app, commands, arguments)
+
+
+def _given(flag: str, arguments: ArgumentCollection) -> str | None:
+    values = [a.tokens[0].value for a in arguments if a.name == flag and a.tokens]
+    return values[0] if values else None
+
+
+def _read_recipe(path: Path, verb: str) -> dict[str, Any]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"recipe {path}: {error.strerror}; pipelines/ holds recipes") from error
+    except ValueError as error:
+        raise InputError(f"recipe {path}: not TOML: {error}; mend it") from error
+    unknown = [table for table in tables if table not in RECIPE_VERBS]
+    if unknown:
+        raise OptionsError(f"recipe {path}: unknown [{unknown[0]}]; write [extract] or [train]")
+    if not isinstance(tables.get(verb), dict):
+        raise OptionsError(f"recipe {path}: has no [{verb}]; add it, or leave out --recipe")
+    return dict(tables[verb])
+
+
+app = App(
+    name="vidcolor",
+    version=f"vidcolor {__version__}",
+    help="Colour for black-and-white film. It learns colour from films you own.",
+    help_format="plaintext",
+    help_epilogue="""\
+Colour a film; its sound, timing and luma stay as they are:
+
+    vidcolor render in.mp4 out.mp4
+
+Learn the colours of a film you own, and use them:
+
+    vidcolor extract zootopia.mkv --dataset zootopia
+    vidcolor train --dataset zootopia
+    vidcolor render in.mp4 out.mp4 --model models/zootopia
+
+`vidcolor COMMAND --help` tells more and gives an example each.
+Exit codes: 0 done, 2 usage, 3 input, 4 output, 5 model, 130 or 143 interrupted.""",
+    config=[_fill_from_recipe, _fill_from_film],
+    result_action="return_value",
+    exit_on_error=False,
+    print_error=False,
+)
+dataset = App(
+    name="dataset",
+    help="List, describe, pack and enlarge datasets of training frames.",
+    help_epilogue="""\
+Examples:
+
+    vidcolor dataset list
+    vidcolor dataset pack zootopia""",
+)
+app.command(dataset)
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+
+    vidcolor extract zootopia.mkv --dataset zootopia
+    vidcolor extract zootopia.mkv --dataset zootopia --size 480 --split 10000/1330
+    vidcolor extract zootopia.mkv --recipe pipelines/zootopia.toml
+
+Interrupted, the same command goes on where it was."""
+)
+def extract(
+    film: Annotated[Path, Parameter(help="A colour film.")],
+    /,
+    *,
+    options: Annotated[ExtractOptions, _AsFlags],
+    recipe: _Recipe = None,
+    messages: _Messages = _USUAL,
+) -> None:
+    """Cut a colour film into training frames."""
+    _extract(film, options)
+
+
+def _extract(film: Path, options: ExtractOptions) -> None:
+    from vidcolor.extraction import extract as cut
+
+    total = _frames_ahead(film, options.start, options.end)
+    with stoppable(), console.progress("extracting", unit="frames") as report:
+        cut(film, options, on_progress=lambda done: report(done, total))
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+
+    vidcolor train --dataset zootopia
+    vidcolor train --dataset zootopia --resume
+    vidcolor train --recipe pipelines/zootopia.toml --epochs 3
+    vidcolor train --film my.mkv --max-steps 2000 --out models/my"""
+)
+def train(
+    *,
+    options: Annotated[TrainOptions, _AsFlags],
+    film: Annotated[
+        Path | None,
+        Parameter(help="Colour film to extract first; the dataset is named after it."),
+    ] = None,
+    recipe: _Recipe = None,
+    messages: _Messages = _USUAL,
+) -> None:
+    """Train a model on a dataset, a folder of frames, a packed file or a film."""
+    if film is not None:
+        _extract_once(film, options)
+    from vidcolor.training import train as learn
+
+    with stoppable(), console.progress("training", unit="steps") as report:
+
+        def show(progress: "Progress") -> None:
+            report(progress.step, progress.steps, {"epoch": progress.epoch} | progress.losses)
+
+        folder = learn(options, on_step=show)
+    console.say(f"{folder}: a model; use it with vidcolor render IN OUT --model {folder}")
+
+
+def _extract_once(film: Path, options: TrainOptions) -> None:
+    """Make the dataset that `train --film` names after the film, unless it is there."""
+    if not (options.data / options.dataset / "manifest.json").exists():
+        frames = ExtractOptions(dataset=options.dataset, data=options.data, size=options.size)
+        _extract(film, frames)
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+
+    vidcolor render in.mp4 out.mp4
+    vidcolor render in.mp4 out.mkv --codec ffv1 --start 1:30 --end 1:40
+    vidcolor render in.mp4 out.mp4 --model models/zootopia --saturation 0.8
+    vidcolor render -- -name-with-a-dash.mp4 out.mp4"""
+)
+def render(
+    film: Annotated[Path, Parameter(help="The film: mp4, mkv, mov, avi, webm and others.")],
+    out: Annotated[Path, Parameter(help="The result: mp4, mkv or mov.")],
+    /,
+    *,
+    options: Annotated[RenderOptions, _AsFlags] = RenderOptions(),  # noqa: B008  it is frozen
+    messages: _Messages = _USUAL,
+) -> None:
+    """Colour a film; its luma, timing and sound stay as they are."""
+    from vidcolor.rendering import render as colour
+
+    total = _frames_ahead(film, options.start, options.end)
+    with stoppable(), console.progress("rendering", unit="frames") as report:
+        colour(film, out, options, on_frame=lambda done: report(done, total))
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+
+    vidcolor evaluate --clips films/ --json scores.json --sheet scores.png
+    vidcolor evaluate --dataset zootopia --model models/zootopia"""
+)
+def evaluate(
+    *,
+    options: Annotated[EvaluateOptions | None, _AsFlags] = None,
+    messages: _Messages = _USUAL,
+) -> None:
+    """Score a model: render the grey version of colour films and compare with the truth."""
+    from vidcolor.evaluation import evaluate as score
+
+    with stoppable(), console.progress("scoring", unit="frames") as report:
+        scores = score(options or EvaluateOptions(), on_progress=lambda done: report(done, None))
+    console.say(str(scores))
+
+
+@dataset.command(name="list")
+def list_(*, data: _Data = Path("data"), messages: _Messages = _USUAL) -> None:
+    """List the datasets."""
+    from vidcolor.dataset import list_datasets
+
+    for name in list_datasets(data):
+        console.say(str(name))
+
+
+@dataset.command
+def info(name: _Dataset, /, *, data: _Data = Path("data"), messages: _Messages = _USUAL) -> None:
+    """Say what a dataset holds."""
+    from vidcolor.dataset import describe
+
+    console.say(str(describe(name, data)))
+
+
+@dataset.command
+def pack(name: _Dataset, /, *, data: _Data = Path("data"), messages: _Messages = _USUAL) -> None:
+    """Pack a dataset into one HDF5 file, which training reads as well and copies easily."""
+    from vidcolor.dataset import pack as pack_frames
+
+    with stoppable():
+        console.say(str(pack_frames(name, data)))
+
+
+def _frames_ahead(film: Path, start: str | None, end: str | None) -> int | None:
+    """Return about how many frames of the film lie in the span, or None if it does not say."""
+    from vidcolor.media.film import probe
+
+    found = probe(film)
+    if not (start or end) and found.frame_count_from_header:
+        return found.frame_count_from_header
+    if found.duration_seconds is None or found.rate is None:
+        return None
+    begins = seconds_from_text(start, option="--start") if start else Fraction(0)
+    ends = found.duration_seconds
+    if end:
+        ends = min(ends, seconds_from_text(end, option="--end"))
+    return max(0, round((ends - begins) * found.rate))
+
+
+def run(words: Sequence[str]) -> int:
+    """Carry out a command line (without the program's name) and return the exit code."""
+    console.set_up()
+    try:
+        app(list(words))
+    except CycloptsError as error:
+        console.fail(_usage(str(error), words))
+        return OptionsError.exit_code
+    except Interrupted as stop:
+        console.warn(str(stop))
+        return stop.exit_code
+    except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
+        sys.stderr.close()
+        return 0
+    except VidcolorError as error:
+        return _failed(str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001  the last line of defence
+        reason = f"{type(error).__name__}: {error}"
+        return _failed(f"unexpected {reason}; run it again with --debug and report this", 1)
+    return 0
+
+
+def _failed(message: str, exit_code: int) -> int:
+    console.fail(message)
+    if console.is_debugging():
+        console.show_traceback()
+    return exit_code
+
+
+def _usage(message: str, words: Sequence[str]) -> str:
+    command = words[0] if words and words[0] in app else ""
+    files = [word for word in words if word.startswith("-") and Path(word).exists()]
+    if files and files[0] in message:
+        return f"{message.rstrip('.')}; for the file of that name write ./{files[0]}"
+    return f"{message.rstrip('.')}; see " + " ".join(filter(None, ("vidcolor", command, "--help")))
