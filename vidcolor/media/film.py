@@ -1,0 +1,262 @@
+"""What a film is: its picture's format, its clock and its tracks, read from the file.
+
+film = probe("zootopia.mkv")
+print(film.width, film.height, film.rate, film.matrix)
+"""
+
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+import av
+from av.container import InputContainer
+from av.sidedata.sidedata import SideData
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from vidcolor.errors import InputError
+from vidcolor.media.picture import Matrix as Matrix
+from vidcolor.media.picture import PictureFormat, picture_format
+from vidcolor.media.picture import Subsampling as Subsampling
+
+FORMATS = (
+    "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,apng,h264,hevc,m4v,mpegvideo,ivf,dv,mxf,"
+    "nut,rm,yuv4mpegpipe"
+)
+"""Demuxers that read one file and nothing else. A playlist would make FFmpeg read its neighbours
+or the network, whatever the protocol whitelist says."""
+MAX_PIXELS = 64 << 20
+"""Largest picture that is decoded: a 100 kB file can claim a picture that fills the memory."""
+# PyAV 19 has no such argument: its metadata always keeps bytes that are not UTF-8.
+KEEP_BYTES: dict[str, Any] = (
+    {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioTrack:
+    """One sound track of a film."""
+
+    index: int
+    """Number of the stream in the file."""
+    codec: str
+    language: str | None
+    title: str | None
+    channels: int
+    sample_rate: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Film(PictureFormat):
+    """What `probe` found: the main video stream of a file, and its company."""
+
+    path: Path
+    format: str
+    """FFmpeg's name of the container."""
+    stream_index: int
+    """Number of the main video stream in the file."""
+    width: int
+    """Coded width, pixels, before any rotation."""
+    height: int
+    """Coded height, pixels, before any rotation."""
+    time_base: Fraction
+    """Seconds a tick of the film's clock."""
+    rate: Fraction | None
+    """Frames a second, a guess where the rate varies."""
+    clock: Literal["pts", "dts"]
+    """Which time stamp is right; dts in AVI, which stores no other."""
+    first_pts: int
+    """Time of the first frame, ticks."""
+    frame_count_from_header: int | None
+    start_seconds: Fraction
+    """When the earliest stream starts on the film's clock."""
+    duration_seconds: Fraction | None
+    """By the header; of the video where it says so, else of the whole file."""
+    sample_aspect_ratio: Fraction
+    display_matrix: tuple[int, ...] | None
+    """Nine numbers that rotate or mirror the picture (FFmpeg's AV_PKT_DATA_DISPLAYMATRIX)."""
+    field_order: Literal["progressive", "tff", "bff"]
+    """Interlaced films show the top or the bottom field first."""
+    mastering_display: bytes | None = field(repr=False)
+    """FFmpeg's AVMasteringDisplayMetadata of an HDR film."""
+    content_light: bytes | None = field(repr=False)
+    """FFmpeg's AVContentLightMetadata of an HDR film."""
+    audio: tuple[AudioTrack, ...]
+
+
+class Rational(Protocol):
+    """PyAV 18 hands out Fractions, PyAV 19 its own AVRational."""
+
+    @property
+    def numerator(self) -> int: ...  # noqa: D102
+    @property
+    def denominator(self) -> int: ...  # noqa: D102
+
+
+def fraction(value: Rational | None) -> Fraction | None:
+    """Return a rational of PyAV as a Fraction; None if it is unset (None, 0 or 0/1)."""
+    return Fraction(value.numerator, value.denominator) if value else None
+
+
+@contextmanager
+def open_film(path: Path) -> Iterator[InputContainer]:
+    """Open a film for reading; PyAV gets a path, never a file object, and a list of formats.
+
+    Raises:
+        InputError: there is no such film, or FFmpeg cannot read it.
+    """
+    _check_file(path)
+    try:
+        container = av.open(
+            f"file:{os.path.abspath(path)}",  # noqa: PTH100  resolve() would follow links
+            options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
+            timeout=60,
+            **KEEP_BYTES,
+        )
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(
+            f"{path}: not a film that FFmpeg can read ({_reason(error)}); "
+            "check that the file is whole and is a video, not a playlist"
+        ) from error
+    with container:
+        yield container
+
+
+def probe(path: Path | str) -> Film:
+    """Read what the result must keep: the headers and the first frame.
+
+    Raises:
+        InputError: missing, a folder, empty, no film, no picture, or no frame that decodes.
+    """
+    path = Path(path)
+    with open_film(path) as container:
+        stream = main_video(container, path)
+        first = _first_frame(container, stream, path)
+        return _film_from(path, container, stream, first)
+
+
+def main_video(container: InputContainer, path: Path) -> VideoStream:
+    """Return the film's picture: the default video stream that is no cover.
+
+    Raises:
+        InputError: there is none, or it is too large.
+    """
+    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not videos:
+        raise InputError(f"{path}: no video in it, only sound or data; give a film with a picture")
+    stream = max(videos, key=lambda s: bool(s.disposition & Disposition.default))
+    if stream.codec_context is None:
+        raise InputError(f"{path}: no decoder for its video codec; convert it to H.264 first")
+    if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
+        raise InputError(
+            f"{path}: its picture of {stream.codec_context.width}x{stream.codec_context.height} "
+            f"exceeds {MAX_PIXELS >> 20} million pixels; scale it down first"
+        )
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise InputError(f"{path}: no such file; check the name")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give a video file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty; copy or download it again")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: may not be read; check its permissions")
+
+
+def _reason(error: BaseException) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
+    damaged = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+            frames = packet.decode()
+        except StopIteration:
+            break
+        except av.FFmpegError:
+            damaged += 1
+            if damaged > 1000:
+                break
+            continue
+        if frames:
+            return frames[0]
+    raise InputError(f"{path}: no frame of its video can be decoded; the file is damaged or empty")
+
+
+def _film_from(
+    path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame
+) -> Film:
+    time_base = fraction(stream.time_base) or Fraction(1, 90000)
+    clock: Literal["pts", "dts"] = "dts" if container.format.name == "avi" else "pts"
+    first_pts = first.dts if clock == "dts" else first.pts
+    side_data = _side_data(first)
+    matrix_bytes = side_data.get("DISPLAYMATRIX")
+    return Film(
+        path=path,
+        format=container.format.name,
+        stream_index=stream.index,
+        width=first.width,
+        height=first.height,
+        **vars(picture_format(first)),
+        time_base=time_base,
+        rate=fraction(stream.guessed_rate) or fraction(stream.average_rate),
+        clock=clock,
+        first_pts=first_pts or 0,
+        frame_count_from_header=stream.frames or None,
+        start_seconds=Fraction(container.start_time or 0, av.time_base),
+        duration_seconds=_duration_seconds(container, stream, time_base),
+        sample_aspect_ratio=fraction(stream.sample_aspect_ratio) or Fraction(1),
+        display_matrix=struct.unpack("=9i", matrix_bytes) if matrix_bytes else None,
+        field_order=_field_order(stream, first),
+        mastering_display=side_data.get("MASTERING_DISPLAY_METADATA"),
+        content_light=side_data.get("CONTENT_LIGHT_LEVEL"),
+        audio=tuple(_audio_tracks(container)),
+    )
+
+
+def _side_data(frame: VideoFrame) -> dict[str, bytes]:
+    found = cast(Iterable[SideData], frame.side_data)
+    return {data.type.name: bytes(data) for data in found}
+
+
+def _duration_seconds(
+    container: InputContainer, stream: VideoStream, time_base: Fraction
+) -> Fraction | None:
+    if stream.duration:
+        return stream.duration * time_base
+    return Fraction(container.duration, av.time_base) if container.duration else None
+
+
+def _field_order(stream: VideoStream, first: VideoFrame) -> Literal["progressive", "tff", "bff"]:
+    # FFmpeg's AVFieldOrder: 2 and 5 display the top field first, 3 and 4 the bottom field.
+    if stream.codec_context.field_order in (3, 4):
+        return "bff"
+    is_interlaced = stream.codec_context.field_order in (2, 5) or first.interlaced_frame
+    return "tff" if is_interlaced else "progressive"
+
+
+def _audio_tracks(container: InputContainer) -> Iterator[AudioTrack]:
+    for stream in container.streams.audio:
+        codec = stream.codec_context
+        yield AudioTrack(
+            index=stream.index,
+            codec=codec.codec.canonical_name if codec else "unknown",
+            language=stream.metadata.get("language"),
+            title=stream.metadata.get("title"),
+            channels=codec.channels if codec else 0,
+            sample_rate=codec.sample_rate if codec else 0,
+        )
