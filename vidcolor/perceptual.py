@@ -1,0 +1,152 @@
+"""LPIPS, with the true AlexNet or not at all.
+
+The `lpips` package takes AlexNet's layers from torchvision, which does not import beside a CPU
+torch, and downloads its weights. Here a stand-in hands it the same layers, and the weights are a
+file that is there or not: another network under the same name would give other numbers.
+"""
+
+import contextlib
+import hashlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vidcolor.errors import InputError
+
+BACKBONE_NAME = "alexnet-owt-7be5be79.pth"
+"""File of torchvision's AlexNet; by PyTorch's custom its name holds the start of its SHA-256."""
+
+BACKBONE_URL = f"https://download.pytorch.org/models/{BACKBONE_NAME}"
+
+BACKBONE_SHA256_START = "7be5be79"
+
+
+@dataclass(frozen=True)
+class NotAvailable:
+    """Why there is no score. Never a number: 0 would be a perfect one."""
+
+    reason: str
+
+
+class Lpips:
+    """Learned perceptual image patch similarity, version 0.1 (Zhang et al. 2018, AlexNet).
+
+    lpips = load_lpips(None)
+    if isinstance(lpips, Lpips):
+        print(lpips.distance(result_3hw, truth_3hw))
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+
+    def distance(self, rgb_3hw: Tensor, truth_3hw: Tensor) -> float:
+        """Return the distance of two R'G'B' pictures (3, h, w) in [0, 1]; 0 if they are equal."""
+        with torch.no_grad():
+            # LPIPS was trained on [-1, 1].
+            one, other = (picture.float()[None] * 2 - 1 for picture in (rgb_3hw, truth_3hw))
+            return float(self._network(one, other))
+
+
+def default_backbone() -> Path:
+    """Return where PyTorch keeps AlexNet's weights."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / BACKBONE_NAME
+
+
+def load_lpips(backbone: Path | None) -> Lpips | NotAvailable:
+    """Return LPIPS, or why it is not to be had. Nothing is downloaded.
+
+    Args:
+        backbone: torchvision's AlexNet weights; None looks where PyTorch keeps them.
+
+    Raises:
+        InputError: a backbone was named and is missing, or is not that file.
+    """
+    path = backbone or default_backbone()
+    problem = _problem(path)
+    if problem and backbone is not None:
+        raise InputError(f"LPIPS backbone {path}: {problem}; download {BACKBONE_URL}")
+    if problem:
+        return NotAvailable(
+            f"AlexNet's weights: {problem}; download {BACKBONE_URL} and give --lpips-backbone FILE"
+        )
+    try:
+        return Lpips(_build_network(torch.load(path, weights_only=True, map_location="cpu")))
+    except ImportError as error:
+        return NotAvailable(f"{error.name} is not installed; pip install 'vidcolor[lpips]'")
+
+
+def _problem(path: Path) -> str | None:
+    if not path.is_file():
+        return "there is no such file"
+    if not _sha256(path).startswith(BACKBONE_SHA256_START):
+        return f"not torchvision's AlexNet, whose SHA-256 begins with {BACKBONE_SHA256_START}"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _build_network(weights: dict[str, Tensor]) -> nn.Module:
+    """Return lpips' own network; `weights` are AlexNet's, under torchvision's names."""
+    features = _alexnet_features()
+    prefix = "features."
+    layers = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
+    features.load_state_dict(layers)
+    with _torchvision_stand_in(features):
+        import lpips
+
+        network: nn.Module = lpips.LPIPS(net="alex", verbose=False)
+    return network.eval().requires_grad_(False)
+
+
+def _alexnet_features() -> nn.Sequential:
+    """Return the layers of "One weird trick" AlexNet (Krizhevsky 2014), as torchvision counts."""
+    return nn.Sequential(
+        nn.Conv2d(3, 64, kernel_size=11, stride=4, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(kernel_size=3, stride=2),
+        nn.Conv2d(64, 192, kernel_size=5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(kernel_size=3, stride=2),
+        nn.Conv2d(192, 384, kernel_size=3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(384, 256, kernel_size=3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(256, 256, kernel_size=3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(kernel_size=3, stride=2),
+    )
+
+
+@contextlib.contextmanager
+def _torchvision_stand_in(features: nn.Sequential) -> Iterator[None]:
+    """Let `from torchvision import models` find an AlexNet of these layers, in this block only."""
+
+    def alexnet(**_: Any) -> SimpleNamespace:
+        return SimpleNamespace(features=features)
+
+    models = ModuleType("torchvision.models")
+    stand_in = ModuleType("torchvision")
+    models.alexnet = alexnet  # type: ignore[attr-defined]
+    stand_in.models = models  # type: ignore[attr-defined]
+    kept = _take_modules("torchvision", "lpips")
+    sys.modules.update({"torchvision": stand_in, "torchvision.models": models})
+    try:
+        yield
+    finally:
+        _take_modules("torchvision", "lpips")
+        sys.modules.update(kept)
+
+
+def _take_modules(*packages: str) -> dict[str, ModuleType]:
+    """Forget that these packages were imported, and return their modules."""
+    names = [name for name in sys.modules if name.partition(".")[0] in packages]
+    return {name: sys.modules.pop(name) for name in names}
