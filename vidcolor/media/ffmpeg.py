@@ -1,0 +1,162 @@
+"""FFmpeg, the program: where it is, and RGB frames out of it with the film's exact times.
+
+Training frames come from it rather than from PyAV: its filters turn, stretch and scale them in
+processes of their own, beside the one that compresses them.
+"""
+
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+import av
+import ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+
+from vidcolor.errors import InputError
+from vidcolor.media.decode import UNSEEKABLE
+from vidcolor.media.film import FORMATS, Film, fraction
+from vidcolor.media.picture import MATRIX_OF_TAG
+
+log = logging.getLogger(__name__)
+
+SEEK_BACK_SECONDS = 3
+"""How far before the wanted frame decoding begins, so that what leads to it is whole."""
+
+SCALER = "lanczos+accurate_rnd+full_chroma_int"
+"""libswscale's flags: sharp, the same on every CPU, chroma interpolated rather than repeated."""
+
+
+def find_ffmpeg() -> str:
+    """Return the FFmpeg program: $VIDCOLOR_FFMPEG, the system's, or that of imageio-ffmpeg.
+
+    Raises:
+        InputError: there is none.
+    """
+    named = os.environ.get("VIDCOLOR_FFMPEG")
+    found = shutil.which(named or "ffmpeg")
+    if found:
+        return found
+    if named:
+        raise InputError(f"FFmpeg {named}: not a program; correct or unset VIDCOLOR_FFMPEG")
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError) as error:
+        raise InputError(
+            "FFmpeg: no such program here; install it (apt-get install ffmpeg), "
+            "or run: pip install imageio-ffmpeg"
+        ) from error
+
+
+@dataclass(frozen=True)
+class RgbFrame:
+    """A frame as it is shown: upright and with square pixels."""
+
+    rgb: NDArray[np.uint8]
+    """(H, W, 3)."""
+    pts: int
+    """When it is shown, ticks of the film's time base."""
+
+
+@contextmanager
+def rgb_frames(
+    film: Film,
+    *,
+    width: int,
+    height: int,
+    every: int = 1,
+    first_pts: int | None = None,
+    seek: bool = True,
+) -> Iterator[Iterator[RgbFrame]]:
+    """Run FFmpeg and hand out the film's frames, scaled, in the order they are shown.
+
+    Args:
+        film: what `probe` found.
+        width: of the frames, pixels, after rotation.
+        height: of the frames, pixels, after rotation.
+        every: hand out every n-th frame, beginning with the first one.
+        first_pts: begin at the first frame shown at this tick or later.
+        seek: jump near `first_pts` instead of decoding all that precedes it. A few films
+            have a wrong index: compare the first frame's time.
+
+    Raises:
+        InputError: FFmpeg is missing or cannot read the film.
+    """
+    command = _command(film, width, height, every, first_pts, seek)
+    with tempfile.TemporaryFile() as messages:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages
+        )
+        assert process.stdout is not None
+        frames = _read(process.stdout, film)
+        try:
+            yield _checked(frames, process, messages, film)
+        finally:
+            frames.close()
+            process.kill()
+            process.communicate()
+
+
+def _command(
+    film: Film, width: int, height: int, every: int, first_pts: int | None, seek: bool
+) -> list[str]:
+    jump: dict[str, Any] = {}
+    if seek and first_pts is not None and film.format not in UNSEEKABLE:
+        seconds = first_pts * film.time_base - SEEK_BACK_SECONDS
+        if seconds > film.start_seconds:
+            jump = {"ss": f"{float(seconds):.6f}", "seek_timestamp": 1}
+    url = f"file:{os.path.abspath(film.path)}"  # noqa: PTH100  resolve() would follow links
+    safe = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    video = ffmpeg.input(url, noaccurate_seek=None, **jump, **safe)[str(film.stream_index)]
+    if first_pts is not None:
+        video = video.filter("select", f"gte(pts,{first_pts})")
+    if every > 1:
+        video = video.filter("select", f"not(mod(n,{every}))")
+    video = video.filter("scale", width, height, flags=SCALER, **_untagged_matrix(film))
+    # NUT keeps every time exactly: its time base divides the stream's. (Rates are not kept.)
+    raw = {"format": "nut", "vcodec": "rawvideo", "pix_fmt": "rgb24", "enc_time_base": "demux"}
+    exact = {"fps_mode": "passthrough", "avoid_negative_ts": "disabled"}
+    output = ffmpeg.output(video, "pipe:1", **raw, **exact)
+    output = output.global_args("-nostdin", "-copyts", "-loglevel", "error")
+    command: list[str] = ffmpeg.compile(output, cmd=find_ffmpeg())
+    return command
+
+
+def _untagged_matrix(film: Film) -> dict[str, str]:
+    """FFmpeg takes an untagged film for BT.601, whatever its size."""
+    return {} if film.color.matrix in MATRIX_OF_TAG else {"in_color_matrix": film.matrix}
+
+
+def _read(pipe: IO[bytes], film: Film) -> Generator[RgbFrame, None, None]:
+    try:
+        container = av.open(pipe, "r", format="nut", buffer_size=1 << 20)
+    except (av.FFmpegError, EOFError):
+        return  # FFmpeg wrote nothing: `_checked` asks it why
+    with container:
+        time_base = fraction(container.streams.video[0].time_base) or film.time_base
+        for picture in container.decode(video=0):
+            rgb = np.asarray(picture.to_ndarray(format="rgb24"), dtype=np.uint8)
+            yield RgbFrame(rgb, round((picture.pts or 0) * time_base / film.time_base))
+
+
+def _checked(
+    frames: Iterator[RgbFrame], process: subprocess.Popen[bytes], messages: IO[bytes], film: Film
+) -> Iterator[RgbFrame]:
+    """Yield the frames; once there are no more, say what FFmpeg had to say."""
+    yield from frames
+    status = process.wait()
+    messages.seek(0)
+    lines = messages.read().decode(errors="replace").splitlines()
+    if status != 0:
+        reason = lines[-1] if lines else f"status {status}"
+        raise InputError(f"{film.path}: FFmpeg stopped: {reason}; check that the film is whole")
+    if lines:
+        log.warning("%s: FFmpeg complained %d times: %s", film.path, len(lines), lines[0])
