@@ -216,11 +216,47 @@ def render(
     messages: _Messages = _USUAL,
 ) -> None:
     """Colour a film; its luma, timing and sound stay as they are."""
+    _render(film, out, options)
+
+
+def _render(film: Path, out: Path, options: RenderOptions) -> None:
     from vidcolor.rendering import render as colour
 
     total = _frames_ahead(film, options.start, options.end)
     with stoppable(), console.progress("rendering", unit="frames") as report:
         colour(film, out, options, on_frame=lambda done: report(done, total))
+
+
+@app.command(
+    help_epilogue="""\
+Examples:
+
+    vidcolor demo
+    vidcolor demo --film in.mp4 --out out.mp4"""
+)
+def demo(
+    *,
+    film: Annotated[Path | None, Parameter(help="Your own film; default: a drawn one.")] = None,
+    out: Annotated[Path | None, Parameter(help="The result; default: a file in demo/.")] = None,
+    overwrite: Annotated[bool, Parameter(help="Replace what has the result's name.")] = False,
+    messages: _Messages = _USUAL,
+) -> None:
+    """Draw a small black-and-white film, or take yours, and colour it with the default model.
+
+    A contact sheet beside the result, a PNG, shows frames of both side by side.
+    """
+    from vidcolor.demo import compare, draw_film
+
+    options = RenderOptions(overwrite=overwrite or out is None)
+    with stoppable():
+        film = film or draw_film(Path("demo/film.mp4"))
+    out = out or Path("demo") / f"{film.stem}-in-colour.mp4"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _render(film, out, options)
+    with stoppable():
+        sheet = compare(film, out, out.with_suffix(".png"))
+    console.say(f"{out}: the film in colour")
+    console.say(f"{sheet}: source and result side by side")
 
 
 @app.command(
