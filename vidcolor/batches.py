@@ -107,9 +107,7 @@ def _random_crop(window_T3HW: Tensor, aspect: float, random: np.random.Generator
     crop_height = largest * random.uniform(SMALLEST_CROP, 1)
     crop_width = crop_height / aspect
     top, left = random.uniform(0, height - crop_height), random.uniform(0, width - crop_width)
-    part = window_T3HW[
-        ..., int(top) : int(top + crop_height), int(left) : int(left + crop_width)
-    ]
+    part = window_T3HW[..., int(top) : int(top + crop_height), int(left) : int(left + crop_width)]
     return part.flip(-1) if random.random() < 0.5 else part
 
 

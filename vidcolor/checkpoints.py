@@ -30,7 +30,7 @@ def save_checkpoint(folder: Path, trainer: GanTrainer) -> None:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(unfinished, folder / CHECKPOINT)
+    unfinished.replace(folder / CHECKPOINT)
 
 
 def load_checkpoint(folder: Path, trainer: GanTrainer, options: TrainOptions) -> None:
@@ -46,7 +46,7 @@ def load_checkpoint(folder: Path, trainer: GanTrainer, options: TrainOptions) ->
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         saved, state = content["options"], content["state"]
-    except Exception as error:  # noqa: BLE001  torch raises anything, EOFError to UnpicklingError
+    except Exception as error:
         raise ModelError(f"{path}: not a checkpoint: {error}") from error
     differing = [
         f"--{key.replace('_', '-')} {value} (was {saved.get(key)})"

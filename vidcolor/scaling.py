@@ -1,9 +1,9 @@
 """Luma down to the size the network works at, chroma up to the size of the film.
 
 Chroma is smooth where luma is smooth and jumps where luma jumps. The guided filter (He, Sun and
-Tang 2013) says so locally: chroma = a * luma + b in every small window. Its coefficients are
-found at the working size and enlarged, not the chroma itself (He and Sun 2015, "Fast guided
-filter"), so the film's own luma draws the edges.
+Tang 2013, eq. 5 and 6) says so locally: chroma = a * luma + b in every small window. Its slope a
+is found at the working size and enlarged (He and Sun 2015, "Fast guided filter"); multiplied with
+the detail that the small luma lost, it draws the film's own edges into the enlarged chroma.
 """
 
 import cv2
@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 Plane = NDArray[np.float32]
 
 GUIDE_RADIUS = 2
-"""Radius of the windows, pixels at the working size."""
+"""Radius of the windows, pixels at the working size: an edge's surroundings, no more."""
 
-GUIDE_EPSILON = 1e-3
-"""Variance of luma (0 to 1) under which a window counts as flat: contrasts of about 3 %."""
+GUIDE_EPSILON = 4e-3
+"""Variance of luma (0 to 1) under which a window counts as flat: contrasts of about 6 %.
+
+Of 0.0001 to 0.004 the largest lost least of true chroma that was shrunk and enlarged again.
+"""
 
 
 def working_size(height: int, width: int, short_side: int) -> tuple[int, int]:
@@ -43,14 +46,13 @@ def enlarge_chroma(chroma_2hw: Plane, luma_hw: Plane, luma_HW: Plane) -> Plane:
     height, width = luma_HW.shape
     mean_luma = _window_mean(luma_hw)
     variance = _window_mean(luma_hw * luma_hw) - mean_luma * mean_luma
+    detail_HW = luma_HW - _enlarged(luma_hw, height, width)
     enlarged = np.empty((2, height, width), dtype=np.float32)
     for chroma_hw, target_HW in zip(chroma_2hw, enlarged, strict=True):
-        mean_chroma = _window_mean(chroma_hw)
-        covariance = _window_mean(luma_hw * chroma_hw) - mean_luma * mean_chroma
-        slope = covariance / (variance + GUIDE_EPSILON)
-        offset = mean_chroma - slope * mean_luma
-        np.multiply(_enlarged(_window_mean(slope), height, width), luma_HW, out=target_HW)
-        target_HW += _enlarged(_window_mean(offset), height, width)
+        covariance = _window_mean(luma_hw * chroma_hw) - mean_luma * _window_mean(chroma_hw)
+        slope_hw = covariance / (variance + GUIDE_EPSILON)
+        np.multiply(_enlarged(slope_hw, height, width), detail_HW, out=target_HW)
+        target_HW += _enlarged(chroma_hw, height, width)
     return enlarged
 
 

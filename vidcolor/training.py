@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vidcolor._version import __version__
-from vidcolor.batches import BatchPlan, Batches
+from vidcolor.batches import Batches, BatchPlan
 from vidcolor.checkpoints import Journal, load_checkpoint, save_checkpoint
 from vidcolor.color import (
     chroma_from_rgb,
@@ -116,9 +116,7 @@ def _run(
                 epoch = trainer.steps_done // batches.per_epoch + 1
                 losses = _step(trainer, rgb_BT3hw)
                 journal.add({"step": trainer.steps_done, "epoch": epoch} | losses)
-                on_step(
-                    Progress(step=trainer.steps_done, steps=steps, epoch=epoch, losses=losses)
-                )
+                on_step(Progress(step=trainer.steps_done, steps=steps, epoch=epoch, losses=losses))
                 is_over = trainer.steps_done == steps
                 if is_over or trainer.steps_done % batches.per_epoch == 0:
                     _close_epoch(trainer, test_table or batches.table, journal, folder, epoch)
@@ -128,7 +126,9 @@ def _run(
                 last_checkpoint = time.monotonic()
         except KeyboardInterrupt:
             save_checkpoint(folder, trainer)
-            log.warning("stopped at step %d; the same command with --resume goes on", trainer.steps_done)
+            log.warning(
+                "stopped at step %d; the same command with --resume goes on", trainer.steps_done
+            )
             raise
 
 
@@ -195,7 +195,9 @@ def _card(options: TrainOptions, folder: Path, table: FrameTable) -> Card:
 def _colour_counts(batches: Batches, card: Card) -> Tensor:
     counts = torch.zeros(CELLS**2)
     for step in range(min(COUNTED_BATCHES, batches.per_epoch)):
-        counts += count_cells(chroma_from_rgb(batches.read(step).flatten(0, 1), matrix_of(card.grey)))
+        counts += count_cells(
+            chroma_from_rgb(batches.read(step).flatten(0, 1), matrix_of(card.grey))
+        )
     return counts
 
 
@@ -232,7 +234,7 @@ def _close_epoch(
     rows = [_sample_row(*pictures[i], trainer.card) for i in spread]
     contact_sheet(rows, ("grey", "result", "truth"), folder / "samples" / f"epoch-{epoch:04d}.png")
     journal.plot()
-    save_model(trainer.card, trainer.copy_of_result(), folder)
+    save_model(trainer.card, trainer.result, folder)
 
 
 def _sample_row(middle_3hw: Tensor, chroma_2hw: Tensor, card: Card) -> list[np.ndarray]:

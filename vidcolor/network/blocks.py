@@ -33,11 +33,43 @@ def without_parametrizations(module: nn.Module) -> nn.Module:
     """Return the module with its spectral norms multiplied into plain weights, in place.
 
     The result computes the same in evaluation and no longer needs to know how it was trained.
+    Not for a deep copy: it shares the classes of its parts with the original, which would break.
     """
     for part in module.modules():
         if parametrize.is_parametrized(part):
             parametrize.remove_parametrizations(part, "weight")
     return module
+
+
+def plain_state(module: nn.Module) -> dict[str, Tensor]:
+    """Return the module's state with its spectral norms multiplied into plain weights."""
+    state = {k: v for k, v in module.state_dict().items() if ".parametrizations." not in k}
+    for name, part in _normalised_parts(module):
+        state[f"{name}.weight"] = part.weight.detach()
+    return state
+
+
+def load_plain_state(module: nn.Module, state: dict[str, Tensor]) -> None:
+    """Load what `plain_state` returned, with or without spectral norms in the module.
+
+    Raises:
+        ValueError: a weight is missing, left over or of another shape; names the first.
+    """
+    own = plain_state(module)
+    for name in sorted(own.keys() ^ state.keys()):
+        raise ValueError(f"{name} is {'missing' if name in own else 'unknown'}")
+    for name, value in state.items():
+        if own[name].shape != value.shape:
+            shapes = f"{tuple(value.shape)}, not {tuple(own[name].shape)}"
+            raise ValueError(f"{name} has the shape {shapes}")
+    module.load_state_dict(state, strict=False)
+    for name, part in _normalised_parts(module):
+        with torch.no_grad():
+            part.weight = state[f"{name}.weight"]
+
+
+def _normalised_parts(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(n, part) for n, part in module.named_modules() if parametrize.is_parametrized(part)]
 
 
 class WindowFusion(nn.Module):

@@ -24,6 +24,7 @@ ARCHITECTURES: dict[Family, tuple[type[nn.Module], type]] = {
 }
 """Every family: its network and the dataclass that shapes it. A new one is a line here."""
 
+
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """What `card.toml` holds."""

@@ -86,9 +86,7 @@ def generator_loss(scores_of_fakes: Tensor, gan: Gan) -> Tensor:
     return _distance(scores_of_fakes, 1.0, gan)
 
 
-def discriminator_loss(
-    scores_of_reals: Tensor, scores_of_fakes: Tensor, gan: Gan
-) -> Tensor:
+def discriminator_loss(scores_of_reals: Tensor, scores_of_fakes: Tensor, gan: Gan) -> Tensor:
     """Return how badly real and fake are told apart; the sum of both terms, as in seed 002."""
     return _distance(scores_of_reals, 1.0, gan) + _distance(scores_of_fakes, 0.0, gan)
 

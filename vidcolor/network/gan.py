@@ -1,6 +1,5 @@
 """One step of adversarial training: generator, discriminator, their optimisers and losses."""
 
-import copy
 import math
 from typing import Any
 
@@ -217,7 +216,3 @@ class GanTrainer:
             part.load_state_dict(state[name])
         self.steps_done = int(state["steps_done"])
         torch.set_rng_state(state["random"])
-
-    def copy_of_result(self) -> nn.Module:
-        """Return a copy of the generator that is kept, to be saved."""
-        return copy.deepcopy(self.result)

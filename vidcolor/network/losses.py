@@ -25,7 +25,7 @@ MAX_WEIGHT = 6.0
 
 
 def cell_index(chroma_2hw: Tensor) -> Tensor:
-    """Return each pixel's cell, (..., h, w) integers in [0, CELLS ** 2), of Cb, Cr (..., 2, h, w)."""
+    """Return each pixel's cell, (..., h, w) in [0, CELLS ** 2), of Cb, Cr (..., 2, h, w)."""
     cell_2hw = ((chroma_2hw + 0.5) / CELL).round().long().clamp(0, CELLS - 1)
     cb, cr = cell_2hw.unbind(dim=-3)
     return cb * CELLS + cr

@@ -10,7 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from vidcolor.color import Output
-from vidcolor.network.blocks import Norm, WindowFusion, norm_layer, spectrally_normalised
+from vidcolor.network.blocks import (
+    Norm,
+    SelfAttention,
+    WindowFusion,
+    norm_layer,
+    spectrally_normalised,
+)
 
 Features = list[Tensor]
 """What `encode` makes of a frame, finest first; `decode` takes three of them."""

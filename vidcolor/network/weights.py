@@ -1,7 +1,5 @@
 """Models on disk: found by name, loaded with suspicion, saved whole."""
 
-import copy
-import os
 from importlib import resources
 from pathlib import Path
 
@@ -9,10 +7,9 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from vidcolor.errors import ModelError
-from vidcolor.network.blocks import without_parametrizations
+from vidcolor.network.blocks import load_plain_state, plain_state, without_parametrizations
 from vidcolor.network.card import Card, read_card, write_card
 
 WEIGHTS = "weights.safetensors"
@@ -30,7 +27,11 @@ def find_model(name: str) -> Path:
         if (place / "card.toml").is_file():
             return place
     known = sorted(
-        {card.parent.name for place in (Path("models"), shipped) for card in place.glob("*/card.toml")}
+        {
+            card.parent.name
+            for place in (Path("models"), shipped)
+            for card in place.glob("*/card.toml")
+        }
     )
     raise ModelError(
         f"model {name!r}: no model of that name; there are: {', '.join(known) or 'none'}; "
@@ -50,33 +51,33 @@ def load_network(folder: Path) -> tuple[Card, nn.Module]:
     try:
         state = safetensors.torch.load_file(path)
     except FileNotFoundError as error:
-        raise ModelError(f"{path}: the model's weights are missing; train or fetch it again") from error
+        raise ModelError(
+            f"{path}: the model's weights are missing; train or fetch it again"
+        ) from error
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not safetensors weights: {error}") from error
     broken = [name for name, value in state.items() if not bool(torch.isfinite(value).all())]
     if broken:
         raise ModelError(f"{path}: {broken[0]} holds values that are not finite; train it again")
     try:
-        network.load_state_dict({name: value.float() for name, value in state.items()})
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise ModelError(f"{path}: the weights do not fit the card: {first}") from error
+        load_plain_state(network, {name: value.float() for name, value in state.items()})
+    except ValueError as error:
+        raise ModelError(
+            f"{path}: the weights do not fit the card: {error}; take the card that came with them"
+        ) from error
     return card, network
 
 
 def save_model(card: Card, network: nn.Module, folder: Path) -> None:
-    """Write card and weights (half precision) into the folder, each whole or not at all.
-
-    Spectral norms in `network` are multiplied in, in place: pass a copy.
-    """
+    """Write card and weights (half precision) into the folder, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         name: value.detach().to("cpu", torch.float16 if value.is_floating_point() else value.dtype)
-        for name, value in without_parametrizations(network).state_dict().items()
+        for name, value in plain_state(network).items()
     }
     unfinished = folder / f"{WEIGHTS}.part"
     safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, unfinished)
-    os.replace(unfinished, folder / WEIGHTS)
+    unfinished.replace(folder / WEIGHTS)
     write_card(card, folder)
 
 
@@ -87,21 +88,10 @@ def start_from_model(network: nn.Module, folder: Path) -> None:
         ModelError: the model is of another shape.
     """
     card, source = load_network(folder)
-    plain = without_parametrizations(copy.deepcopy(network))
     try:
-        plain.load_state_dict(source.state_dict())
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise ModelError(f"model {card.name!r}: cannot start from it: {first}") from error
-    modules = dict(plain.named_modules())
-    state = plain.state_dict()
-    network.load_state_dict(
-        {key: state.get(key, value) for key, value in network.state_dict().items()}
-    )
-    for name, part in network.named_modules():
-        if parametrize.is_parametrized(part):
-            with torch.no_grad():
-                part.weight = modules[name].weight
+        load_plain_state(network, source.state_dict())
+    except ValueError as error:
+        raise ModelError(f"model {card.name!r}: cannot start from it: {error}") from error
 
 
 def load_imagenet_encoder(network: nn.Module, path: Path) -> None:
@@ -116,7 +106,7 @@ def load_imagenet_encoder(network: nn.Module, path: Path) -> None:
     """
     try:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001  torch raises anything, EOFError to UnpicklingError
+    except Exception as error:
         raise ModelError(f"{path}: not a weights file: {error}") from error
     own = network.state_dict()
     fitting = {key: value for key, value in state.items() if key in own}
