@@ -153,7 +153,8 @@ def extract(
 def _extract(film: Path, options: ExtractOptions) -> None:
     from vidcolor.extraction import extract as cut
 
-    total = _frames_ahead(film, options.start, options.end)
+    found = _frames_ahead(film, options.start, options.end)
+    total = found // options.every if found else None
     with stoppable(), console.progress("extracting", unit="frames") as report:
         cut(film, options, on_progress=lambda done: report(done, total))
 
