@@ -3,21 +3,18 @@
 A verb is imported inside its command, so that `--help` and a mistyped flag cost no torch.
 """
 
-import re
 import sys
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
-from cyclopts.config import Dict
+from cyclopts import App, CycloptsError, Parameter
 
 from vidcolor import console
 from vidcolor._version import __version__
-from vidcolor.errors import InputError, OptionsError, VidcolorError
+from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.options import (
     EvaluateOptions,
     ExtractOptions,
@@ -25,13 +22,11 @@ from vidcolor.options import (
     TrainOptions,
     seconds_from_text,
 )
+from vidcolor.recipes import fill_from_film, fill_from_recipe
 from vidcolor.signals import Interrupted, stoppable
 
 if TYPE_CHECKING:
     from vidcolor.training import Progress
-
-RECIPE_VERBS = ("extract", "train")
-"""Tables that a recipe may have: the verbs whose options it may fill."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,42 +52,6 @@ _Dataset = Annotated[str, Parameter(help="Name of a dataset.")]
 _Data = Annotated[Path, Parameter(help="Folder that holds the datasets.")]
 
 
-def _fill_from_recipe(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Take from `--recipe FILE` what no flag gave; cyclopts calls this after reading the flags."""
-    recipe = _given("--recipe", arguments)
-    if recipe is not None:
-        table = {commands[-1]: _read_recipe(Path(recipe), commands[-1])}
-        Dict(table, source=recipe)(app, commands, arguments)
-
-
-def _fill_from_film(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Name the dataset of `train --film FILM` after the film, where nothing else names it."""
-    film = _given("--film", arguments)
-    if film is not None and commands == ("train",):
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(film).stem).lstrip("-._") or "film"
-        Dict({"train": {"dataset": name}}, source="--film")(app, commands, arguments)
-
-
-def _given(flag: str, arguments: ArgumentCollection) -> str | None:
-    values = [a.tokens[0].value for a in arguments if a.name == flag and a.tokens]
-    return values[0] if values else None
-
-
-def _read_recipe(path: Path, verb: str) -> dict[str, Any]:
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"recipe {path}: {error.strerror}; pipelines/ holds recipes") from error
-    except ValueError as error:
-        raise InputError(f"recipe {path}: not TOML: {error}; mend it") from error
-    unknown = [table for table in tables if table not in RECIPE_VERBS]
-    if unknown:
-        raise OptionsError(f"recipe {path}: unknown [{unknown[0]}]; write [extract] or [train]")
-    if not isinstance(tables.get(verb), dict):
-        raise OptionsError(f"recipe {path}: has no [{verb}]; add it, or leave out --recipe")
-    return dict(tables[verb])
-
-
 app = App(
     name="vidcolor",
     version=f"vidcolor {__version__}",
@@ -111,7 +70,7 @@ Learn the colours of a film you own, and use them:
 
 `vidcolor COMMAND --help` tells more and gives an example each.
 Exit codes: 0 done, 2 usage, 3 input, 4 output, 5 model, 130 or 143 interrupted.""",
-    config=[_fill_from_recipe, _fill_from_film],
+    config=[fill_from_recipe, fill_from_film],
     result_action="return_value",
     exit_on_error=False,
     print_error=False,
@@ -276,8 +235,11 @@ def evaluate(
     from vidcolor.evaluation import evaluate as score
 
     with stoppable(), console.progress("scoring", unit="frames") as report:
-        scores = score(options or EvaluateOptions(), on_progress=lambda done: report(done, None))
-    console.say(str(scores))
+        scores = score(options or EvaluateOptions(), on_progress=report)
+    console.show_table(f"{scores.model}, film by film", *scores.table())
+    console.show_table(f"{scores.model}, all films", *scores.summary())
+    for note in scores.notes:
+        console.say(note)
 
 
 @dataset.command(name="list")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Protocol
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -37,8 +38,10 @@ class Report(Protocol):
 LINE_EVERY_SECONDS = 30.0
 """How often progress is told where the terminal cannot be drawn on (a log file, CI)."""
 
-_stdout = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
-_stderr = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+_stdout = Console(highlight=False, markup=False, emoji=False)
+_stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
+_tables = Console(highlight=False, markup=False, emoji=False, width=1000)
+"""For tables: as wide as they need, so that a file or a pipe gets whole lines."""
 _logger = logging.getLogger("vidcolor")
 
 
@@ -53,7 +56,7 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = f"{record.levelname.lower()}: " if record.levelno != logging.INFO else ""
-        _stderr.print(f"vidcolor: {level}{one_line(record.getMessage())}")
+        _stderr.out(f"vidcolor: {level}{one_line(record.getMessage())}")
 
 
 def set_up(*, quiet: bool = False, debug: bool = False) -> None:
@@ -75,17 +78,17 @@ def is_debugging() -> bool:
 
 def say(text: str) -> None:
     """Write a line of the result to stdout."""
-    _stdout.print(one_line(text))
+    _stdout.out(one_line(text))
 
 
 def fail(text: str) -> None:
     """Write the one line of an error to stderr."""
-    _stderr.print(f"vidcolor: error: {one_line(text)}")
+    _stderr.out(f"vidcolor: error: {one_line(text)}")
 
 
 def warn(text: str) -> None:
     """Write one line to stderr, whatever the level of messages."""
-    _stderr.print(f"vidcolor: {one_line(text)}")
+    _stderr.out(f"vidcolor: {one_line(text)}")
 
 
 def show_traceback() -> None:
@@ -95,12 +98,12 @@ def show_traceback() -> None:
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write a table to stdout: the first column to the left, numbers to the right."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", overflow="fold")
+        table.add_column(column, justify="right" if index else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    _stdout.print(table)
+    _tables.print(table)
 
 
 @contextmanager

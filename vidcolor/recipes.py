@@ -1,0 +1,54 @@
+"""Where options come from beside flags: a recipe's table, and the name of a film.
+
+A recipe is a TOML file in pipelines/ with a table [extract] and a table [train]; their keys are
+the fields of ExtractOptions and TrainOptions. A flag on the command line wins.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from cyclopts import App, ArgumentCollection
+from cyclopts.config import Dict
+
+from vidcolor.errors import InputError, OptionsError
+
+VERBS = ("extract", "train")
+"""Tables that a recipe may have: the verbs whose options it may fill."""
+
+
+def fill_from_recipe(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Take from `--recipe FILE` what no flag gave; cyclopts calls this after reading the flags."""
+    recipe = _given("--recipe", arguments)
+    if recipe is not None:
+        table = {commands[-1]: _read_recipe(Path(recipe), commands[-1])}
+        Dict(table, source=recipe)(app, commands, arguments)
+
+
+def fill_from_film(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Name the dataset of `train --film FILM` after the film, where nothing else names it."""
+    film = _given("--film", arguments)
+    if film is not None and commands == ("train",):
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(film).stem).lstrip("-._") or "film"
+        Dict({"train": {"dataset": name}}, source="--film")(app, commands, arguments)
+
+
+def _given(flag: str, arguments: ArgumentCollection) -> str | None:
+    values = [a.tokens[0].value for a in arguments if a.name == flag and a.tokens]
+    return values[0] if values else None
+
+
+def _read_recipe(path: Path, verb: str) -> dict[str, Any]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"recipe {path}: {error.strerror}; pipelines/ holds recipes") from error
+    except ValueError as error:
+        raise InputError(f"recipe {path}: not TOML: {error}; mend it") from error
+    unknown = [table for table in tables if table not in VERBS]
+    if unknown:
+        raise OptionsError(f"recipe {path}: unknown [{unknown[0]}]; write [extract] or [train]")
+    if not isinstance(tables.get(verb), dict):
+        raise OptionsError(f"recipe {path}: has no [{verb}]; add it, or leave out --recipe")
+    return dict(tables[verb])
