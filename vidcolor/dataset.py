@@ -6,7 +6,6 @@ FFmpeg, so training runs where only torch is.
 
 import json
 import os
-import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidcolor.errors import InputError
 from vidcolor.manifest import (
@@ -27,11 +25,7 @@ from vidcolor.manifest import (
     manifest_from_json,
     read_manifest,
 )
-
-PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-
-Picture = NDArray[np.uint8]
-"""(H, W, 3) RGB."""
+from vidcolor.pictures import Picture, picture_paths, read_picture
 
 
 @dataclass(frozen=True)
@@ -113,24 +107,6 @@ class PackedFrames:
             self._opened_in = os.getpid()
         frame: Picture = self._table[index]  # type: ignore[index]
         return frame
-
-
-def read_picture(path: Path) -> Picture:
-    """Return a picture file as (H, W, 3) RGB, turned as its EXIF says.
-
-    Raises:
-        InputError: it is missing or no picture.
-    """
-    import cv2
-
-    try:
-        content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    except OSError as error:
-        raise InputError(f"frame {path}: {error.strerror}; extract the dataset again") from error
-    decoded = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    if decoded is None:
-        raise InputError(f"frame {path}: not a picture; remove it or extract the dataset again")
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def window_indices(table: FrameTable, index: int) -> tuple[int, int, int]:
@@ -240,16 +216,6 @@ def _picture_frames(folder: Path, split: Split) -> FolderFrames:
         pictures = folder if split == "train" else None
     paths = picture_paths(pictures) if pictures else []
     return FolderFrames(paths, list(_runs_of_pictures(paths)), [folder.name])
-
-
-def picture_paths(folder: Path) -> list[Path]:
-    """Return the pictures in a folder in the order of the numbers in their names."""
-    paths = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS)
-    return sorted(paths, key=lambda path: _natural_key(path.name))
-
-
-def _natural_key(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _runs_of_pictures(paths: Sequence[Path]) -> Iterator[Run]:

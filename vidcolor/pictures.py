@@ -1,0 +1,81 @@
+"""Picture files: read, compressed and listed. OpenCV is imported when one is first touched."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidcolor.errors import InputError
+
+Picture = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+
+PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+
+JPEG_QUALITY = 95
+
+
+def read_picture(path: Path) -> Picture:
+    """Return a picture file as (H, W, 3) RGB, turned as its EXIF says.
+
+    Raises:
+        InputError: it is missing or no picture.
+    """
+    import cv2
+
+    try:
+        content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+        decoded = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    except OSError as error:
+        raise InputError(f"picture {path}: {error.strerror}; put it back") from error
+    except cv2.error:
+        decoded = None  # a header that claims a picture too large to be one
+    if decoded is None:
+        raise InputError(f"picture {path}: not a picture or damaged; replace or remove it")
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def encode_picture(rgb: Picture, ending: str) -> bytes:
+    """Return a picture (H, W, 3) RGB as the content of a file that ends in `jpg` or `png`.
+
+    JPEG has quality 95 and full chroma: half of it would blur what is to be learnt.
+    """
+    import cv2
+
+    full_chroma = cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, *full_chroma] if ending == "jpg" else []
+    _, content = cv2.imencode(f".{ending}", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)
+    return content.tobytes()
+
+
+def shrink(rgb: Picture, size: int) -> Picture:
+    """Return a picture whose short side is `size` pixels at most; a small one stays as it is."""
+    import cv2
+
+    height, width = rgb.shape[:2]
+    scale = size / min(height, width)
+    if scale >= 1:
+        return rgb
+    small = cv2.resize(
+        rgb, (round(width * scale), round(height * scale)), None, 0, 0, cv2.INTER_AREA
+    )
+    return np.asarray(small, dtype=np.uint8)
+
+
+def picture_paths(folder: Path) -> list[Path]:
+    """Return the pictures in a folder in the order of the numbers in their names.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give a folder of pictures")
+    paths = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS)
+    return sorted(paths, key=lambda path: _natural_key(path.name))
+
+
+def _natural_key(name: str) -> list[tuple[int, str]]:
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
+    ]
