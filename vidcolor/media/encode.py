@@ -1,0 +1,198 @@
+"""Frames into one file of encoded video: the film's luma as it was, the new chroma beside it."""
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from vidcolor.errors import OutputError, VidcolorError
+from vidcolor.media.decode import Frame, plane_of
+from vidcolor.media.film import KEEP_BYTES, Film
+from vidcolor.media.levels import Codes, luma_at_depth
+from vidcolor.media.plan import OutputPlan, encoder_rate
+
+MUXER_OF_SUFFIX = {".mov": "mov", ".mp4": "mp4", ".nut": "nut"}
+REORDER_FRAMES = 4
+"""Decoding runs ahead of showing by at most two frames in x264 and x265; four leaves room."""
+
+# SVT-AV1 writes a page to the terminal unless it is told before it starts.
+os.environ.setdefault("SVT_LOG", "0")
+
+
+class SegmentWriter:
+    """Encodes frames into a file that gets its name when it is whole.
+
+    with SegmentWriter(folder / plan.segment_name(0), film, plan) as segment:
+        for frame in read_frames(film, start=plan.start, end=plan.end):
+            segment.write(frame, chroma_2hw)
+    join([segment.path], film, plan)
+
+    Times are the film's own less `plan.offset`, tick by tick.
+    """
+
+    def __init__(self, path: Path, film: Film, plan: OutputPlan) -> None:
+        self.path = path
+        self._film = film
+        self._plan = plan
+        self._part = path.with_name(path.name + ".part")
+        self._offset_ticks = int(plan.offset / film.time_base)
+        self._decoding_times: deque[int] = deque()
+        self._is_first = True
+        self._last_duration = 0
+        self._container: OutputContainer
+        self._stream: VideoStream
+
+    def __enter__(self) -> Self:
+        """Open the file and the encoder."""
+        with output_errors(self._plan.out):
+            self._container = av.open(
+                str(self._part),
+                "w",
+                format=MUXER_OF_SUFFIX[self.path.suffix],
+                container_options=fine_clocks(self._film),
+                **KEEP_BYTES,
+            )
+            self._stream = self._add_stream()
+        return self
+
+    def _add_stream(self) -> VideoStream:
+        film, plan = self._film, self._plan
+        stream = self._container.add_stream(
+            plan.codec, rate=encoder_rate(film), options=dict(plan.codec_options)
+        )
+        assert isinstance(stream, VideoStream)
+        encoder = stream.codec_context
+        encoder.width, encoder.height, encoder.pix_fmt = plan.width, plan.height, plan.pix_fmt
+        stream.time_base = film.time_base
+        encoder.time_base = film.time_base
+        encoder.flags |= Flags.frame_duration
+        tag_picture(stream, film)
+        return stream
+
+    def write(self, frame: Frame, chroma_2hw: Codes) -> None:
+        """Encode one frame.
+
+        Args:
+            frame: a frame of the film; its luma goes into the result as it is (in a result of
+                other depth, as `levels.luma_at_depth` says).
+            chroma_2hw: Cb and Cr codes of `plan.depth` bits, of shape `plan.chroma_shape`.
+
+        Raises:
+            ValueError: the chroma has another shape or type.
+            OutputError: the file cannot be written.
+        """
+        plan = self._plan
+        wanted = np.dtype(np.uint8 if plan.depth == 8 else np.uint16)
+        if chroma_2hw.shape != plan.chroma_shape or chroma_2hw.dtype != wanted:
+            raise ValueError(
+                f"chroma is {chroma_2hw.dtype} {chroma_2hw.shape}, "
+                f"but must be {wanted} {plan.chroma_shape}"
+            )
+        luma = luma_at_depth(
+            frame.luma, depth=frame.depth, to_depth=plan.depth, full_range=frame.full_range
+        )
+        picture = VideoFrame(plan.width, plan.height, plan.pix_fmt)
+        for index, samples in enumerate((luma, *chroma_2hw)):
+            plane_of(picture, index, plan.depth)[:] = samples
+        picture.pts = frame.pts - self._offset_ticks
+        picture.time_base = frame.time_base
+        picture.duration = frame.duration
+        self._tag(picture)
+        self._plan_decoding(picture.pts)
+        self._last_duration = frame.duration
+        with output_errors(plan.out):
+            self._mux(self._stream.encode(picture))
+
+    def _plan_decoding(self, shown: int) -> None:
+        """Note a decoding time: that of packet n is when frame n - REORDER_FRAMES is shown."""
+        if self._is_first:
+            self._decoding_times.extend(range(shown - REORDER_FRAMES, shown))
+            self._is_first = False
+        self._decoding_times.append(shown)
+
+    def _tag(self, picture: VideoFrame) -> None:
+        color = self._film.color
+        picture.color_range, picture.colorspace = color.range, color.matrix
+        picture.color_primaries, picture.color_trc = color.primaries, color.transfer
+
+    def _mux(self, packets: "Sequence[Packet[VideoStream]]") -> None:
+        """Write packets with decoding times of our own: x265's are garbage in short films."""
+        for packet in packets:
+            packet.dts = self._decoding_times.popleft()
+            self._container.mux(packet)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the file and give it its name, or, after an error, remove it."""
+        if kind is not None:
+            with contextlib.suppress(av.FFmpegError, OSError):
+                self._container.close()
+            self._part.unlink(missing_ok=True)
+            return
+        with output_errors(self._plan.out):
+            packets = self._stream.encode(None)
+            if packets and self._last_duration:
+                packets[-1].duration = self._last_duration
+            self._mux(packets)
+            self._container.close()
+            sync_file(self._part)
+            self._part.replace(self.path)
+
+
+def tag_picture(stream: VideoStream, film: Film) -> None:
+    """Note the film's colours, shape and interlacing on a stream that is to be written."""
+    codec = stream.codec_context
+    codec.color_range, codec.colorspace = film.color.range, film.color.matrix
+    codec.color_primaries, codec.color_trc = film.color.primaries, film.color.transfer
+    codec.sample_aspect_ratio = film.sample_aspect_ratio
+    codec.field_order = {"progressive": 1, "tff": 2, "bff": 3}[film.field_order]
+    if film.display_matrix is not None:
+        stream.set_display_matrix(film.display_matrix)
+
+
+def fine_clocks(film: Film) -> dict[str, str]:
+    """Return the settings by which MP4 and MOV count the film's own ticks, offsets included."""
+    ticks = film.time_base.denominator
+    return {
+        "video_track_timescale": str(ticks),
+        "movie_timescale": str(ticks * max(1, -(-90000 // ticks))),
+    }
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def output_errors(out: Path) -> Iterator[None]:
+    """Turn what goes wrong while writing into one OutputError."""
+    try:
+        yield
+    except VidcolorError:
+        raise
+    except (av.FFmpegError, OSError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise OutputError(
+            f"{out}: cannot write it ({reason}); check the space and the limits of its disk"
+        ) from error

@@ -1,0 +1,221 @@
+"""Segments into the finished film: packets joined, everything else carried over, then its name."""
+
+import fcntl
+import hashlib
+import heapq
+import os
+import shutil
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import cast
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from vidcolor.errors import OutputError
+from vidcolor.media.carry import ANY_CODEC, TrackCopier, carried_tags, carry_header
+from vidcolor.media.encode import fine_clocks, output_errors, sync_file, tag_picture
+from vidcolor.media.film import KEEP_BYTES, Film, fraction, open_film
+from vidcolor.media.plan import OutputPlan
+
+NAME_BYTES = 255
+"""Longest file name of the usual file systems."""
+
+
+@contextmanager
+def work_folder(out: Path | str) -> Iterator[Path]:
+    """Make `.NAME.vidcolor` beside the result; it is removed at the end, done or failed.
+
+    What a killed run left there is removed first.
+
+    Raises:
+        OutputError: it cannot be made, or another run is at work in it.
+    """
+    out = Path(out)
+    name = f".{out.name}.vidcolor"
+    if len(os.fsencode(name)) > NAME_BYTES:
+        name = f".{hashlib.sha256(os.fsencode(out.name)).hexdigest()[:32]}.vidcolor"
+    folder = out.parent / name
+    with output_errors(out):
+        folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputError(
+                f"{out}: another run is rendering it; wait for that, or name another file"
+            ) from error
+        for stale in folder.iterdir():
+            if stale.name != "lock":
+                stale.unlink()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Times:
+    """The times of all segments' packets, in the ticks of the film."""
+
+    shown: "array[int]"
+    """When frames are shown, rising."""
+    delay: int
+    """How long before it is shown a frame is decoded, at most: decoding times rise with it."""
+    last_duration: int
+
+
+def join(segments: Sequence[Path], film: Film, plan: OutputPlan) -> None:
+    """Put the segments and the film's other streams into `plan.out`, without encoding again.
+
+    It is written beside its segments, read back and compared, and only then gets its name.
+
+    Args:
+        segments: files of SegmentWriter, in the order of their times, all of one plan.
+        film: what the segments were made of; its other streams are read from its file.
+        plan: what `check_output` decided.
+
+    Raises:
+        OutputError: it cannot be written, or what was written is not what was meant.
+    """
+    whole = segments[0].parent / f"film{plan.out.suffix}"
+    times = _times_of(segments, film, plan)
+    with output_errors(plan.out):
+        counts = _write(whole, segments, film, plan, times)
+        _verify(whole, plan, times, counts, film)
+        sync_file(whole)
+        whole.replace(plan.out)
+        sync_file(plan.out.parent)
+
+
+def _times_of(segments: Sequence[Path], film: Film, plan: OutputPlan) -> _Times:
+    decoded, last_duration = array("q"), 0
+    for segment in segments:
+        with av.open(str(segment)) as container:
+            stream = container.streams.video[0]
+            for packet in container.demux(stream):
+                if packet.size:
+                    decoded.append(_ticks(packet.pts, stream, film))
+                    last_duration = _ticks(packet.duration, stream, film)
+    if not decoded:
+        raise OutputError(f"{plan.out}: no frame of {film.path} lies in the part to render")
+    shown = array("q", sorted(decoded))
+    for earlier, later in pairwise(shown):
+        if earlier == later:
+            raise OutputError(f"{plan.out}: two frames at one time ({later}); report this")
+    delay = max(late - early for late, early in zip(shown, decoded, strict=True))
+    return _Times(shown, delay, max(1, last_duration))
+
+
+def _ticks(time: int | None, stream: VideoStream, film: Film) -> int:
+    """Return a time of a segment in the film's ticks, of which its own are a fraction."""
+    return round((time or 0) * (fraction(stream.time_base) or 0) / film.time_base)
+
+
+def _write(
+    whole: Path, segments: Sequence[Path], film: Film, plan: OutputPlan, times: _Times
+) -> dict[int, int]:
+    """Write the result and return how many packets each of its streams got."""
+    end = None
+    if plan.end is not None:
+        end = film.start_seconds + plan.end - plan.offset
+    with ExitStack() as stack:
+        source = stack.enter_context(open_film(film.path))
+        first = stack.enter_context(av.open(str(segments[0])))
+        output = stack.enter_context(
+            av.open(
+                str(whole),
+                "w",
+                format=plan.format,
+                container_options=fine_clocks(film) | ANY_CODEC,
+                **KEEP_BYTES,
+            )
+        )
+        picture = _add_picture(output, first.streams.video[0], film)
+        picture.metadata.update(carried_tags(source.streams[film.stream_index].metadata))
+        picture.disposition = source.streams[film.stream_index].disposition
+        copier = TrackCopier(source, output, plan.tracks)
+        carry_header(source, output, offset=plan.offset, end=end)
+        output.start_encoding()
+        pictures = _picture_packets(segments, picture, film, times)
+        company = copier.packets(offset=plan.offset, end=end)
+        for packet in heapq.merge(pictures, company, key=_decoding_seconds):
+            output.mux(packet)
+    return {picture.index: len(times.shown), **copier.packet_counts}
+
+
+def _add_picture(output: OutputContainer, template: VideoStream, film: Film) -> VideoStream:
+    stream = output.add_stream_from_template(template, opaque=True)
+    assert isinstance(stream, VideoStream)
+    stream.time_base = film.time_base
+    if film.rate:
+        stream.codec_context.framerate = film.rate
+    tag_picture(stream, film)
+    return stream
+
+
+def _picture_packets(
+    segments: Sequence[Path], output: VideoStream, film: Film, times: _Times
+) -> "Iterator[Packet[Stream]]":
+    """Yield the packets of the segments with decoding times that rise across all of them."""
+    number = 0
+    for segment in segments:
+        with av.open(str(segment)) as container:
+            stream = container.streams.video[0]
+            for packet in container.demux(stream):
+                if not packet.size:
+                    continue
+                packet.pts = _ticks(packet.pts, stream, film)
+                packet.dts = times.shown[number] - times.delay
+                packet.duration = times.last_duration
+                packet.time_base = film.time_base
+                packet.stream = output
+                number += 1
+                yield cast("Packet[Stream]", packet)
+
+
+def _decoding_seconds(packet: "Packet[Stream]") -> float:
+    return float((packet.dts or 0) * packet.time_base)
+
+
+def _verify(
+    whole: Path, plan: OutputPlan, times: _Times, counts: dict[int, int], film: Film
+) -> None:
+    """Read the result back: every packet there, every frame at its time, both ends decode."""
+    found: dict[int, int] = {}
+    shown: list[Fraction] = []
+    with av.open(str(whole), **KEEP_BYTES) as container:
+        stream = container.streams.video[0]
+        base = fraction(stream.time_base) or Fraction(1)
+        for packet in container.demux():
+            if not packet.size:
+                continue
+            found[packet.stream.index] = found.get(packet.stream.index, 0) + 1
+            if packet.stream.index == stream.index:
+                shown.append((packet.pts or 0) * base)
+    shown.sort()
+    missing = {i: n for i, n in counts.items() if found.get(i, 0) < n}
+    if missing:
+        raise OutputError(f"{plan.out}: was not written whole (streams {missing}); try again")
+    tolerance = Fraction(1, 1999) if plan.format == "matroska" else 0
+    for wanted, got in zip(times.shown, shown, strict=True):
+        late = (got - shown[0]) - (wanted - times.shown[0]) * film.time_base
+        if abs(late) > tolerance:
+            raise OutputError(f"{plan.out}: a frame is {float(late):.6f} s late; report this")
+    _decode_ends(whole, plan)
+
+
+def _decode_ends(whole: Path, plan: OutputPlan) -> None:
+    with av.open(str(whole), **KEEP_BYTES) as container:
+        stream = container.streams.video[0]
+        frames = sum(1 for _ in zip(range(1), container.decode(stream), strict=False))
+    if not frames:
+        raise OutputError(f"{plan.out}: its first frame does not decode; report this")
