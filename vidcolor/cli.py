@@ -74,6 +74,7 @@ Exit codes: 0 done, 2 usage, 3 input, 4 output, 5 model, 130 or 143 interrupted.
     result_action="return_value",
     exit_on_error=False,
     print_error=False,
+    suppress_keyboard_interrupt=False,
 )
 dataset = App(
     name="dataset",
