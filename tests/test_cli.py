@@ -200,7 +200,7 @@ def test_recipe_of_two_tables_serves_both_verbs(recipe):
         ('[train]\ndataset = "z"\nbatch_sise = 4', 2, "--batch-size"),
         ('[train]\ndataset = "z"\nepochs = "many"', 2, "epochs"),
         ('[train]\ndataset = "z"\nepochs = 0', 2, "--epochs 0"),
-        ("[trian]\nepochs = 4", 2, "[train]"),
+        ("[training]\nepochs = 4", 2, "[train]"),
         ("[extract]\nsize = 4", 2, "no [train]"),
         ("[train", 3, "not TOML"),
     ],
