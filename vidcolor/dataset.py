@@ -143,7 +143,7 @@ def _find_frames(name_or_path: str | Path, split: Split, data: Path) -> FrameTab
         if pack.is_file() and (manifest is None or is_fresh(pack, manifest)):
             return PackedFrames(pack, split)
         if manifest is not None:
-            return _dataset_frames(folder, manifest, split)
+            return dataset_frames(folder, manifest, split)
         if folder.is_file():
             return PackedFrames(folder, split)
         if (folder / UNFINISHED_NAME).is_dir():
@@ -168,6 +168,55 @@ def dataset_names(data: Path) -> list[str]:
     """Return the names of the datasets and packs in a folder, sorted."""
     folders = {path.parent.name for path in data.glob(f"*/{MANIFEST_NAME}")}
     return sorted(folders | {path.stem for path in data.glob("*.h5")})
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a dataset holds; as text, one line."""
+
+    name: str
+    is_packed: bool
+    """Frames come from a packed file."""
+    train_frames: int
+    test_frames: int
+    runs: int
+    width: int
+    """Of its first frame, pixels."""
+    height: int
+    source_names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {self.train_frames} frames to train on, {self.test_frames} to test "
+            f"with, in {self.runs} runs, {self.width}x{self.height}"
+            f"{', packed' if self.is_packed else ''}; from {', '.join(self.source_names)}"
+        )
+
+
+def list_datasets(data: Path) -> tuple[DatasetInfo, ...]:
+    """Return what each dataset and pack in a folder holds, by name."""
+    return tuple(describe(name, data) for name in dataset_names(data))
+
+
+def describe(name: str, data: Path) -> DatasetInfo:
+    """Return what a dataset holds.
+
+    Raises:
+        InputError: there is no such dataset, or it cannot be read.
+    """
+    train, test = (_find_frames(name, split, data) for split in SPLITS)
+    sample = train if len(train) else test
+    height, width = sample.read(0).shape[:2] if len(sample) else (0, 0)
+    return DatasetInfo(
+        name=name,
+        is_packed=isinstance(train, PackedFrames),
+        train_frames=len(train),
+        test_frames=len(test),
+        runs=len(train.runs) + len(test.runs),
+        width=width,
+        height=height,
+        source_names=train.source_names,
+    )
 
 
 def open_pack(path: Path) -> Any:
@@ -197,7 +246,8 @@ def is_fresh(pack_path: Path, manifest: Manifest) -> bool:
         return manifest_from_json(pack["manifest"].asstr()[()], where=pack_path) == manifest
 
 
-def _dataset_frames(folder: Path, manifest: Manifest, split: Split) -> FolderFrames:
+def dataset_frames(folder: Path, manifest: Manifest, split: Split) -> FolderFrames:
+    """Return the frames of a dataset's folder, whether it is packed or not."""
     stretches = manifest.stretches(split)
     numbers = range(1, manifest.frame_count(split) + 1)
     return FolderFrames(

@@ -53,14 +53,17 @@ def shrink(rgb: Picture, size: int) -> Picture:
     """Return a picture whose short side is `size` pixels at most; a small one stays as it is."""
     import cv2
 
-    height, width = rgb.shape[:2]
-    scale = size / min(height, width)
-    if scale >= 1:
+    height, width = shrunk_size(rgb.shape[0], rgb.shape[1], size)
+    if (height, width) == rgb.shape[:2]:
         return rgb
-    small = cv2.resize(
-        rgb, (round(width * scale), round(height * scale)), None, 0, 0, cv2.INTER_AREA
-    )
+    small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(small, dtype=np.uint8)
+
+
+def shrunk_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """Return the height and width that `shrink` gives."""
+    scale = min(1.0, size / min(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def picture_paths(folder: Path) -> list[Path]:
