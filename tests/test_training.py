@@ -1,0 +1,224 @@
+"""Training: it learns, it can be killed and resumed, and leaves a model that renders."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from vidcolor.batches import Batches, BatchPlan
+from vidcolor.checkpoints import CHECKPOINT
+from vidcolor.dataset import open_frames
+from vidcolor.errors import InputError, ModelError, OptionsError
+from vidcolor.network.weights import load_network
+from vidcolor.options import TrainOptions
+from vidcolor.training import train
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory) -> Path:
+    """Return a folder of eight frames: a red disc that moves over green ground."""
+    folder = tmp_path_factory.mktemp("frames")
+    for i in range(8):
+        picture = np.full((96, 128, 3), (40, 140, 60), np.uint8)
+        cv2.circle(picture, (30 + 8 * i, 48), 20, (40, 40, 220), -1)
+        cv2.imwrite(str(folder / f"{i + 1:05d}.png"), picture)
+    return folder
+
+
+def _arguments(frames: Path, out: Path, **changes) -> dict:
+    values = {
+        "dataset": str(frames), "out": out, "size": 64, "ngf": 8, "ndf": 8, "batch_size": 2,
+        "epochs": 2, "samples": 2, "device": "cpu",
+    }  # fmt: skip
+    return values | changes
+
+
+def _options(frames: Path, out: Path, **changes) -> TrainOptions:
+    return TrainOptions(**_arguments(frames, out, **changes))
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_network(folder)[1].state_dict()
+
+
+def _records(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_training_leaves_a_model_samples_a_plot_and_a_log(frames, tmp_path):
+    steps = []
+    folder = train(_options(frames, tmp_path / "m"), on_step=lambda p: steps.append(p.step))
+    assert steps == list(range(1, 9))
+    card, _ = load_network(folder)
+    assert (card.family, card.output, card.grey) == ("temporal-unet", "chroma", "bt601")
+    assert sorted(p.name for p in (folder / "samples").iterdir()) == [
+        "epoch-0001.png",
+        "epoch-0002.png",
+    ]
+    assert cv2.imread(str(folder / "losses.png")) is not None
+    records = _records(folder)
+    assert sum("pixel" in r for r in records) == 8
+    assert all("discriminator" in r and "adversarial" in r for r in records if "pixel" in r)
+    assert sum("test" in r for r in records) == 2
+
+
+def test_training_brings_the_error_on_its_own_film_below_a_third_of_greys(frames, tmp_path):
+    options = _options(
+        frames, tmp_path / "m", ngf=16, batch_size=4, epochs=40, lr=2e-3, adversarial_weight=0.0
+    )
+    last = _records(train(options))[-1]
+    assert last["test"] < last["test_grey"] / 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"preset": "seed002"},
+        {"preset": "seed002-text"},
+        {"window": 1},
+        {"discriminator": "fc", "gan": "bce"},
+        {"self_attention": True},
+        {"batch_size": 1, "preset": "seed002"},
+        {"generator_every": 2, "discriminator_every": 3},
+        {"average": 0.9, "rarity": 0.5, "lr_schedule": "cosine", "adversarial_from": 0.5},
+        {"model": "squeeze-unet"},
+        {"crop": False, "balance": True},
+    ],
+    ids=str,
+)
+def test_every_option_trains_and_gives_a_model_that_loads(frames, tmp_path, changes):
+    folder = train(_options(frames, tmp_path / "m", max_steps=3, **changes))
+    card, network = load_network(folder)
+    grey = torch.rand(1, 1, 64, 64)
+    features = network.encode(grey)
+    assert torch.isfinite(network.decode(features, features, features)).all()
+    assert card.window == changes.get("window", 3)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(frames, tmp_path):
+    a, b, c = (
+        _weights(train(_options(frames, tmp_path / name, seed=seed, max_steps=3)))
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert not all(torch.equal(a[key], c[key]) for key in a)
+
+
+def test_a_training_killed_in_the_middle_goes_on_to_the_same_weights(frames, tmp_path):
+    changes = {"epochs": 4, "average": 0.9, "checkpoint_minutes": 0.0}
+    whole = train(_options(frames, tmp_path / "whole", **changes))
+    killed = tmp_path / "killed"
+    arguments = _arguments(frames, killed, **changes)
+    script = (
+        "import time; from pathlib import Path, PosixPath\n"
+        "from vidcolor.options import TrainOptions; from vidcolor.training import train\n"
+        f"train(TrainOptions(**{arguments!r}), on_step=lambda p: time.sleep(0.2))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    while not (killed / CHECKPOINT).exists() or len(_records(killed)) < 7:
+        assert process.poll() is None, "the training ended before it could be killed"
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    resumed_from = []
+    train(
+        _options(frames, killed, resume=True, **changes),
+        on_step=lambda p: resumed_from.append(p.step),
+    )
+    assert 1 < resumed_from[0] <= 16
+    a, b = _weights(whole), _weights(killed)
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert _records(killed) == _records(whole)
+
+
+def test_resuming_with_other_options_says_which_differ(frames, tmp_path):
+    train(_options(frames, tmp_path / "m", max_steps=2))
+    with pytest.raises(OptionsError, match=r"--lr 0.5 \(was 0.001\)"):
+        train(_options(frames, tmp_path / "m", max_steps=4, lr=0.5, resume=True))
+
+
+def test_resuming_without_a_checkpoint_says_what_to_do(frames, tmp_path):
+    with pytest.raises(ModelError, match="leave --resume out"):
+        train(_options(frames, tmp_path / "m", resume=True))
+
+
+def test_a_missing_dataset_is_answered_with_how_to_make_it(tmp_path):
+    with pytest.raises(InputError, match=r"vidcolor extract .*--dataset nothing-here"):
+        train(TrainOptions(dataset="nothing-here", data=tmp_path, size=64))
+
+
+def test_a_trained_model_can_be_started_from(frames, tmp_path):
+    first = train(_options(frames, tmp_path / "first", max_steps=2))
+    folder = train(_options(frames, tmp_path / "second", init=str(first), lr=1e-12, max_steps=1))
+    a, b = _weights(first), _weights(folder)
+    changed = [k for k in a if "running" not in k and "num_batches" not in k]
+    assert all(torch.allclose(a[k], b[k], rtol=0.3, atol=0.05) for k in changed)
+
+
+def _plan(**changes) -> BatchPlan:
+    values = {
+        "batch_size": 3, "height": 64, "width": 64, "window": 3, "augment": True,
+        "balance": False, "seed": 5,
+    }  # fmt: skip
+    return BatchPlan(**values | changes)
+
+
+def test_a_batch_is_a_function_of_seed_and_step(frames):
+    table = open_frames(str(frames), "train", Path("data"))
+    one, other = Batches(table, _plan()), Batches(table, _plan())
+    one.read(0)
+    assert torch.equal(one.read(5), other.read(5))
+    assert not torch.equal(one.read(5), one.read(4))
+
+
+def test_an_epoch_shows_every_frame_once(frames):
+    table = open_frames(str(frames), "train", Path("data"))
+    batches = Batches(table, _plan(batch_size=2))
+    seen = [i for step in range(batches.per_epoch) for i in batches.indices(step)]
+    assert sorted(seen) == list(range(len(table)))
+    assert seen != sorted(seen)
+
+
+def test_a_window_holds_neighbours_cut_alike(frames):
+    table = open_frames(str(frames), "train", Path("data"))
+    window = Batches(table, _plan(augment=False)).window(3)
+    assert window.shape == (3, 3, 64, 64)
+    assert float(window.min()) >= 0
+    assert float(window.max()) <= 1
+    reds = [
+        float((f[0] > 0.7).float().mul(torch.arange(64.0)).sum() / (f[0] > 0.7).sum())
+        for f in window
+    ]
+    assert reds[0] < reds[1] < reds[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"size": 100}, "multiple of 32"),
+        ({"batch_size": 0}, "--batch-size 0"),
+        ({"lr": 0}, "--lr 0"),
+        ({"adversarial_from": 2.0}, "--adversarial-from"),
+        ({"model": "squeeze-unet", "preset": "seed002"}, "only temporal-unet"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(changes, complaint):
+    with pytest.raises(OptionsError, match=complaint):
+        TrainOptions(dataset="x", **changes)
+
+
+def test_training_imports_neither_pyav_nor_ffmpeg():
+    code = (
+        "import sys, vidcolor.training\n"
+        "print([m for m in ('av', 'ffmpeg', 'rich') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
