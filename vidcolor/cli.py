@@ -5,7 +5,6 @@ A verb is imported inside its command, so that `--help` and a mistyped flag cost
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +13,16 @@ from cyclopts import App, CycloptsError, Parameter
 
 from vidcolor import console
 from vidcolor._version import __version__
+from vidcolor.cli_dataset import dataset
 from vidcolor.errors import OptionsError, VidcolorError
+from vidcolor.flags import (
+    USUAL,
+    AsFlags,
+    MessageFlags,
+    RecipeFlag,
+    fill_from_film,
+    fill_from_recipe,
+)
 from vidcolor.options import (
     EvaluateOptions,
     ExtractOptions,
@@ -22,34 +30,10 @@ from vidcolor.options import (
     TrainOptions,
     seconds_from_text,
 )
-from vidcolor.recipes import fill_from_film, fill_from_recipe
 from vidcolor.signals import Interrupted, stoppable
 
 if TYPE_CHECKING:
     from vidcolor.training import Progress
-
-
-@dataclass(frozen=True, kw_only=True)
-class Messages:
-    """What every command understands."""
-
-    quiet: Annotated[bool, Parameter(negative=())] = False
-    """Say only what went wrong."""
-    debug: Annotated[bool, Parameter(negative=())] = False
-    """Say everything, and show the traceback of an error."""
-
-    def __post_init__(self) -> None:
-        console.set_up(quiet=self.quiet, debug=self.debug)
-
-
-_USUAL = Messages()
-_AsFlags = Parameter(name="*")
-_Messages = Annotated[Messages, Parameter(name="*", group="Messages")]
-_Recipe = Annotated[
-    Path | None, Parameter(help="TOML file whose table fills the options that no flag gives.")
-]
-_Dataset = Annotated[str, Parameter(help="Name of a dataset.")]
-_Data = Annotated[Path, Parameter(help="Folder that holds the datasets.")]
 
 
 app = App(
@@ -76,15 +60,6 @@ Exit codes: 0 done, 2 usage, 3 input, 4 output, 5 model, 130 or 143 interrupted.
     print_error=False,
     suppress_keyboard_interrupt=False,
 )
-dataset = App(
-    name="dataset",
-    help="List, describe, pack and enlarge datasets of training frames.",
-    help_epilogue="""\
-Examples:
-
-    vidcolor dataset list
-    vidcolor dataset pack zootopia""",
-)
 app.command(dataset)
 
 
@@ -102,9 +77,9 @@ def extract(
     film: Annotated[Path, Parameter(help="A colour film.")],
     /,
     *,
-    options: Annotated[ExtractOptions, _AsFlags],
-    recipe: _Recipe = None,
-    messages: _Messages = _USUAL,
+    options: Annotated[ExtractOptions, AsFlags],
+    recipe: RecipeFlag = None,
+    messages: MessageFlags = USUAL,
 ) -> None:
     """Cut a colour film into training frames."""
     _extract(film, options)
@@ -112,9 +87,9 @@ def extract(
 
 def _extract(film: Path, options: ExtractOptions) -> None:
     from vidcolor.extraction import extract as cut
+    from vidcolor.sources import expected_frames
 
-    found = _frames_ahead(film, options.start, options.end)
-    total = found // options.every if found else None
+    total = expected_frames(film, options)
     with stoppable(), console.progress("extracting", unit="frames") as report:
         cut(film, options, on_progress=lambda done: report(done, total))
 
@@ -130,13 +105,13 @@ Examples:
 )
 def train(
     *,
-    options: Annotated[TrainOptions, _AsFlags],
+    options: Annotated[TrainOptions, AsFlags],
     film: Annotated[
         Path | None,
         Parameter(help="Colour film to extract first; the dataset is named after it."),
     ] = None,
-    recipe: _Recipe = None,
-    messages: _Messages = _USUAL,
+    recipe: RecipeFlag = None,
+    messages: MessageFlags = USUAL,
 ) -> None:
     """Train a model on a dataset, a folder of frames, a packed file or a film."""
     if film is not None:
@@ -173,8 +148,8 @@ def render(
     out: Annotated[Path, Parameter(help="The result: mp4, mkv or mov.")],
     /,
     *,
-    options: Annotated[RenderOptions, _AsFlags] = RenderOptions(),  # noqa: B008  it is frozen
-    messages: _Messages = _USUAL,
+    options: Annotated[RenderOptions, AsFlags] = RenderOptions(),  # noqa: B008  it is frozen
+    messages: MessageFlags = USUAL,
 ) -> None:
     """Colour a film; its luma, timing and sound stay as they are."""
     _render(film, out, options)
@@ -200,7 +175,7 @@ def demo(
     film: Annotated[Path | None, Parameter(help="Your own film; default: a drawn one.")] = None,
     out: Annotated[Path | None, Parameter(help="The result; default: a file in demo/.")] = None,
     overwrite: Annotated[bool, Parameter(help="Replace what has the result's name.")] = False,
-    messages: _Messages = _USUAL,
+    messages: MessageFlags = USUAL,
 ) -> None:
     """Draw a small black-and-white film, or take yours, and colour it with the default model.
 
@@ -229,8 +204,8 @@ Examples:
 )
 def evaluate(
     *,
-    options: Annotated[EvaluateOptions | None, _AsFlags] = None,
-    messages: _Messages = _USUAL,
+    options: Annotated[EvaluateOptions | None, AsFlags] = None,
+    messages: MessageFlags = USUAL,
 ) -> None:
     """Score a model: render the grey version of colour films and compare with the truth."""
     from vidcolor.evaluation import evaluate as score
@@ -241,32 +216,6 @@ def evaluate(
     console.show_table(f"{scores.model}, all films", *scores.summary())
     for note in scores.notes:
         console.say(note)
-
-
-@dataset.command(name="list")
-def list_(*, data: _Data = Path("data"), messages: _Messages = _USUAL) -> None:
-    """List the datasets."""
-    from vidcolor.dataset import list_datasets
-
-    for name in list_datasets(data):
-        console.say(str(name))
-
-
-@dataset.command
-def info(name: _Dataset, /, *, data: _Data = Path("data"), messages: _Messages = _USUAL) -> None:
-    """Say what a dataset holds."""
-    from vidcolor.dataset import describe
-
-    console.say(str(describe(name, data)))
-
-
-@dataset.command
-def pack(name: _Dataset, /, *, data: _Data = Path("data"), messages: _Messages = _USUAL) -> None:
-    """Pack a dataset into one HDF5 file, which training reads as well and copies easily."""
-    from vidcolor.dataset import pack as pack_frames
-
-    with stoppable():
-        console.say(str(pack_frames(name, data)))
 
 
 def _frames_ahead(film: Path, start: str | None, end: str | None) -> int | None:
