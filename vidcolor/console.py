@@ -65,7 +65,6 @@ def set_up(*, quiet: bool = False, debug: bool = False) -> None:
         if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show is no error
             stream.reconfigure(errors="backslashreplace")
     _logger.handlers = [_Handler()]
-    _logger.propagate = False
     _logger.setLevel(logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO)
     if not debug:
         warnings.simplefilter("ignore")  # those of other libraries; ours are log messages

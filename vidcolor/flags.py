@@ -1,4 +1,4 @@
-"""Where options come from beside flags: a recipe's table, and the name of a film.
+"""Flags that commands share, and what fills an option that no flag gives.
 
 A recipe is a TOML file in pipelines/ with a table [extract] and a table [train]; their keys are
 the fields of ExtractOptions and TrainOptions. A flag on the command line wins.
@@ -6,16 +6,42 @@ the fields of ExtractOptions and TrainOptions. A flag on the command line wins.
 
 import re
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from cyclopts import App, ArgumentCollection
+from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 
+from vidcolor import console
 from vidcolor.errors import InputError, OptionsError
 
 VERBS = ("extract", "train")
 """Tables that a recipe may have: the verbs whose options it may fill."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Messages:
+    """What every command understands."""
+
+    quiet: Annotated[bool, Parameter(negative=())] = False
+    """Say only what went wrong."""
+    debug: Annotated[bool, Parameter(negative=())] = False
+    """Say everything, and show the traceback of an error."""
+
+    def __post_init__(self) -> None:
+        if self.quiet or self.debug:
+            console.set_up(quiet=self.quiet, debug=self.debug)
+
+
+USUAL = Messages()
+AsFlags = Parameter(name="*")
+MessageFlags = Annotated[Messages, Parameter(name="*", group="Messages")]
+RecipeFlag = Annotated[
+    Path | None, Parameter(help="TOML file whose table fills the options that no flag gives.")
+]
+DatasetName = Annotated[str, Parameter(help="Name of a dataset.")]
+DataFlag = Annotated[Path, Parameter(help="Folder that holds the datasets.")]
 
 
 def fill_from_recipe(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
