@@ -197,11 +197,14 @@ class TrackCopier:
         for packet in _tolerant_demux(self._source, streams):
             stream = packet.stream
             base = fraction(stream.time_base) or Fraction(1, 1000)
-            if packet.pts is None:
+            if stream.disposition & Disposition.attached_pic:
+                packet.pts = packet.dts = round(offset / base)
+            elif packet.pts is None:
                 packet.pts = packet.dts
             if packet.pts is None or packet.dts is None:
                 continue
-            if is_part and not _is_inside(packet.pts * base - offset, end, stream):
+            seconds = packet.pts * base - offset
+            if is_part and (seconds < 0 or (end is not None and seconds >= end)):
                 continue
             ready = self._converted(packet) if stream.index in self._converts else packet
             if ready is not None:
@@ -244,12 +247,6 @@ def _tolerant_demux(source: InputContainer, streams: list[Stream]) -> "Iterator[
             return
         except av.FFmpegError:
             continue
-
-
-def _is_inside(seconds: Fraction, end: Fraction | None, stream: Stream) -> bool:
-    if stream.disposition & Disposition.attached_pic:
-        return True
-    return seconds >= 0 and (end is None or seconds < end)
 
 
 def _attach_cover(source: InputContainer, stream: Stream, output: OutputContainer) -> None:

@@ -26,6 +26,9 @@ from vidcolor.media.plan import OutputPlan, encoder_rate
 MUXER_OF_SUFFIX = {".mov": "mov", ".mp4": "mp4", ".nut": "nut"}
 REORDER_FRAMES = 4
 """Decoding runs ahead of showing by at most two frames in x264 and x265; four leaves room."""
+SEGMENT_START_TICKS = REORDER_FRAMES + 1
+"""Times in a segment are this many ticks late: FFmpeg's MOV writer takes the wrong frame for the
+first one if several decoding times are zero or less."""
 
 # SVT-AV1 writes a page to the terminal unless it is told before it starts.
 os.environ.setdefault("SVT_LOG", "0")
@@ -39,7 +42,7 @@ class SegmentWriter:
             segment.write(frame, chroma_2hw)
     join([segment.path], film, plan)
 
-    Times are the film's own less `plan.offset`, tick by tick.
+    Times are the film's own less `plan.offset`, tick by tick, plus SEGMENT_START_TICKS.
     """
 
     def __init__(self, path: Path, film: Film, plan: OutputPlan) -> None:
@@ -61,7 +64,7 @@ class SegmentWriter:
                 str(self._part),
                 "w",
                 format=MUXER_OF_SUFFIX[self.path.suffix],
-                container_options=fine_clocks(self._film),
+                container_options=clocks(self._film.time_base.denominator),
                 **KEEP_BYTES,
             )
             self._stream = self._add_stream()
@@ -106,7 +109,7 @@ class SegmentWriter:
         picture = VideoFrame(plan.width, plan.height, plan.pix_fmt)
         for index, samples in enumerate((luma, *chroma_2hw)):
             plane_of(picture, index, plan.depth)[:] = samples
-        picture.pts = frame.pts - self._offset_ticks
+        picture.pts = frame.pts - self._offset_ticks + SEGMENT_START_TICKS
         picture.time_base = frame.time_base
         picture.duration = frame.duration
         self._tag(picture)
@@ -166,12 +169,11 @@ def tag_picture(stream: VideoStream, film: Film) -> None:
         stream.set_display_matrix(film.display_matrix)
 
 
-def fine_clocks(film: Film) -> dict[str, str]:
-    """Return the settings by which MP4 and MOV count the film's own ticks, offsets included."""
-    ticks = film.time_base.denominator
+def clocks(ticks_per_second: int) -> dict[str, str]:
+    """Return the settings by which MP4 and MOV count in these ticks, start offsets included."""
     return {
-        "video_track_timescale": str(ticks),
-        "movie_timescale": str(ticks * max(1, -(-90000 // ticks))),
+        "video_track_timescale": str(ticks_per_second),
+        "movie_timescale": str(ticks_per_second * max(1, -(-90000 // ticks_per_second))),
     }
 
 

@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 
 from vidcolor.errors import OutputError
 from vidcolor.media.carry import ANY_CODEC, TrackCopier, carried_tags, carry_header
-from vidcolor.media.encode import fine_clocks, output_errors, sync_file, tag_picture
+from vidcolor.media.encode import SEGMENT_START_TICKS, clocks, output_errors, sync_file, tag_picture
 from vidcolor.media.film import KEEP_BYTES, Film, fraction, open_film
 from vidcolor.media.plan import OutputPlan
 
@@ -64,13 +64,19 @@ def work_folder(out: Path | str) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class _Times:
-    """The times of all segments' packets, in the ticks of the film."""
+    """The times of all segments' packets, in ticks of the result."""
 
+    ticks_per_second: int
     shown: "array[int]"
     """When frames are shown, rising."""
-    delay: int
-    """How long before it is shown a frame is decoded, at most: decoding times rise with it."""
+    decoded: "array[int]"
+    """When packets are decoded, rising, in the order of the segments."""
     last_duration: int
+
+    @property
+    def tick(self) -> Fraction:
+        """Seconds."""
+        return Fraction(1, self.ticks_per_second)
 
 
 def join(segments: Sequence[Path], film: Film, plan: OutputPlan) -> None:
@@ -90,34 +96,59 @@ def join(segments: Sequence[Path], film: Film, plan: OutputPlan) -> None:
     times = _times_of(segments, film, plan)
     with output_errors(plan.out):
         counts = _write(whole, segments, film, plan, times)
-        _verify(whole, plan, times, counts, film)
+        _verify(whole, plan, times, counts)
         sync_file(whole)
         whole.replace(plan.out)
         sync_file(plan.out.parent)
 
 
 def _times_of(segments: Sequence[Path], film: Film, plan: OutputPlan) -> _Times:
-    decoded, last_duration = array("q"), 0
+    stored, last_duration = array("q"), 0
     for segment in segments:
         with av.open(str(segment)) as container:
             stream = container.streams.video[0]
             for packet in container.demux(stream):
                 if packet.size:
-                    decoded.append(_ticks(packet.pts, stream, film))
-                    last_duration = _ticks(packet.duration, stream, film)
-    if not decoded:
+                    stored.append(_film_ticks(packet.pts, stream, film) - SEGMENT_START_TICKS)
+                    last_duration = _film_ticks(packet.duration, stream, film)
+    if not stored:
         raise OutputError(f"{plan.out}: no frame of {film.path} lies in the part to render")
-    shown = array("q", sorted(decoded))
+    ticks_per_second = _ticks_per_second(film, min(stored))
+    scale = int(film.time_base * ticks_per_second)
+    order = array("q", (time * scale for time in stored))
+    shown = array("q", sorted(order))
     for earlier, later in pairwise(shown):
         if earlier == later:
-            raise OutputError(f"{plan.out}: two frames at one time ({later}); report this")
-    delay = max(late - early for late, early in zip(shown, decoded, strict=True))
-    return _Times(shown, delay, max(1, last_duration))
+            raise OutputError(f"{plan.out}: two frames at one time (tick {later}); report this")
+    return _Times(ticks_per_second, shown, _decoded(order, shown), max(1, last_duration * scale))
 
 
-def _ticks(time: int | None, stream: VideoStream, film: Film) -> int:
+def _film_ticks(time: int | None, stream: VideoStream, film: Film) -> int:
     """Return a time of a segment in the film's ticks, of which its own are a fraction."""
     return round((time or 0) * (fraction(stream.time_base) or 0) / film.time_base)
+
+
+def _ticks_per_second(film: Film, first: int) -> int:
+    """Return the result's clock: the film's, doubled until a late start spans some ticks."""
+    ticks = film.time_base.denominator
+    while ticks < 10000 or 0 < first * film.time_base * ticks < 8:
+        ticks *= 2
+    return ticks
+
+
+def _decoded(order: "array[int]", shown: "array[int]") -> "array[int]":
+    """Return rising decoding times, none after its packet is shown.
+
+    They are the times of showing, all earlier by the longest wait of a packet. In a film that
+    starts late only the first may be zero or less: FFmpeg's MOV writer takes the start from any
+    of those.
+    """
+    delay = max(late - early for late, early in zip(shown, order, strict=True))
+    decoded = array("q", (time - delay for time in shown))
+    if shown[0] > 0:
+        for number in range(1, len(decoded)):
+            decoded[number] = max(decoded[number], number)
+    return decoded
 
 
 def _write(
@@ -135,11 +166,11 @@ def _write(
                 str(whole),
                 "w",
                 format=plan.format,
-                container_options=fine_clocks(film) | ANY_CODEC,
+                container_options=clocks(times.ticks_per_second) | ANY_CODEC,
                 **KEEP_BYTES,
             )
         )
-        picture = _add_picture(output, first.streams.video[0], film)
+        picture = _add_picture(output, first.streams.video[0], film, times.tick)
         picture.metadata.update(carried_tags(source.streams[film.stream_index].metadata))
         picture.disposition = source.streams[film.stream_index].disposition
         copier = TrackCopier(source, output, plan.tracks)
@@ -152,10 +183,12 @@ def _write(
     return {picture.index: len(times.shown), **copier.packet_counts}
 
 
-def _add_picture(output: OutputContainer, template: VideoStream, film: Film) -> VideoStream:
+def _add_picture(
+    output: OutputContainer, template: VideoStream, film: Film, tick: Fraction
+) -> VideoStream:
     stream = output.add_stream_from_template(template, opaque=True)
     assert isinstance(stream, VideoStream)
-    stream.time_base = film.time_base
+    stream.time_base = tick
     if film.rate:
         stream.codec_context.framerate = film.rate
     tag_picture(stream, film)
@@ -173,10 +206,11 @@ def _picture_packets(
             for packet in container.demux(stream):
                 if not packet.size:
                     continue
-                packet.pts = _ticks(packet.pts, stream, film)
-                packet.dts = times.shown[number] - times.delay
+                shown = _film_ticks(packet.pts, stream, film) - SEGMENT_START_TICKS
+                packet.pts = int(shown * film.time_base * times.ticks_per_second)
+                packet.dts = times.decoded[number]
                 packet.duration = times.last_duration
-                packet.time_base = film.time_base
+                packet.time_base = times.tick
                 packet.stream = output
                 number += 1
                 yield cast("Packet[Stream]", packet)
@@ -186,9 +220,7 @@ def _decoding_seconds(packet: "Packet[Stream]") -> float:
     return float((packet.dts or 0) * packet.time_base)
 
 
-def _verify(
-    whole: Path, plan: OutputPlan, times: _Times, counts: dict[int, int], film: Film
-) -> None:
+def _verify(whole: Path, plan: OutputPlan, times: _Times, counts: dict[int, int]) -> None:
     """Read the result back: every packet there, every frame at its time, both ends decode."""
     found: dict[int, int] = {}
     shown: list[Fraction] = []
@@ -205,9 +237,11 @@ def _verify(
     missing = {i: n for i, n in counts.items() if found.get(i, 0) < n}
     if missing:
         raise OutputError(f"{plan.out}: was not written whole (streams {missing}); try again")
-    tolerance = Fraction(1, 1999) if plan.format == "matroska" else 0
+    # Matroska rounds to milliseconds, and starts all streams later if one starts before zero.
+    tolerance = Fraction(1, 999) if plan.format == "matroska" else 0
+    shift = shown[0] - times.shown[0] * times.tick if plan.format == "matroska" else 0
     for wanted, got in zip(times.shown, shown, strict=True):
-        late = (got - shown[0]) - (wanted - times.shown[0]) * film.time_base
+        late = got - shift - wanted * times.tick
         if abs(late) > tolerance:
             raise OutputError(f"{plan.out}: a frame is {float(late):.6f} s late; report this")
     _decode_ends(whole, plan)

@@ -117,6 +117,7 @@ def check_output(film: Film, out: Path | str, options: RenderOptions) -> OutputP
     pix_fmt = f"yuv{subsampling}p" + (f"{depth}le" if depth > 8 else "")
     codec_options = _codec_options(film, options, subsampling)
     _check_encoder(film, options.codec, pix_fmt, codec_options)
+    _say_if_interlacing_is_lost(film, options)
     with open_film(film.path) as container:
         tracks = plan_tracks(container, film, out, output_format)
     start = seconds_from_text(options.start, option="--start") if options.start else None
@@ -234,7 +235,7 @@ def _codec_options(film: Film, options: RenderOptions, subsampling: Subsampling)
         chosen["crf"] = str(DEFAULT_CRF[codec] if crf is None else crf)
     if codec == "libx265":
         params.append("log-level=none")
-    if codec == "libx264" and film.field_order != "progressive":
+    if codec == "libx264" and film.field_order != "progressive" and crf != 0:
         params.append(f"{film.field_order}=1")
     params += hdr_params(film, codec)
     if params:
@@ -242,10 +243,19 @@ def _codec_options(film: Film, options: RenderOptions, subsampling: Subsampling)
     return chosen
 
 
+def _say_if_interlacing_is_lost(film: Film, options: RenderOptions) -> None:
+    # x264's lossless mode is not exact when it is told that lines are interlaced.
+    is_noted = options.codec == "libx264" and options.crf != 0
+    if film.field_order != "progressive" and not is_noted:
+        log.warning(
+            "%s: is interlaced; %s keeps the lines as they are, but does not say so to players",
+            film.path,
+            options.codec,
+        )
+
+
 def _check_encoder(film: Film, codec: Codec, pix_fmt: str, options: dict[str, str]) -> None:
     """Open the encoder as it will be used; it refuses sizes and formats only then."""
-    if film.field_order != "progressive" and codec != "libx264":
-        log.warning("%s: is interlaced, and %s does not note it", film.path, codec)
     try:
         encoder = av.CodecContext.create(codec, "w")
         encoder.width, encoder.height, encoder.pix_fmt = film.width, film.height, pix_fmt
