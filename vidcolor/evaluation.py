@@ -1,0 +1,177 @@
+"""The verb `evaluate`: colour films lose their colour, get it back, and are compared with it.
+
+The line: decode, show the network the luma alone, put what it says beside the truth, score.
+Films are streamed: scores keep sums, one neighbour and a few histograms.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vidcolor.errors import OutputError
+from vidcolor.network.colorizer import Colored, Colorizer
+from vidcolor.options import EvaluateOptions
+from vidcolor.perceptual import Lpips, NotAvailable, load_lpips
+from vidcolor.references import Reference, Truth, open_references
+from vidcolor.report import Kind, Report, Row
+from vidcolor.scaling import enlarge_chroma
+from vidcolor.scoring import Compared, FilmScores, Picture, pictures_of
+from vidcolor.sheet import contact_sheet
+
+log = logging.getLogger(__name__)
+
+OnProgress = Callable[[int, int | None], None]
+"""Called after each frame with how many are scored and how many there are, if that is known."""
+
+SHEET_COLUMNS: tuple[Kind, ...] = ("grey", "result", "truth")
+SHEET_FILMS = 24
+"""Films on the contact sheet; a longer one is no longer looked at."""
+
+SheetRow = list[NDArray[np.uint8]]
+
+
+def evaluate(options: EvaluateOptions, *, on_progress: OnProgress | None = None) -> Report:
+    """Score a model on colour films, or on the test frames of a dataset.
+
+    Args:
+        options: which model, which films, where the JSON file and the contact sheet go.
+        on_progress: see OnProgress.
+
+    Raises:
+        InputError: there is no film or dataset, or it cannot be scored.
+        ModelError: there is no such model.
+        OutputError: the JSON file or the sheet cannot be written.
+    """
+    for path in (options.json, options.sheet):
+        _check_writable(path)
+    lpips = load_lpips(options.lpips_backbone)
+    references = open_references(options)
+    colorizer = Colorizer.load(options.model, options.device)
+    rows, pictures, notes = _score_all(references, colorizer, lpips, on_progress)
+    report = Report(options.model, options.size, tuple(rows), tuple(notes))
+    if options.json is not None:
+        _write_text(report.to_json() + "\n", options.json)
+    if options.sheet is not None:
+        contact_sheet(pictures, SHEET_COLUMNS, options.sheet)
+    return report
+
+
+def _score_all(
+    references: list[Reference],
+    colorizer: Colorizer,
+    lpips: Lpips | NotAvailable,
+    on_progress: OnProgress | None,
+) -> tuple[list[Row], list[SheetRow], list[str]]:
+    counts = [reference.frame_count for reference in references]
+    total = None if None in counts else sum(count or 0 for count in counts)
+    rows: list[Row] = []
+    pictures: list[SheetRow] = []
+    notes = [f"LPIPS: n/a: {lpips.reason}"] if isinstance(lpips, NotAvailable) else []
+    done = 0
+    for reference in references:
+        scores, keepsakes = FilmScores(lpips if isinstance(lpips, Lpips) else None), Keepsakes()
+        for frame in compare(reference, colorizer):
+            with _one_thread():
+                seen = pictures_of(frame, reference.matrix)
+                scores.add(frame, seen)
+            keepsakes.offer(seen)
+            done += 1
+            if on_progress is not None:
+                on_progress(done, total)
+        rows += scores.rows(reference.name)
+        if not scores.has_colour:
+            notes.append(f"{reference.name}: has no colour of its own; left out of the mean")
+        if len(pictures) < SHEET_FILMS * Keepsakes.ROWS:
+            pictures += keepsakes.rows()
+    return rows, pictures, notes
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Score on one thread: pictures are small, and threads that wait for a busy core cost more.
+
+    On two cores shared with another program, two threads took thirteen times as long.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def compare(reference: Reference, colorizer: Colorizer) -> Iterator[Compared]:
+    """Yield each frame of a film with its own colour and the one it is given back."""
+    for take in reference.takes():
+        coloured = colorizer.colorize(
+            take, luma=lambda truth: truth.film_luma, matrix=reference.matrix
+        )
+        for index, frame in enumerate(coloured):
+            truth, starts_shot = frame.frame, index == 0 or frame.starts_shot
+            yield Compared(truth.luma_hw, truth.chroma_2hw, _at_scoring_size(frame), starts_shot)
+
+
+def _at_scoring_size(frame: Colored[Truth]) -> NDArray[np.float32]:
+    luma_hw = frame.frame.luma_hw
+    if frame.luma_hw.shape == luma_hw.shape:
+        return frame.chroma_2hw
+    return enlarge_chroma(frame.chroma_2hw, frame.luma_hw, luma_hw)
+
+
+class Keepsakes:
+    """A few frames of a film, evenly spread however long it turns out to be."""
+
+    ROWS = 2
+
+    def __init__(self) -> None:
+        self._kept: list[SheetRow] = []
+        self._step = 1
+        self._count = 0
+
+    def offer(self, pictures: dict[Kind, Picture]) -> None:
+        """Take the next frame in, or leave it."""
+        if len(self._kept) == 4 * self.ROWS:
+            self._kept, self._step = self._kept[::2], self._step * 2
+        if self._count % self._step == 0:
+            self._kept.append([_as_bytes(pictures[kind]) for kind in SHEET_COLUMNS])
+        self._count += 1
+
+    def rows(self) -> list[SheetRow]:
+        """Return up to ROWS rows, from the middle of as many equal stretches."""
+        count = len(self._kept)
+        middles = {(2 * row + 1) * count // (2 * self.ROWS) for row in range(self.ROWS)}
+        return [self._kept[index] for index in sorted(middles) if index < count]
+
+
+def _as_bytes(picture: Picture) -> NDArray[np.uint8]:
+    rgb_hw3 = (picture.rgb_3hw * 255).round().byte().permute(1, 2, 0).contiguous()
+    return np.asarray(rgb_hw3.numpy(), dtype=np.uint8)
+
+
+def _check_writable(path: Path | None) -> None:
+    """Find out before hours of scoring."""
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}; give another path") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise OutputError(
+            f"{path}: is a folder or lies in one that is read-only; give another path"
+        )
+
+
+def _write_text(text: str, path: Path) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}; give another path") from error
