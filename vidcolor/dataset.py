@@ -25,7 +25,7 @@ from vidcolor.manifest import (
     manifest_from_json,
     read_manifest,
 )
-from vidcolor.pictures import Picture, picture_paths, read_picture
+from vidcolor.pictures import Picture, picture_paths, read_picture, rough_luma
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,7 @@ def _runs_of_pictures(paths: Sequence[Path]) -> Iterator[Run]:
     detector, first, last_shape = CutDetector(), 0, None
     for index, path in enumerate(paths):
         picture = read_picture(path)
-        is_cut = detector.is_cut(picture.mean(axis=2, dtype=np.float32) / 255)
+        is_cut = detector.is_cut(rough_luma(picture))
         if index and (is_cut or picture.shape != last_shape):
             yield Run(first, index - first, 0)
             first = index

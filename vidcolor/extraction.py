@@ -12,8 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vidcolor.errors import InputError, OutputError
 from vidcolor.manifest import (
     SPLITS,
@@ -28,7 +26,7 @@ from vidcolor.media.decode import read_frames
 from vidcolor.media.ffmpeg import RgbFrame, find_ffmpeg, rgb_frames
 from vidcolor.media.film import Film, probe
 from vidcolor.options import ExtractOptions, split_from_text
-from vidcolor.pictures import Picture, encode_picture
+from vidcolor.pictures import encode_picture, rough_luma
 from vidcolor.shots import CutDetector
 from vidcolor.sources import (
     frame_size,
@@ -124,7 +122,7 @@ def _gather(
     detector = CutDetector()
     with closing(_frames(staging, film, options)) as frames:
         if staging.kept:
-            detector.is_cut(_luma(next(frames).rgb))
+            detector.is_cut(rough_luma(next(frames).rgb))
         while limit is None or len(staging.kept) < limit:
             frame = next(frames, None)
             if frame is None:
@@ -132,7 +130,7 @@ def _gather(
                 break
             if end is not None and frame.pts * film.time_base >= film.start_seconds + end:
                 break
-            starts_shot = detector.is_cut(_luma(frame.rgb)) or not staging.kept
+            starts_shot = detector.is_cut(rough_luma(frame.rgb)) or not staging.kept
             content = encode_picture(frame.rgb, options.format)
             staging.add(content, Kept(frame.pts, starts_shot))
             on_progress(len(staging.kept))
@@ -180,11 +178,6 @@ def _first_pts(film: Film, options: ExtractOptions) -> int | None:
     if options.start is None:
         return None
     return next(read_frames(film, start=span_seconds(options)[0])).pts
-
-
-def _luma(rgb: Picture) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return (H, W) in [0, 1], good enough to find cuts."""
-    return np.asarray(rgb.mean(axis=2, dtype=np.float32) / 255, dtype=np.float32)
 
 
 def _warn_if_cut_off(staging: Staging, film: Film) -> None:

@@ -66,6 +66,13 @@ def shrunk_size(height: int, width: int, size: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+def rough_luma(rgb: Picture) -> NDArray[np.float32]:
+    """Return (H, W) in [0, 1] to find cuts with: BT.601's luma, rounded to 8 bit."""
+    import cv2
+
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.float32) / np.float32(255)
+
+
 def picture_paths(folder: Path) -> list[Path]:
     """Return the pictures in a folder in the order of the numbers in their names.
 
