@@ -91,7 +91,11 @@ def _extract(film: Path, options: ExtractOptions) -> None:
 
     total = expected_frames(film, options)
     with stoppable(), console.progress("extracting", unit="frames") as report:
-        cut(film, options, on_progress=lambda done: report(done, total))
+        added = cut(film, options, on_progress=lambda done: report(done, total))
+    console.say(
+        f"{added.folder}: {added.train_frames} frames to train on and {added.test_frames} to test "
+        f"with, in {added.runs} runs, from {film}"
+    )
 
 
 @app.command(
@@ -160,7 +164,8 @@ def _render(film: Path, out: Path, options: RenderOptions) -> None:
 
     total = _frames_ahead(film, options.start, options.end)
     with stoppable(), console.progress("rendering", unit="frames") as report:
-        colour(film, out, options, on_frame=lambda done: report(done, total))
+        done = colour(film, out, options, on_frame=lambda done: report(done, total))
+    console.note(f"{done.out}: {done.frame_count} frames in {done.shot_count} shots")
 
 
 @app.command(

@@ -85,6 +85,11 @@ def fail(text: str) -> None:
     _stderr.out(f"vidcolor: error: {one_line(text)}")
 
 
+def note(text: str) -> None:
+    """Write a message to stderr, unless `quiet`."""
+    _logger.info("%s", text)
+
+
 def warn(text: str) -> None:
     """Write one line to stderr, whatever the level of messages."""
     _stderr.out(f"vidcolor: {one_line(text)}")
