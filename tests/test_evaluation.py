@@ -1,0 +1,307 @@
+"""A model is scored against films' own colour, beside grey and the truth itself."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tests.clips import picture
+from vidcolor.color import rgb_from_ycbcr
+from vidcolor.errors import InputError, ModelError, OutputError
+from vidcolor.evaluation import Keepsakes, compare, evaluate
+from vidcolor.network.card import Card
+from vidcolor.network.colorizer import Colored, Colorizer
+from vidcolor.network.weights import save_model
+from vidcolor.options import EvaluateOptions
+from vidcolor.references import open_references
+from vidcolor.report import METRICS
+from vidcolor.scoring import Compared, FilmScores, pictures_of
+
+ERRORS = ("chroma_error", "lab_error", "delta_e2000", "colourfulness_difference")
+OVER_TIME = ("cdc", "cdc_chroma", "warp_error")
+
+
+class Standin(Colorizer):
+    """Answers with a function of the truth, which no network is shown."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.shown = []
+
+    def colorize(self, frames, *, luma, matrix):
+        for frame in frames:
+            self.shown.append(luma(frame))
+            yield Colored(frame, frame.luma_hw, self.answer(frame), False)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """Return the folder of a model with random weights."""
+    torch.manual_seed(0)
+    network = {"base_channels": 2}
+    card = Card(
+        name="random",
+        family="temporal-unet",
+        network=network,
+        output="chroma",
+        grey="bt601",
+        working_size=32,
+    )
+    folder = tmp_path_factory.mktemp("models") / "random"
+    save_model(card, card.build_network(), folder)
+    return str(folder)
+
+
+@pytest.fixture
+def colour_clip(draw):
+    return draw("film.mkv", frames=8, width=96, height=72, is_color=True)
+
+
+def scored(path, answer):
+    """Return {kind: scores} of a film whose chroma is answered with."""
+    (reference,) = open_references(EvaluateOptions(clips=path, size=64))
+    scores = FilmScores(None)
+    for frame in compare(reference, Standin(answer)):
+        scores.add(frame, pictures_of(frame, reference.matrix))
+    return {row.kind: row.scores for row in scores.rows("film")}
+
+
+def own_colour(frame):
+    return frame.chroma_2hw
+
+
+def no_colour(frame):
+    return np.zeros_like(frame.chroma_2hw)
+
+
+def test_a_perfect_answer_scores_as_the_truth_does(colour_clip):
+    scores = scored(colour_clip, own_colour)
+    assert scores["result"]["psnr_db"] > 45  # what leaves the gamut is shrunk here, clipped there
+    assert scores["result"]["ssim"] > 0.99
+    for key in ERRORS:
+        assert scores["result"][key] == pytest.approx(0, abs=0.2), key
+    for key in (*OVER_TIME, "colourfulness"):
+        assert scores["result"][key] == pytest.approx(scores["truth"][key], rel=0.05), key
+
+
+def test_an_answer_without_colour_scores_exactly_as_the_grey_baseline(colour_clip):
+    scores = scored(colour_clip, no_colour)
+    assert scores["result"] == scores["grey"]
+    assert scores["grey"]["colourfulness"] == pytest.approx(0, abs=1e-9)
+    assert scores["grey"]["cdc_chroma"] == scores["grey"]["warp_error"] == 0
+    assert scores["grey"]["colourfulness_difference"] < -10
+
+
+def test_the_truth_has_no_error_to_itself_but_changes_over_time(colour_clip):
+    truth = scored(colour_clip, no_colour)["truth"]
+    assert all(truth[key] is None for key in ("psnr_db", "ssim", "lpips", *ERRORS))
+    assert all(truth[key] > 0 for key in (*OVER_TIME, "colourfulness"))
+
+
+def test_flickering_colour_raises_the_warp_error_and_cdc(colour_clip):
+    number = iter(range(100))
+    flickering = scored(colour_clip, lambda frame: frame.chroma_2hw * (0.3 + next(number) % 2))
+    for key in OVER_TIME:
+        assert flickering["result"][key] > 2 * flickering["truth"][key], key
+
+
+def test_the_network_is_shown_the_luma_of_the_film_and_nothing_else(colour_clip):
+    standin = Standin(no_colour)
+    (reference,) = open_references(EvaluateOptions(clips=colour_clip, size=64))
+    list(compare(reference, standin))
+    rgb = torch.from_numpy(picture(0, 0, 96, 72)).permute(2, 0, 1) / 255
+    red, green, blue = rgb
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue  # BT.601
+    assert np.abs(standin.shown[0] - luma.numpy()).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("width", "matrix", "full_range", "pix_fmt"),
+    [
+        (96, 6, False, "yuv420p"),
+        (96, 1, False, "yuv444p"),
+        (96, 6, True, "yuv420p"),
+        (96, 1, False, "yuv422p10le"),
+    ],
+)
+def test_the_truth_is_the_film_in_its_own_matrix_range_and_depth(
+    draw, width, matrix, full_range, pix_fmt
+):
+    path = draw(
+        frames=1,
+        width=width,
+        height=72,
+        is_color=True,
+        matrix=matrix,
+        full_range=full_range,
+        pix_fmt=pix_fmt,
+    )
+    (reference,) = open_references(EvaluateOptions(clips=path, size=72))
+    truth = next(next(reference.takes()))
+    luma, chroma = torch.from_numpy(truth.luma_hw)[None], torch.from_numpy(truth.chroma_2hw)
+    shown = rgb_from_ycbcr(luma, chroma, reference.matrix).permute(1, 2, 0).clamp(0, 1).numpy()
+    assert np.abs(shown * 255 - picture(0, 0, width, 72)).mean() < 4
+
+
+def test_truth_is_scored_at_the_short_side_asked_for_and_never_enlarged(colour_clip):
+    for size, expected in ((64, (64, 85)), (512, (72, 96))):
+        (reference,) = open_references(EvaluateOptions(clips=colour_clip, size=size))
+        assert next(next(reference.takes())).luma_hw.shape == expected
+
+
+def test_nothing_is_compared_across_a_cut():
+    random = np.random.default_rng(0)
+
+    def shot(level):
+        luma = random.random((32, 48), dtype=np.float32)
+        chroma = np.full((2, 32, 48), level, dtype=np.float32)
+        return [Compared(luma, chroma, chroma, starts_shot=i == 0) for i in range(5)]
+
+    scores = FilmScores(None)
+    for frame in (*shot(-0.1), *shot(0.1)):
+        scores.add(frame, pictures_of(frame, "bt709"))
+    truth = scores.rows("film")[-1].scores
+    assert truth["warp_error"] == pytest.approx(0, abs=1e-4)
+    assert truth["cdc_chroma"] == 0
+
+
+def test_a_single_frame_has_no_score_over_time(draw):
+    path = draw(frames=1, width=96, height=72, is_color=True)
+    scores = scored(path, own_colour)
+    assert all(scores["truth"][key] is None for key in OVER_TIME)
+    assert scores["result"]["ssim"] is not None
+
+
+def test_evaluate_scores_a_folder_of_films_and_writes_what_it_found(draw, model, tmp_path):
+    for name in ("b.mp4", "a.mkv"):
+        draw(name, frames=6, width=96, height=72, is_color=True)
+    (tmp_path / "notes.txt").write_text("no film")
+    done = []
+    options = EvaluateOptions(
+        model=model,
+        clips=tmp_path,
+        size=64,
+        max_frames=5,
+        device="cpu",
+        json=tmp_path / "out" / "scores.json",
+        sheet=tmp_path / "out" / "sheet.png",
+    )
+    report = evaluate(options, on_progress=lambda count, total: done.append((count, total)))
+    assert [row.film for row in report.rows] == ["a.mkv"] * 3 + ["b.mp4"] * 3
+    assert {row.frame_count for row in report.rows} == {5}
+    assert [count for count, _ in done] == list(range(1, 11))
+    read = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert read["mean"][0]["psnr_db"] == report.mean[0].scores["psnr_db"]
+    assert set(read["mean"][0]) > {metric.key for metric in METRICS}
+    sheet = np.asarray(cv2.imread(str(tmp_path / "out" / "sheet.png")))
+    assert sheet.shape[0] > 4 * 64
+    assert sheet.shape[1] > 3 * 85
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "scores.json",
+        "sheet.png",
+    ]
+
+
+def test_lpips_is_na_with_its_reason_where_the_backbone_is_missing(
+    colour_clip, model, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    report = evaluate(
+        EvaluateOptions(model=model, clips=colour_clip, size=64, max_frames=1, device="cpu")
+    )
+    assert [row.scores["lpips"] for row in report.mean] == [None] * 3
+    assert any("alexnet" in note for note in report.notes)
+
+
+def write_dataset(folder):
+    """Draw a plain dataset; its test frames are two runs, of wide and of tall pictures."""
+    runs = {"train": [(96, 72)], "test": [(96, 72), (72, 96)]}
+    for split, sizes in runs.items():
+        (folder / split).mkdir(parents=True)
+        for run, (width, height) in enumerate(sizes):
+            for index in range(5):
+                rgb = picture(index, 0, width, height)
+                path = folder / split / f"{5 * run + index + 1:05}.png"
+                cv2.imwrite(str(path), rgb[:, :, ::-1])
+
+
+def test_a_dataset_is_scored_on_its_test_frames_run_by_run(tmp_path, model):
+    write_dataset(tmp_path / "drawn")
+    options = EvaluateOptions(model=model, dataset="drawn", data=tmp_path, size=64, device="cpu")
+    (reference,) = open_references(options)
+    assert [len(list(take)) for take in reference.takes()] == [5, 5]
+    report = evaluate(options)
+    assert {row.frame_count for row in report.rows} == {10}
+    assert report.rows[0].scores["cdc"] is not None
+
+
+def test_max_frames_counts_over_the_runs_of_a_source(tmp_path):
+    write_dataset(tmp_path / "drawn")
+    options = EvaluateOptions(dataset="drawn", data=tmp_path, max_frames=7)
+    (reference,) = open_references(options)
+    assert reference.frame_count == 7
+    assert [len(list(take)) for take in reference.takes()] == [5, 2]
+
+
+def test_a_picture_of_a_dataset_is_its_own_truth(tmp_path):
+    write_dataset(tmp_path / "drawn")
+    (reference,) = open_references(EvaluateOptions(dataset="drawn", data=tmp_path, size=72))
+    truth = next(next(reference.takes()))
+    luma, chroma = torch.from_numpy(truth.luma_hw)[None], torch.from_numpy(truth.chroma_2hw)
+    shown = rgb_from_ycbcr(luma, chroma, reference.matrix).permute(1, 2, 0) * 255
+    assert np.abs(shown.numpy() - picture(0, 0, 96, 72)).max() < 0.01
+
+
+def test_a_black_and_white_truth_is_refused_or_left_out_of_the_mean(draw, model, tmp_path):
+    grey = draw("grey.mkv", frames=2, width=96, height=72, codec="ffv1", pix_fmt="gray")
+    with pytest.raises(InputError, match=r"grey\.mkv: has no colour"):
+        evaluate(EvaluateOptions(model=model, clips=grey, device="cpu"))
+    neutral = draw("neutral.mp4", frames=2, width=96, height=72)
+    report = evaluate(EvaluateOptions(model=model, clips=neutral, size=64, device="cpu"))
+    assert report.mean[0].scores["psnr_db"] is None
+    assert any(note.startswith("neutral.mp4: has no colour") for note in report.notes)
+
+
+def test_what_cannot_be_scored_is_an_error_before_any_work(draw, model, tmp_path):
+    clip = draw("film.mp4", frames=1, width=96, height=72, is_color=True)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no film"):
+        evaluate(EvaluateOptions(model=model, clips=tmp_path / "empty"))
+    with pytest.raises(InputError):
+        evaluate(EvaluateOptions(model=model, clips=tmp_path / "missing.mp4"))
+    with pytest.raises(InputError, match="nowhere"):
+        evaluate(EvaluateOptions(model=model, dataset="nowhere", data=tmp_path))
+    with pytest.raises(ModelError):
+        evaluate(EvaluateOptions(model="nobody", clips=clip))
+    with pytest.raises(InputError, match="too few"):
+        evaluate(
+            EvaluateOptions(model=model, clips=draw("tiny.mp4", frames=1, width=12, height=12))
+        )
+
+
+def test_a_place_that_cannot_be_written_is_an_error_before_any_work(colour_clip, model, tmp_path):
+    called = []
+    with pytest.raises(OutputError, match="give another path"):
+        evaluate(
+            EvaluateOptions(model=model, clips=colour_clip, json=tmp_path),
+            on_progress=lambda *counts: called.append(counts),
+        )
+    assert not called
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 100])
+def test_keepsakes_are_few_and_from_all_over_the_film(count):
+    keepsakes = Keepsakes()
+    grey = np.zeros((2, 4, 4), dtype=np.float32)
+    for index in range(count):
+        luma = np.full((4, 4), index / count, dtype=np.float32)
+        keepsakes.offer(pictures_of(Compared(luma, grey, grey, starts_shot=False), "bt709"))
+    rows = keepsakes.rows()
+    places = [row[0][0, 0, 0] / 255 for row in rows]
+    assert len(rows) == min(count, Keepsakes.ROWS)
+    assert places == sorted(set(places))
+    if count >= 9:
+        assert places[0] < 0.45
+        assert places[1] > 0.55
