@@ -28,6 +28,7 @@ from vidcolor.manifest import (
     UNFINISHED_NAME,
     Manifest,
     Source,
+    Split,
     Stretch,
     frame_path,
     manifest_from_json,
@@ -35,7 +36,7 @@ from vidcolor.manifest import (
     write_manifest,
 )
 from vidcolor.packing import add_stills, pack
-from vidcolor.pictures import encode_picture, read_picture
+from vidcolor.pictures import Picture, encode_picture, read_picture
 
 
 def write_png(path: Path, rgb) -> Path:
@@ -44,12 +45,13 @@ def write_png(path: Path, rgb) -> Path:
     return path
 
 
-def make_dataset(data: Path, name: str = "toy", sizes=((48, 64),)) -> dict[str, list]:
+def make_dataset(data: Path, name: str = "toy", sizes=((48, 64),)):
     """Write a dataset of one film a size, each with 5 train frames in 2 runs and 2 test frames."""
-    frames: dict[str, list] = {"train": [], "test": []}
-    stretches: dict[str, list] = {"train": [], "test": []}
+    frames: dict[Split, list[Picture]] = {"train": [], "test": []}
+    stretches: dict[Split, list[Stretch]] = {"train": [], "test": []}
+    runs: dict[Split, tuple[int, ...]] = {"train": (3, 2), "test": (2,)}
     for source, (height, width) in enumerate(sizes):
-        for split, counts in {"train": (3, 2), "test": (2,)}.items():
+        for split, counts in runs.items():
             for shot, count in enumerate(counts):
                 first = len(frames[split]) + 1
                 stretches[split].append(Stretch(first=first, count=count, source=source))
@@ -61,10 +63,9 @@ def make_dataset(data: Path, name: str = "toy", sizes=((48, 64),)) -> dict[str, 
         Source(film=f"film{n}.mkv", fingerprint=str(n), width=width, height=height)
         for n, (height, width) in enumerate(sizes)
     )
-    splits = {split: tuple(found) for split, found in stretches.items()}
-    write_manifest(
-        data / name, Manifest(name=name, format="png", size=48, sources=sources, **splits)
-    )
+    train, test = (tuple(found) for found in stretches.values())
+    manifest = Manifest(name=name, format="png", size=48, sources=sources, train=train, test=test)
+    write_manifest(data / name, manifest)
     return frames
 
 
@@ -321,5 +322,5 @@ def test_a_jpeg_keeps_full_chroma(tmp_path):
     (tmp_path / "a.jpg").write_bytes(encode_picture(stripes, "jpg"))
     difference = np.abs(read_picture(tmp_path / "a.jpg").astype(int) - stripes)
     assert difference.mean() < 6
-    halved = cv2.imencode(".jpg", stripes[:, :, ::-1])[1]
-    assert np.abs(cv2.imdecode(halved, 1)[:, :, ::-1].astype(int) - stripes).mean() > 20
+    cv2.imwrite(str(tmp_path / "usual.jpg"), stripes[:, :, ::-1])
+    assert np.abs(read_picture(tmp_path / "usual.jpg").astype(int) - stripes).mean() > 20

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from vidcolor.errors import InputError
 from vidcolor.manifest import (
     MANIFEST_NAME,

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -194,6 +195,5 @@ def stretches(kept: list[Kept], *, source: int, offset: int) -> tuple[Stretch, .
             source=source,
             pts=tuple(frame.pts for frame in kept[start:end]),
         )
-        for start, end in zip(starts, [*starts[1:], len(kept)], strict=True)
-        if end > start
+        for start, end in pairwise([*starts, len(kept)])
     )
