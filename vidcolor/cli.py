@@ -160,9 +160,10 @@ def render(
 
 
 def _render(film: Path, out: Path, options: RenderOptions) -> None:
+    total = _frames_ahead(film, options.start, options.end)  # fails before torch is imported
+
     from vidcolor.rendering import render as colour
 
-    total = _frames_ahead(film, options.start, options.end)
     with stoppable(), console.progress("rendering", unit="frames") as report:
         done = colour(film, out, options, on_frame=lambda done: report(done, total))
     console.note(f"{done.out}: {done.frame_count} frames in {done.shot_count} shots")
