@@ -408,3 +408,22 @@ def test_a_name_that_looks_like_an_option_or_a_url_is_a_file(draw, take):
     for number, name in enumerate(("-i.mp4", "http:x.mp4", "%03d [1]'.mp4")):
         film = draw(name, frames=5 + number, is_color=True)
         assert take(film, name=f"n{number}", split="9/0").train_frames == 5 + number
+
+
+def test_a_journal_torn_in_the_middle_of_a_line_costs_only_that_frame(draw, take, tmp_path):
+    film = draw(frames=20, is_color=True)
+    take(film, name="whole", split="0.8/0.2")
+    assert run_until_killed(film, tmp_path / "data", 8) == -9
+    journal = tmp_path / "data/toy" / UNFINISHED_NAME / "journal.jsonl"
+    os.truncate(journal, journal.stat().st_size - 4)
+    take(film, split="0.8/0.2")
+    frames, whole = (tree(tmp_path / "data" / name / "train") for name in ("toy", "whole"))
+    assert frames == whole
+
+
+def test_a_kept_frame_that_was_damaged_since_is_noticed(draw, take, tmp_path):
+    film = draw(frames=20, is_color=True)
+    assert run_until_killed(film, tmp_path / "data", 8) == -9
+    os.truncate(tmp_path / "data/toy" / UNFINISHED_NAME / "00008.jpg", 100)
+    with pytest.raises(OutputError, match=r"other frames than the film now gives; delete"):
+        take(film, split="0.8/0.2")
