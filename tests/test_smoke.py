@@ -16,7 +16,7 @@ TINY = ("--size", "64", "--ngf", "8", "--ndf", "8", "--batch-size", "2", "--devi
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory):
     """Return a folder with a colour film, a dataset of it and a model trained for a few steps."""
     folder = tmp_path_factory.mktemp("smoke")
     film = draw_clip(
@@ -30,7 +30,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def grey_film(tmp_path) -> Path:
+def grey_film(tmp_path):
     return draw_clip(tmp_path / "grey.mp4", frames=15, width=96, height=80, cuts=(7,), audio=2)
 
 
