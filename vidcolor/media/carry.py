@@ -82,7 +82,8 @@ def _how(stream: Stream, output_format: str) -> How | None:
     if stream.type == "video":
         if not stream.disposition & Disposition.attached_pic:
             return None
-        return "attach" if output_format == "matroska" else "copy"
+        covers: dict[str, How] = {"matroska": "attach", "mp4": "copy"}
+        return covers.get(output_format)
     if stream.type == "attachment":
         return "attach" if output_format == "matroska" else None
     if stream.type not in ("audio", "subtitle"):

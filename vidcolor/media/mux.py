@@ -8,9 +8,7 @@ import shutil
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -25,6 +23,7 @@ from vidcolor.media.carry import ANY_CODEC, TrackCopier, carried_tags, carry_hea
 from vidcolor.media.encode import SEGMENT_START_TICKS, clocks, output_errors, sync_file, tag_picture
 from vidcolor.media.film import KEEP_BYTES, Film, fraction, open_film
 from vidcolor.media.plan import OutputPlan
+from vidcolor.media.timing import PacketTimes, packet_times
 
 NAME_BYTES = 255
 """Longest file name of the usual file systems."""
@@ -62,23 +61,6 @@ def work_folder(out: Path | str) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-@dataclass(frozen=True)
-class _Times:
-    """The times of all segments' packets, in ticks of the result."""
-
-    ticks_per_second: int
-    shown: "array[int]"
-    """When frames are shown, rising."""
-    decoded: "array[int]"
-    """When packets are decoded, rising, in the order of the segments."""
-    last_duration: int
-
-    @property
-    def tick(self) -> Fraction:
-        """Seconds."""
-        return Fraction(1, self.ticks_per_second)
-
-
 def join(segments: Sequence[Path], film: Film, plan: OutputPlan) -> None:
     """Put the segments and the film's other streams into `plan.out`, without encoding again.
 
@@ -102,7 +84,7 @@ def join(segments: Sequence[Path], film: Film, plan: OutputPlan) -> None:
         sync_file(plan.out.parent)
 
 
-def _times_of(segments: Sequence[Path], film: Film, plan: OutputPlan) -> _Times:
+def _times_of(segments: Sequence[Path], film: Film, plan: OutputPlan) -> PacketTimes:
     stored, last_duration = array("q"), 0
     for segment in segments:
         with av.open(str(segment)) as container:
@@ -113,14 +95,14 @@ def _times_of(segments: Sequence[Path], film: Film, plan: OutputPlan) -> _Times:
                     last_duration = _film_ticks(packet.duration, stream, film)
     if not stored:
         raise OutputError(f"{plan.out}: no frame of {film.path} lies in the part to render")
-    ticks_per_second = _ticks_per_second(film, min(stored))
-    scale = int(film.time_base * ticks_per_second)
-    order = array("q", (time * scale for time in stored))
-    shown = array("q", sorted(order))
-    for earlier, later in pairwise(shown):
-        if earlier == later:
-            raise OutputError(f"{plan.out}: two frames at one time (tick {later}); report this")
-    return _Times(ticks_per_second, shown, _decoded(order, shown), max(1, last_duration * scale))
+    if len(set(stored)) < len(stored):
+        raise OutputError(f"{plan.out}: two frames were encoded for one time; report this")
+    return packet_times(
+        stored,
+        film.time_base,
+        last_duration=last_duration,
+        is_matroska=plan.format == "matroska",
+    )
 
 
 def _film_ticks(time: int | None, stream: VideoStream, film: Film) -> int:
@@ -128,31 +110,8 @@ def _film_ticks(time: int | None, stream: VideoStream, film: Film) -> int:
     return round((time or 0) * (fraction(stream.time_base) or 0) / film.time_base)
 
 
-def _ticks_per_second(film: Film, first: int) -> int:
-    """Return the result's clock: the film's, doubled until a late start spans some ticks."""
-    ticks = film.time_base.denominator
-    while ticks < 10000 or 0 < first * film.time_base * ticks < 8:
-        ticks *= 2
-    return ticks
-
-
-def _decoded(order: "array[int]", shown: "array[int]") -> "array[int]":
-    """Return rising decoding times, none after its packet is shown.
-
-    They are the times of showing, all earlier by the longest wait of a packet. In a film that
-    starts late only the first may be zero or less: FFmpeg's MOV writer takes the start from any
-    of those.
-    """
-    delay = max(late - early for late, early in zip(shown, order, strict=True))
-    decoded = array("q", (time - delay for time in shown))
-    if shown[0] > 0:
-        for number in range(1, len(decoded)):
-            decoded[number] = max(decoded[number], number)
-    return decoded
-
-
 def _write(
-    whole: Path, segments: Sequence[Path], film: Film, plan: OutputPlan, times: _Times
+    whole: Path, segments: Sequence[Path], film: Film, plan: OutputPlan, times: PacketTimes
 ) -> dict[int, int]:
     """Write the result and return how many packets each of its streams got."""
     end = None
@@ -176,7 +135,7 @@ def _write(
         copier = TrackCopier(source, output, plan.tracks)
         carry_header(source, output, offset=plan.offset, end=end)
         output.start_encoding()
-        pictures = _picture_packets(segments, picture, film, times)
+        pictures = _picture_packets(segments, picture, times)
         company = copier.packets(offset=plan.offset, end=end)
         for packet in heapq.merge(pictures, company, key=_decoding_seconds):
             output.mux(packet)
@@ -196,7 +155,7 @@ def _add_picture(
 
 
 def _picture_packets(
-    segments: Sequence[Path], output: VideoStream, film: Film, times: _Times
+    segments: Sequence[Path], output: VideoStream, times: PacketTimes
 ) -> "Iterator[Packet[Stream]]":
     """Yield the packets of the segments with decoding times that rise across all of them."""
     number = 0
@@ -206,9 +165,7 @@ def _picture_packets(
             for packet in container.demux(stream):
                 if not packet.size:
                     continue
-                shown = _film_ticks(packet.pts, stream, film) - SEGMENT_START_TICKS
-                packet.pts = int(shown * film.time_base * times.ticks_per_second)
-                packet.dts = times.decoded[number]
+                packet.pts, packet.dts = times.shown[number], times.decoded[number]
                 packet.duration = times.last_duration
                 packet.time_base = times.tick
                 packet.stream = output
@@ -220,7 +177,7 @@ def _decoding_seconds(packet: "Packet[Stream]") -> float:
     return float((packet.dts or 0) * packet.time_base)
 
 
-def _verify(whole: Path, plan: OutputPlan, times: _Times, counts: dict[int, int]) -> None:
+def _verify(whole: Path, plan: OutputPlan, times: PacketTimes, counts: dict[int, int]) -> None:
     """Read the result back: every packet there, every frame at its time, both ends decode."""
     found: dict[int, int] = {}
     shown: list[Fraction] = []
@@ -237,13 +194,14 @@ def _verify(whole: Path, plan: OutputPlan, times: _Times, counts: dict[int, int]
     missing = {i: n for i, n in counts.items() if found.get(i, 0) < n}
     if missing:
         raise OutputError(f"{plan.out}: was not written whole (streams {missing}); try again")
-    # Matroska rounds to milliseconds, and starts all streams later if one starts before zero.
-    tolerance = Fraction(1, 999) if plan.format == "matroska" else 0
-    shift = shown[0] - times.shown[0] * times.tick if plan.format == "matroska" else 0
-    for wanted, got in zip(times.shown, shown, strict=True):
-        late = got - shift - wanted * times.tick
-        if abs(late) > tolerance:
-            raise OutputError(f"{plan.out}: a frame is {float(late):.6f} s late; report this")
+    # Matroska starts all streams later if one of them starts before zero, as priming sound does.
+    shift = shown[0] - min(times.shown) * times.tick if plan.format == "matroska" else 0
+    for wanted, got in zip(sorted(times.shown), shown, strict=True):
+        if got - shift != wanted * times.tick:
+            raise OutputError(
+                f"{plan.out}: a frame stands at {float(got):.6f} s instead of "
+                f"{float(wanted * times.tick):.6f} s; report this"
+            )
     _decode_ends(whole, plan)
 
 

@@ -112,6 +112,7 @@ def check_output(film: Film, out: Path | str, options: RenderOptions) -> OutputP
     out = Path(out)
     output_format = _check_place(film, out, overwrite=options.overwrite)
     _check_settings(out, output_format, options)
+    _check_shape(film, out, output_format, options.codec)
     subsampling = _subsampling(film, options.codec)
     depth = _depth(film, options.codec)
     pix_fmt = f"yuv{subsampling}p" + (f"{depth}le" if depth > 8 else "")
@@ -173,6 +174,16 @@ def _check_settings(out: Path, output_format: str, options: RenderOptions) -> No
     if options.preset is not None and options.preset not in PRESETS.get(codec, ()):
         known = ", ".join(PRESETS.get(codec, ())) or "none: leave it out"
         raise OptionsError(f"--preset {options.preset}: {codec} has no such; there are: {known}")
+
+
+def _check_shape(film: Film, out: Path, output_format: str, codec: Codec) -> None:
+    # PyAV cannot set the container's aspect ratio; H.264 and HEVC have their own.
+    is_kept = output_format != "matroska" or codec in ("libx264", "libx265")
+    if film.sample_aspect_ratio != 1 and not is_kept:
+        raise OutputError(
+            f"{out}: cannot note the pixels' shape ({film.sample_aspect_ratio}) with {codec}; "
+            "take libx264 (--crf 0 is lossless), or an .mp4 or .mov name with a codec it holds"
+        )
 
 
 def _subsampling(film: Film, codec: Codec) -> Subsampling:
