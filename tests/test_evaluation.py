@@ -17,6 +17,7 @@ from vidcolor.network.weights import save_model
 from vidcolor.options import EvaluateOptions
 from vidcolor.references import open_references
 from vidcolor.report import METRICS
+from vidcolor.scaling import resize
 from vidcolor.scoring import Compared, FilmScores, pictures_of
 
 ERRORS = ("chroma_error", "lab_error", "delta_e2000", "colourfulness_difference")
@@ -92,6 +93,38 @@ def test_an_answer_without_colour_scores_exactly_as_the_grey_baseline(colour_cli
     assert scores["grey"]["colourfulness"] == pytest.approx(0, abs=1e-9)
     assert scores["grey"]["cdc_chroma"] == scores["grey"]["warp_error"] == 0
     assert scores["grey"]["colourfulness_difference"] < -10
+
+
+def test_pictures_are_shown_in_the_film_s_matrix():
+    # Red by BT.709-6, items 3.2 and 3.3
+    luma = np.full((16, 16), 0.2126, dtype=np.float32)
+    red = np.empty((2, 16, 16), dtype=np.float32)
+    red[0], red[1] = -0.2126 / 1.8556, 0.5
+    pictures = pictures_of(Compared(luma, red, red * 2, starts_shot=True), "bt709")
+    for kind in ("truth", "result"):  # twice the colour is drawn back into the gamut
+        assert torch.allclose(
+            pictures[kind].rgb_3hw[:, 0, 0], torch.tensor((1.0, 0, 0)).double(), atol=1e-6
+        )
+    assert torch.allclose(pictures["grey"].rgb_3hw, torch.tensor(0.2126).double())
+
+
+def test_an_answer_at_a_smaller_working_size_is_enlarged_along_the_luma(colour_clip):
+    def small(plane):
+        return resize(plane, plane.shape[0] // 2, plane.shape[1] // 2)
+
+    class Small(Standin):
+        def colorize(self, frames, *, luma, matrix):
+            for frame in frames:
+                chroma = np.stack([small(plane) for plane in frame.chroma_2hw])
+                yield Colored(frame, small(frame.luma_hw), chroma, False)
+
+    (reference,) = open_references(EvaluateOptions(clips=colour_clip, size=64))
+    scores = FilmScores(None)
+    for frame in compare(reference, Small(own_colour)):
+        assert frame.result_2hw.shape == frame.truth_2hw.shape
+        scores.add(frame, pictures_of(frame, reference.matrix))
+    errors = {row.kind: row.scores["chroma_error"] or 0.0 for row in scores.rows("film")}
+    assert errors["result"] < errors["grey"] / 3
 
 
 def test_the_truth_has_no_error_to_itself_but_changes_over_time(colour_clip):

@@ -78,7 +78,7 @@ def test_chroma_error_counts_8_bit_codes():
     truth = torch.zeros(2, 4, 4)
     assert metrics.chroma_error(truth + 3 / 224, truth) == pytest.approx(3, rel=1e-6)
     one_off = truth.clone()
-    one_off[0] = 1 / 224
+    one_off[0] = -1 / 224
     assert metrics.chroma_error(one_off, truth) == pytest.approx(0.5, rel=1e-6)
 
 
