@@ -1,5 +1,7 @@
 """Networks: shapes and counts as published, encode once, window, brightness, spectral norm."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from vidcolor.network.blocks import (
     WindowFusion,
     load_plain_state,
     plain_state,
-    without_parametrizations,
+    remove_spectral_norms,
 )
 from vidcolor.network.card import ARCHITECTURES
 from vidcolor.network.discriminators import (
@@ -19,21 +21,22 @@ from vidcolor.network.discriminators import (
 from vidcolor.network.losses import CELLS, cell_index, count_cells, pixel_loss, rarity_weights
 from vidcolor.network.squeeze_unet import SqueezeUNet, SqueezeUNetConfig
 from vidcolor.network.temporal_unet import TemporalUNet, TemporalUNetConfig
+from vidcolor.options import Family
 
-SMALL = {
+SMALL: dict[Family, dict[str, Any]] = {
     "temporal-unet": {"base_channels": 8, "norm": "batch"},
     "squeeze-unet": {"widths": (16, 8, 8)},
 }
 
 
-def _network(family: str):
+def _network(family: Family):
     network, config = ARCHITECTURES[family]
     torch.manual_seed(0)
     return network(config(**SMALL[family])).eval()
 
 
 def _seed002(**changes):
-    config = {"output": "rgb", "first_norm": True, "spectral_norm": False} | changes
+    config: dict[str, Any] = {"output": "rgb", "first_norm": True, "spectral_norm": False} | changes
     return TemporalUNet(TemporalUNetConfig(**config))
 
 
@@ -118,7 +121,8 @@ def test_our_networks_see_brightness(family):
 @pytest.mark.parametrize("family", ARCHITECTURES)
 def test_spectral_norm_is_multiplied_in_without_changing_the_result(family):
     network = _network(family)
-    plain = without_parametrizations(_network(family)).eval()
+    plain = _network(family)
+    remove_spectral_norms(plain)
     load_plain_state(plain, plain_state(network))
     assert not any("parametrizations" in name for name in plain.state_dict())
     grey = torch.rand(1, 1, 64, 64)

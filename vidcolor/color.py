@@ -36,7 +36,8 @@ def luma_from_rgb(rgb_3hw: Tensor, matrix: Matrix) -> Tensor:
     """Return Y' (..., 1, h, w) of R'G'B' (..., 3, h, w): what a black-and-white transfer holds."""
     kr, kb = KR_KB[matrix]
     red, green, blue = rgb_3hw.split(1, dim=-3)
-    return kr * red + (1 - kr - kb) * green + kb * blue
+    luma_1hw: Tensor = kr * red + (1 - kr - kb) * green + kb * blue
+    return luma_1hw
 
 
 def chroma_from_rgb(rgb_3hw: Tensor, matrix: Matrix) -> Tensor:

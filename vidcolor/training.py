@@ -39,7 +39,7 @@ from vidcolor.network.weights import (
     start_from_model,
 )
 from vidcolor.options import TrainOptions
-from vidcolor.sheet import contact_sheet
+from vidcolor.sheet import Picture, contact_sheet
 
 log = logging.getLogger(__name__)
 
@@ -231,13 +231,14 @@ def _close_epoch(
     journal.add({"step": trainer.steps_done, "epoch": epoch, "test": ours, "test_grey": greys})
     log.info("epoch %d: chroma error on test frames %.2f codes (grey: %.2f)", epoch, ours, greys)
     spread = np.linspace(0, len(pictures) - 1, min(options.samples, len(pictures))).astype(int)
-    rows = [_sample_row(*pictures[i], trainer.card) for i in spread]
+    rows = [_sample_row(pictures[i], trainer.card) for i in spread]
     contact_sheet(rows, ("grey", "result", "truth"), folder / "samples" / f"epoch-{epoch:04d}.png")
     journal.plot()
     save_model(trainer.card, trainer.result, folder)
 
 
-def _sample_row(middle_3hw: Tensor, chroma_2hw: Tensor, card: Card) -> list[np.ndarray]:
+def _sample_row(sample: tuple[Tensor, Tensor], card: Card) -> list[Picture]:
+    middle_3hw, chroma_2hw = sample
     matrix = matrix_of(card.grey)
     luma_1hw = luma_from_rgb(middle_3hw, matrix)
     fitted_2hw = fit_gamut(luma_1hw, chroma_2hw, matrix)

@@ -1,6 +1,6 @@
 """Parts that the networks share."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +29,8 @@ def spectrally_normalised(module: nn.Module, *, is_on: bool = True) -> nn.Module
     return module
 
 
-def without_parametrizations(module: nn.Module) -> nn.Module:
-    """Return the module with its spectral norms multiplied into plain weights, in place.
+def remove_spectral_norms(module: nn.Module) -> None:
+    """Multiply the module's spectral norms into plain weights, in place.
 
     The result computes the same in evaluation and no longer needs to know how it was trained.
     Not for a deep copy: it shares the classes of its parts with the original, which would break.
@@ -38,14 +38,13 @@ def without_parametrizations(module: nn.Module) -> nn.Module:
     for part in module.modules():
         if parametrize.is_parametrized(part):
             parametrize.remove_parametrizations(part, "weight")
-    return module
 
 
 def plain_state(module: nn.Module) -> dict[str, Tensor]:
     """Return the module's state with its spectral norms multiplied into plain weights."""
     state = {k: v for k, v in module.state_dict().items() if ".parametrizations." not in k}
     for name, part in _normalised_parts(module):
-        state[f"{name}.weight"] = part.weight.detach()
+        state[f"{name}.weight"] = cast(Tensor, part.weight).detach()
     return state
 
 

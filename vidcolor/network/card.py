@@ -5,20 +5,21 @@ page. The card alone says how to rebuild the network; weights that do not fit it
 """
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
 import tomli_w
-from torch import nn
 
 from vidcolor.color import Grey, Output
 from vidcolor.errors import ModelError
+from vidcolor.network.generator import Generator
 from vidcolor.network.squeeze_unet import SqueezeUNet, SqueezeUNetConfig
 from vidcolor.network.temporal_unet import TemporalUNet, TemporalUNetConfig
 from vidcolor.options import Family
 
-ARCHITECTURES: dict[Family, tuple[type[nn.Module], type]] = {
+ARCHITECTURES: dict[Family, tuple[Callable[[Any], Generator], type]] = {
     "temporal-unet": (TemporalUNet, TemporalUNetConfig),
     "squeeze-unet": (SqueezeUNet, SqueezeUNetConfig),
 }
@@ -50,7 +51,7 @@ class Card:
     scores: dict[str, Any] = field(default_factory=dict)
     """What `vidcolor evaluate` found: for people."""
 
-    def build_network(self) -> nn.Module:
+    def build_network(self) -> Generator:
         """Return the network with fresh weights.
 
         Raises:

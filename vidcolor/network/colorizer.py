@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from vidcolor.color import (
@@ -19,6 +19,7 @@ from vidcolor.color import (
 from vidcolor.errors import ModelError
 from vidcolor.network.card import Card
 from vidcolor.network.device import choose_device
+from vidcolor.network.generator import Features, Generator
 from vidcolor.network.weights import find_model, load_network
 from vidcolor.options import Device, Matrix
 from vidcolor.scaling import resize, working_size
@@ -46,7 +47,7 @@ class Colored(Generic[Frame]):
 class _Seen(Generic[Frame]):
     frame: Frame
     luma_hw: NDArray[np.float32]
-    features: list[Tensor]
+    features: Features
     starts_shot: bool
 
 
@@ -59,13 +60,12 @@ class Colorizer:
     """
 
     def __init__(
-        self, card: Card, network: nn.Module, device: torch.device, size: int | None = None
+        self, card: Card, network: Generator, device: torch.device, size: int | None = None
     ) -> None:
         self.card = card
         self.device = device
         self.size = size or card.working_size
         self.network = network.to(device).eval()
-        self._multiple = int(getattr(network, "multiple", 1))
 
     @classmethod
     def load(cls, name: str, device: Device = "auto", size: int | None = None) -> "Colorizer":
@@ -112,7 +112,8 @@ class Colorizer:
         detector = CutDetector()
         for frame in frames:
             luma_HW = luma(frame)
-            luma_hw = resize(luma_HW, *working_size(*luma_HW.shape, self.size))
+            height, width = luma_HW.shape
+            luma_hw = resize(luma_HW, *working_size(height, width, self.size))
             starts_shot = detector.is_cut(luma_hw)
             yield _Seen(frame, luma_hw, self._encode(luma_hw), starts_shot)
 
@@ -121,10 +122,9 @@ class Colorizer:
         luma_11hw = torch.from_numpy(luma_hw)[None, None].to(self.device)
         grey_11hw = grey_from_luma(luma_11hw, self.card.grey)
         height, width = luma_hw.shape
-        padding = (0, -width % self._multiple, 0, -height % self._multiple)
+        padding = (0, -width % self.network.multiple, 0, -height % self.network.multiple)
         padded_11hw = functional.pad(grey_11hw, padding, mode="replicate")
-        features: list[Tensor] = self.network.encode(padded_11hw)
-        return features
+        return self.network.encode(padded_11hw)
 
     @torch.inference_mode()
     def _decode(

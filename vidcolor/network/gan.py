@@ -1,7 +1,7 @@
 """One step of adversarial training: generator, discriminator, their optimisers and losses."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,22 @@ from vidcolor.network.discriminators import (
     discriminator_loss,
     generator_loss,
 )
+from vidcolor.network.generator import Generator
 from vidcolor.network.losses import PixelLoss, cell_index, pixel_loss, rarity_weights
+from vidcolor.network.weights import is_weights_file
 from vidcolor.options import TrainOptions
 
-BETAS = (0.5, 0.999)
+ADVERSARIAL_BETAS = (0.5, 0.999)
 """Of Adam: seed 002's; a momentum of 0.5 steadies adversarial training (Radford et al. 2016)."""
+
+PLAIN_BETAS = (0.9, 0.999)
+"""Of Adam where nothing is adversarial (Kingma and Ba 2015)."""
+
+PRETRAINED_RATE = 0.2
+"""Share of the learning rate for layers that began with ImageNet weights.
+
+At the full rate their features grew without bound within 500 steps and forgot what they knew.
+"""
 
 LAST_RATE = 0.01
 """Share of the learning rate at which the cosine schedule ends."""
@@ -65,26 +76,28 @@ class GanTrainer:
             if options.rarity and colour_counts is not None
             else None
         )
-        self.generator_adam, self.discriminator_adam = (
-            torch.optim.AdamW(
-                network.parameters(), options.lr, BETAS, weight_decay=options.weight_decay
-            )
-            for network in (self.generator, self.discriminator)
-        )
+        self.generator_adam = self._adam(_groups(self.generator, options))
+        self.discriminator_adam = self._adam([{"params": [*self.discriminator.parameters()]}])
         self.steps_done = 0
 
+    def _adam(self, groups: list[dict[str, Any]]) -> torch.optim.AdamW:
+        options = self.options
+        betas = ADVERSARIAL_BETAS if options.adversarial_weight else PLAIN_BETAS
+        return torch.optim.AdamW(groups, options.lr, betas, weight_decay=options.weight_decay)
+
     @property
-    def result(self) -> nn.Module:
+    def result(self) -> Generator:
         """The generator that is kept: the average where there is one, in evaluation mode."""
-        network = self.generator if self.averaged is None else self.averaged.module
-        return network.eval()
+        network = self.generator if self.averaged is None else cast(Generator, self.averaged.module)
+        network.eval()
+        return network
 
     def start_average_here(self) -> None:
         """Make the average equal the generator; to be called after its weights were loaded."""
         if self.averaged is not None:
             self.averaged.module.load_state_dict(self.generator.state_dict())
 
-    def predict(self, network: nn.Module, grey_BT1hw: Tensor) -> Tensor:
+    def predict(self, network: Generator, grey_BT1hw: Tensor) -> Tensor:
         """Return the prediction for the middle frame of each window, (B, 2 or 3, h, w)."""
         batch, frames = grey_BT1hw.shape[:2]
         features = network.encode(grey_BT1hw.flatten(0, 1))
@@ -93,8 +106,8 @@ class GanTrainer:
             [scale.unflatten(0, (batch, frames))[:, t] for scale in features] for t in range(frames)
         ]
         window = per_frame if frames == 3 else per_frame * 3
-        prediction: Tensor = network.decode(*window)
-        return prediction
+        previous, current, next_ = window
+        return network.decode(previous, current, next_)
 
     def step(self, rgb_BT3hw: Tensor) -> dict[str, float]:
         """Learn from a batch of windows, R'G'B' (B, T, 3, h, w) in [0, 1]; return the losses."""
@@ -186,7 +199,7 @@ class GanTrainer:
             rate *= fall * min(1.0, (self.steps_done + 1) / WARMUP_STEPS)
         for adam in (self.generator_adam, self.discriminator_adam):
             for group in adam.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("share", 1.0)
 
     @torch.inference_mode()
     def chroma(self, rgb_BT3hw: Tensor) -> Tensor:
@@ -216,3 +229,13 @@ class GanTrainer:
             part.load_state_dict(state[name])
         self.steps_done = int(state["steps_done"])
         torch.set_rng_state(state["random"])
+
+
+def _groups(generator: nn.Module, options: TrainOptions) -> list[dict[str, Any]]:
+    """Return the generator's parameters, those from ImageNet with their own share of the rate."""
+    if options.init is None or not is_weights_file(options.init):
+        return [{"params": [*generator.parameters()]}]
+    named = list(generator.named_parameters())
+    pretrained = [p for name, p in named if name.startswith("features.")]
+    fresh = [p for name, p in named if not name.startswith("features.")]
+    return [{"params": fresh}, {"params": pretrained, "share": PRETRAINED_RATE}]

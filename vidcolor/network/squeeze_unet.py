@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidcolor.network.blocks import WindowFusion, spectrally_normalised
-from vidcolor.network.temporal_unet import Features
+from vidcolor.network.generator import Features, Generator
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of R', G', B' in [0, 1]: what published ImageNet weights expect to be taken out."""
@@ -43,7 +43,7 @@ class Fire(nn.Module):
         return functional.relu(torch.cat((self.expand1x1(x), self.expand3x3(x)), dim=1))
 
 
-class SqueezeUNet(nn.Module):
+class SqueezeUNet(Generator):
     """U-Net generator with SqueezeNet's encoder; chroma comes out at half the frame's size.
 
     network = SqueezeUNet(SqueezeUNetConfig())
@@ -52,7 +52,6 @@ class SqueezeUNet(nn.Module):
     """
 
     multiple = 16
-    """Height and width must be multiples of this many pixels."""
 
     def __init__(self, config: SqueezeUNetConfig) -> None:
         super().__init__()

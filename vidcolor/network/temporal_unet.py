@@ -17,9 +17,7 @@ from vidcolor.network.blocks import (
     norm_layer,
     spectrally_normalised,
 )
-
-Features = list[Tensor]
-"""What `encode` makes of a frame, finest first; `decode` takes three of them."""
+from vidcolor.network.generator import Features, Generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +41,7 @@ class TemporalUNetConfig:
     """Divide each convolution by its largest singular value while training."""
 
 
-class TemporalUNet(nn.Module):
+class TemporalUNet(Generator):
     """U-Net generator that sees three grey frames and colours the middle one.
 
     network = TemporalUNet(TemporalUNetConfig())
@@ -52,7 +50,6 @@ class TemporalUNet(nn.Module):
     """
 
     multiple = 32
-    """Height and width must be multiples of this many pixels."""
 
     def __init__(self, config: TemporalUNetConfig) -> None:
         super().__init__()

@@ -9,8 +9,9 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from vidcolor.errors import ModelError
-from vidcolor.network.blocks import load_plain_state, plain_state, without_parametrizations
+from vidcolor.network.blocks import load_plain_state, plain_state, remove_spectral_norms
 from vidcolor.network.card import Card, read_card, write_card
+from vidcolor.network.generator import Generator
 
 WEIGHTS = "weights.safetensors"
 
@@ -39,14 +40,15 @@ def find_model(name: str) -> Path:
     )
 
 
-def load_network(folder: Path) -> tuple[Card, nn.Module]:
+def load_network(folder: Path) -> tuple[Card, Generator]:
     """Return the card and the network of a model's folder, in evaluation mode on the CPU.
 
     Raises:
         ModelError: card or weights are missing, damaged, not finite, or don't fit each other.
     """
     card = read_card(folder)
-    network = without_parametrizations(card.build_network()).eval()
+    network = card.build_network().eval()
+    remove_spectral_norms(network)
     path = folder / WEIGHTS
     try:
         state = safetensors.torch.load_file(path)
