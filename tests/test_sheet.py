@@ -13,7 +13,7 @@ def flat(height, width, rgb):
 
 
 def read_rgb(path):
-    return cv2.imread(str(path))[:, :, ::-1]
+    return np.asarray(cv2.imread(str(path)))[:, :, ::-1]
 
 
 def holds(sheet, picture):
