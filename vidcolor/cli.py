@@ -192,8 +192,9 @@ def demo(
     options = RenderOptions(overwrite=overwrite or out is None)
     with stoppable():
         film = film or draw_film(Path("demo/film.mp4"))
-    out = out or Path("demo") / f"{film.stem}-in-colour.mp4"
-    out.parent.mkdir(parents=True, exist_ok=True)
+    if out is None:
+        out = Path("demo") / f"{film.stem}-in-colour.mp4"
+        out.parent.mkdir(exist_ok=True)
     _render(film, out, options)
     with stoppable():
         sheet = compare(film, out, out.with_suffix(".png"))
