@@ -38,6 +38,21 @@ STALE_TAGS = (
 )
 """Tags that speak of the old file; by their beginnings, in small letters."""
 
+MOV_LANGUAGES = {
+    "cze": "ces",
+    "deu": "ger",
+    "ell": "gre",
+    "fre": "fra",
+    "isl": "ice",
+    "mkd": "mac",
+    "nld": "dut",
+    "rum": "ron",
+    "slo": "slk",
+    "sqi": "alb",
+    "zho": "chi",
+}
+"""ISO 639-2 has two codes of some languages; FFmpeg's MOV writer knows one (libavformat/isom.c)."""
+
 How = Literal["copy", "convert", "attach"]
 
 
@@ -148,7 +163,8 @@ def carry_header(
         starts, ends = chapter["start"] - shift, chapter["end"] - shift
         if end is not None:
             ends = min(ends, int(end / base))
-        if ends > max(starts, 0):
+        is_whole = offset <= 0 and end is None
+        if is_whole or ends > max(starts, 0):
             chapters.append({**chapter, "start": max(starts, 0), "end": ends})
     if chapters:
         output.set_chapters(cast(Any, chapters))
@@ -167,6 +183,8 @@ class TrackCopier:
         self._last_dts: dict[int, int] = {}
         self.packet_counts: dict[int, int] = {}
         """Packets that went over, by the stream's number in the result."""
+        self.languages: dict[int, str] = {}
+        """Language tags, by the stream's number in the result."""
         for track in tracks:
             self._add(source.streams[track.index], output, track.how)
 
@@ -181,8 +199,16 @@ class TrackCopier:
             added = output.add_stream_from_template(stream, opaque=True)
         added.metadata.update(carried_tags(stream.metadata))
         added.disposition = stream.disposition
+        self._note_language(added, output)
         if how != "attach":
             self._outputs[stream.index] = added
+
+    def _note_language(self, added: Stream, output: OutputContainer) -> None:
+        language = added.metadata.get("language", "und")
+        if language != "und":
+            self.languages[added.index] = language
+        if output.format.name == "mov":
+            added.metadata["language"] = MOV_LANGUAGES.get(language, language)
 
     def packets(self, *, offset: Fraction, end: Fraction | None) -> "Iterator[Packet[Stream]]":
         """Yield packets that are ready for the result, in the film's order.

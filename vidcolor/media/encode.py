@@ -18,10 +18,11 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.errors import OutputError, VidcolorError
+from vidcolor.media.codecs import encoder_rate
 from vidcolor.media.decode import Frame, plane_of
 from vidcolor.media.film import KEEP_BYTES, Film
 from vidcolor.media.levels import Codes, luma_at_depth
-from vidcolor.media.plan import OutputPlan, encoder_rate
+from vidcolor.media.plan import OutputPlan
 
 MUXER_OF_SUFFIX = {".mov": "mov", ".mp4": "mp4", ".nut": "nut"}
 REORDER_FRAMES = 4
@@ -143,11 +144,17 @@ class SegmentWriter:
         trace: TracebackType | None,
     ) -> None:
         """Finish the file and give it its name, or, after an error, remove it."""
-        if kind is not None:
+        if kind is not None or self._is_first:
             with contextlib.suppress(av.FFmpegError, OSError):
                 self._container.close()
             self._part.unlink(missing_ok=True)
+        if kind is not None:
             return
+        if self._is_first:
+            raise OutputError(
+                f"{self._plan.out}: no frame of {self._film.path} lies in the part to render; "
+                "check --start and --end"
+            )
         with output_errors(self._plan.out):
             packets = self._stream.encode(None)
             if packets and self._last_duration:

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import heapq
+import logging
 import os
 import shutil
 from array import array
@@ -24,6 +25,8 @@ from vidcolor.media.encode import SEGMENT_START_TICKS, clocks, output_errors, sy
 from vidcolor.media.film import KEEP_BYTES, Film, fraction, open_film
 from vidcolor.media.plan import OutputPlan
 from vidcolor.media.timing import PacketTimes, packet_times
+
+log = logging.getLogger(__name__)
 
 NAME_BYTES = 255
 """Longest file name of the usual file systems."""
@@ -93,8 +96,6 @@ def _times_of(segments: Sequence[Path], film: Film, plan: OutputPlan) -> PacketT
                 if packet.size:
                     stored.append(_film_ticks(packet.pts, stream, film) - SEGMENT_START_TICKS)
                     last_duration = _film_ticks(packet.duration, stream, film)
-    if not stored:
-        raise OutputError(f"{plan.out}: no frame of {film.path} lies in the part to render")
     if len(set(stored)) < len(stored):
         raise OutputError(f"{plan.out}: two frames were encoded for one time; report this")
     return packet_times(
@@ -139,7 +140,21 @@ def _write(
         company = copier.packets(offset=plan.offset, end=end)
         for packet in heapq.merge(pictures, company, key=_decoding_seconds):
             output.mux(packet)
+    _say_which_languages_are_lost(whole, plan, copier.languages)
     return {picture.index: len(times.shown), **copier.packet_counts}
+
+
+def _say_which_languages_are_lost(whole: Path, plan: OutputPlan, languages: dict[int, str]) -> None:
+    """MOV has numbers for some languages only."""
+    with av.open(str(whole), **KEEP_BYTES) as container:
+        for index, language in languages.items():
+            if container.streams[index].metadata.get("language", "und") == "und":
+                log.warning(
+                    "%s: cannot note the language %s of stream %d; .mkv and .mp4 can",
+                    plan.out,
+                    language,
+                    index,
+                )
 
 
 def _add_picture(

@@ -1,0 +1,270 @@
+"""The media layer's promises, with constant chroma: luma, time and company are untouched."""
+
+import hashlib
+import os
+import resource
+import signal
+from contextlib import contextmanager
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from tests.clips import audio_packets_of, luma_of, times_of
+from vidcolor.errors import OutputError
+from vidcolor.media.decode import read_frames
+from vidcolor.media.encode import SegmentWriter
+from vidcolor.media.film import probe
+from vidcolor.media.mux import join, work_folder
+from vidcolor.media.plan import check_output
+from vidcolor.options import RenderOptions
+
+LOSSLESS = [
+    ("libx264", "out.mp4", {"crf": 0}),
+    ("libx264", "out.mkv", {"crf": 0}),
+    ("libx264", "out.mov", {"crf": 0}),
+    ("libx265", "out.mp4", {"crf": 0}),
+    ("ffv1", "out.mkv", {}),
+]
+ALL_CODECS = [*LOSSLESS, ("libsvtav1", "out.mp4", {}), ("prores_ks", "out.mov", {})]
+
+
+def render(path, name="out.mp4", *, segments=1, **options):
+    film = probe(path)
+    plan = check_output(film, path.with_name(name), RenderOptions(**options))
+    chroma = np.full(
+        plan.chroma_shape, 1 << (plan.depth - 1), np.uint8 if plan.depth == 8 else "<u2"
+    )
+    chroma[0] -= 20 << (plan.depth - 8)
+    frames = list(read_frames(film, start=plan.start, end=plan.end))
+    size = -(-len(frames) // segments)
+    with work_folder(plan.out) as work:
+        written = []
+        for number in range(segments):
+            with SegmentWriter(work / plan.segment_name(number), film, plan) as segment:
+                for frame in frames[number * size : (number + 1) * size]:
+                    segment.write(frame, chroma)
+            written.append(segment.path)
+        join(written, film, plan)
+    return plan.out
+
+
+def digest(path):
+    return [hashlib.sha256(b"".join(track)).hexdigest() for track in audio_packets_of(path)]
+
+
+@pytest.mark.parametrize(("codec", "name", "options"), LOSSLESS)
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
+def test_luma_is_unchanged_by_rendering(draw, codec, name, options, pix_fmt):
+    path = draw("a.mkv", frames=6, codec="ffv1", pix_fmt=pix_fmt)
+    out = render(path, name, codec=codec, **options)
+    for wanted, found in zip(luma_of(path), luma_of(out), strict=True):
+        np.testing.assert_array_equal(wanted, found)
+
+
+@pytest.mark.parametrize("pix_fmt", ["gray", "gray10le", "yuv422p12le", "yuv444p"])
+def test_luma_of_other_formats_is_unchanged_by_ffv1(draw, pix_fmt):
+    path = draw("a.mkv", frames=3, codec="ffv1", pix_fmt=pix_fmt, width=63, height=47)
+    out = render(path, "out.mkv", codec="ffv1")
+    for wanted, found in zip(luma_of(path), luma_of(out), strict=True):
+        np.testing.assert_array_equal(wanted, found)
+
+
+def test_twelve_bits_of_luma_are_unchanged_by_x265(draw):
+    path = draw("a.mkv", frames=3, codec="ffv1", pix_fmt="yuv420p12le")
+    out = render(path, codec="libx265", crf=0)
+    for wanted, found in zip(luma_of(path), luma_of(out), strict=True):
+        np.testing.assert_array_equal(wanted, found)
+
+
+def test_the_given_chroma_is_written(draw):
+    out = render(draw("a.mkv", frames=2, codec="ffv1"), "out.mkv", codec="ffv1")
+    frame = next(read_frames(probe(out)))
+    assert (np.unique(frame.chroma()[0]), np.unique(frame.chroma()[1])) == (108, 128)
+
+
+@pytest.mark.parametrize(("codec", "name", "options"), ALL_CODECS)
+@pytest.mark.parametrize("segments", [1, 3])
+def test_variable_times_and_late_starts_are_kept(draw, codec, name, options, segments):
+    ticks = (0, 3, 4, 9, 10, 11, 12, 90, 91, 99, 100, 101)
+    times = tuple(Fraction(t, 100) for t in ticks)
+    path = draw("a.mp4", times=times, first_seconds=Fraction(1, 50), time_base=Fraction(1, 100))
+    out = render(path, name, codec=codec, segments=segments, **options)
+    assert times_of(out) == [Fraction(1, 50) + time for time in times]
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.ts", "a.mkv"])
+def test_times_of_other_containers_are_kept(draw, name):
+    wanted = {"codec": "mpeg4", "codec_options": {"bf": "2"}} if name == "a.avi" else {}
+    path = draw(name, frames=20, audio=1, **wanted)
+    film = probe(path)
+    times = [frame.seconds for frame in read_frames(film)]
+    assert times_of(render(path)) == times
+
+
+def test_the_duration_is_the_films_with_variable_times_and_reordered_frames(draw):
+    times = tuple(Fraction(t, 100) for t in (0, 3, 4, 9, 10, 11, 12, 90, 91, 99, 100, 137))
+    path = draw("a.mp4", times=times, codec_options={"bf": "0"})
+    film, out = probe(path), probe(render(path))
+    assert out.duration_seconds == film.duration_seconds
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.mov"])
+def test_all_sound_goes_over_packet_by_packet(draw, name):
+    path = draw("a.mkv", frames=30, audio=3)
+    out = render(path, name)
+    assert digest(out) == digest(path)
+    german = "ger" if name == "out.mov" else "deu"
+    assert [t.language for t in probe(out).audio] == ["eng", "fra", german]
+
+
+def test_a_language_that_the_container_does_not_know_is_said(draw, caplog):
+    path = draw("a.mkv", frames=5, audio=1, languages=("nah",))
+    render(path, "out.mov")
+    assert "cannot note the language nah" in caplog.text
+
+
+def test_sound_keeps_its_offset_to_the_picture(draw):
+    path = draw("a.mp4", frames=30, audio=1, first_seconds=Fraction(3, 10))
+    out = render(path)
+    starts = []
+    for file in (path, out):
+        with av.open(str(file)) as container:
+            packets = container.demux(container.streams.audio[0])
+            starts.append(next(packet.pts * packet.time_base for packet in packets))
+    assert starts[0] == starts[1]
+    assert times_of(path) == times_of(out)
+
+
+def test_a_part_starts_at_zero_with_its_own_sound(draw):
+    path = draw("a.mp4", frames=75, audio=1, rate=Fraction(25))
+    out = render(path, start="1", end="2", crf=0)
+    assert times_of(out) == [Fraction(n, 25) for n in range(25)]
+    whole = luma_of(path)
+    for wanted, found in zip(whole[25:50], luma_of(out), strict=True):
+        np.testing.assert_array_equal(wanted, found)
+    (found,), (wanted,) = audio_packets_of(out), audio_packets_of(path)
+    assert found == wanted[wanted.index(found[0]) :][: len(found)]
+    assert len(found) in (46, 47)
+
+
+def test_an_empty_part_is_an_error(draw):
+    path = draw(frames=10)
+    with pytest.raises(OutputError, match="no frame"):
+        render(path, start="100")
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_shape_turn_and_colour_tags_are_kept(draw, name):
+    path = draw(
+        "a.mp4",
+        frames=3,
+        matrix=1,
+        full_range=True,
+        sample_aspect_ratio=Fraction(16, 11),
+        display_matrix=(0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30),
+    )
+    film, out = probe(path), probe(render(path, name))
+    for name in ("sample_aspect_ratio", "display_matrix", "color", "full_range", "rate"):
+        assert getattr(out, name) == getattr(film, name)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_title_and_chapters_go_over(draw, name):
+    chapters = ((0, 0.5, "One"), (0.5, 1, "Two"))
+    path = draw("a.mkv", title="Metropolis", chapters=chapters)
+    with av.open(str(render(path, name))) as container:
+        assert container.metadata["title"] == "Metropolis"
+        found = [
+            (c["start"] * c["time_base"], c["metadata"]["title"]) for c in container.chapters()
+        ]
+    assert found == [(0, "One"), (Fraction(1, 2), "Two")]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize(("codec", "name", "options"), ALL_CODECS)
+def test_very_short_films_are_rendered(draw, count, codec, name, options):
+    out = render(draw(frames=count), name, codec=codec, **options)
+    assert times_of(out) == [Fraction(n, 25) for n in range(count)]
+
+
+def test_nothing_is_left_behind_but_the_result(draw, tmp_path):
+    path = draw(frames=3)
+    out = render(path)
+    assert set(tmp_path.iterdir()) == {path, out}
+
+
+def test_a_failure_leaves_nothing_and_the_old_file_as_it_was(draw, tmp_path):
+    path = draw(frames=3)
+    out = tmp_path / "out.mp4"
+    out.write_bytes(b"old")
+    film = probe(path)
+    plan = check_output(film, out, RenderOptions(overwrite=True))
+    chroma = np.zeros(plan.chroma_shape, np.uint8)
+    with (  # noqa: PT012
+        pytest.raises(RuntimeError, match="broken"),
+        work_folder(out) as work,
+        SegmentWriter(work / plan.segment_name(0), film, plan) as segment,
+    ):
+        segment.write(next(read_frames(film)), chroma)
+        raise RuntimeError("broken")
+    assert set(tmp_path.iterdir()) == {path, out}
+    assert out.read_bytes() == b"old"
+
+
+@contextmanager
+def files_no_larger_than(size):
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_full_disk_is_an_output_error_and_leaves_nothing(draw, tmp_path, share):
+    path = draw("a.mkv", frames=20, audio=1)
+    out = render(path, "whole.mkv", codec="ffv1")
+    size = int(out.stat().st_size * share)
+    out.unlink()
+    with files_no_larger_than(size), pytest.raises(OutputError, match="disk"):
+        render(path, "out.mkv", codec="ffv1")
+    assert set(tmp_path.iterdir()) == {path}
+
+
+def test_two_renders_of_one_file_do_not_meet(tmp_path):
+    out = tmp_path / "out.mp4"
+    with work_folder(out), pytest.raises(OutputError, match="another run"), work_folder(out):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path):
+    out = tmp_path / "out.mp4"
+    stale = tmp_path / ".out.mp4.vidcolor"
+    stale.mkdir()
+    (stale / "00000.mov").write_bytes(b"half")
+    with work_folder(out) as work:
+        assert [path.name for path in work.iterdir()] == ["lock"]
+
+
+def test_long_names_get_a_work_folder_that_fits(tmp_path):
+    out = tmp_path / ("x" * 250 + ".mp4")
+    with work_folder(out) as work:
+        assert len(os.fsencode(work.name)) <= 255
+
+
+def test_chroma_of_another_shape_or_type_is_refused(draw, tmp_path):
+    film = probe(draw(frames=1))
+    plan = check_output(film, tmp_path / "out.mp4", RenderOptions())
+    frame = next(read_frames(film))
+    for chroma in (np.zeros((2, 48, 64), np.uint8), np.zeros(plan.chroma_shape, np.uint16)):
+        with (
+            pytest.raises(ValueError, match="chroma is"),
+            SegmentWriter(tmp_path / "0.mov", film, plan) as segment,
+        ):
+            segment.write(frame, chroma)

@@ -1,0 +1,186 @@
+"""What the encoders can do and how they are asked: formats, depths, quality, presets."""
+
+import logging
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from vidcolor.errors import OptionsError, OutputError
+from vidcolor.media.film import Film, Subsampling
+from vidcolor.media.hdr import hdr_params
+from vidcolor.options import Codec, RenderOptions
+
+log = logging.getLogger(__name__)
+
+CODECS_OF_FORMAT: dict[str, tuple[Codec, ...]] = {
+    "mp4": ("libx264", "libx265", "libsvtav1"),
+    "mov": ("libx264", "libx265", "prores_ks"),
+    "matroska": ("libx264", "libx265", "libsvtav1", "ffv1", "prores_ks"),
+}
+DEPTHS: dict[Codec, tuple[int, ...]] = {
+    "libx264": (8, 10),
+    "libx265": (8, 10, 12),
+    "libsvtav1": (8, 10),
+    "ffv1": (8, 9, 10, 12, 14, 16),
+    "prores_ks": (10,),
+}
+"""Bits of a sample that the encoders take."""
+CRF_RANGE: dict[Codec, tuple[int, int]] = {
+    "libx264": (0, 51),
+    "libx265": (0, 51),
+    "libsvtav1": (1, 63),
+}
+DEFAULT_CRF: dict[Codec, int] = {"libx264": 18, "libx265": 20, "libsvtav1": 25}
+"""Finer than the encoders' own: the grain of a film is most of what it shows."""
+X26X_PRESETS = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+)
+PRESETS: dict[Codec, Sequence[str]] = {
+    "libx264": X26X_PRESETS,
+    "libx265": X26X_PRESETS,
+    "libsvtav1": [str(number) for number in range(14)],
+}
+
+
+def check_settings(out: Path, output_format: str, options: RenderOptions) -> None:
+    """Refuse a codec, crf or preset that cannot be meant.
+
+    Raises:
+        OptionsError: says which would do.
+    """
+    codec = options.codec
+    if codec not in CODECS_OF_FORMAT[output_format]:
+        raise OptionsError(
+            f"--codec {codec}: {out.suffix} files do not hold it; end the name in .mkv or take "
+            f"one of: {', '.join(CODECS_OF_FORMAT[output_format])}"
+        )
+    if options.crf is not None and codec not in CRF_RANGE:
+        raise OptionsError(f"--crf {options.crf}: {codec} has no such setting; leave it out")
+    if options.crf is not None and not (CRF_RANGE[codec][0] <= options.crf <= CRF_RANGE[codec][1]):
+        low, high = CRF_RANGE[codec]
+        raise OptionsError(f"--crf {options.crf}: of {codec}, must be between {low} and {high}")
+    if options.preset is not None and options.preset not in PRESETS.get(codec, ()):
+        known = ", ".join(PRESETS.get(codec, ())) or "none: leave it out"
+        raise OptionsError(f"--preset {options.preset}: {codec} has no such; there are: {known}")
+
+
+def choose_subsampling(film: Film, codec: Codec) -> Subsampling:
+    """Return the chroma layout that the codec can write, nearest to the film's."""
+    own = film.subsampling
+    if codec == "libsvtav1" and own != "420":
+        log.warning("%s: libsvtav1 writes 4:2:0 chroma only; the film has %s", film.path, own)
+        return "420"
+    if codec == "prores_ks":
+        return "444" if own == "444" else "422"
+    is_odd = film.width % 2 or (film.height % 2 and own == "420")
+    if codec in ("libx264", "libx265") and own != "444" and is_odd:
+        log.warning(
+            "%s: %dx%d is odd, so %s gets 4:4:4 chroma, which fewer players show",
+            film.path,
+            film.width,
+            film.height,
+            codec,
+        )
+        return "444"
+    return own
+
+
+def choose_depth(film: Film, codec: Codec) -> int:
+    """Return the bits of a sample that the codec can write, nearest to the film's, and say so.
+
+    Raises:
+        OutputError: the codec does not hold the film's range of luma.
+    """
+    if codec == "prores_ks" and film.full_range:
+        raise OutputError(
+            f"{film.path}: has full-range luma, which prores_ks does not hold; "
+            "use --codec ffv1 or libx264"
+        )
+    enough = [depth for depth in DEPTHS[codec] if depth >= film.depth]
+    depth = min(enough, default=max(DEPTHS[codec]))
+    if depth < film.depth:
+        log.warning(
+            "%s: %s holds %d bits, so the luma of %d bits is rounded; --codec ffv1 keeps them",
+            film.path,
+            codec,
+            depth,
+            film.depth,
+        )
+    elif depth > film.depth:
+        log.info("%s: luma of %d bits is written as %d bits", film.path, film.depth, depth)
+    return depth
+
+
+def codec_settings(film: Film, options: RenderOptions, subsampling: Subsampling) -> dict[str, str]:
+    """Return the encoder's settings in FFmpeg's words."""
+    codec, crf = options.codec, options.crf
+    chosen: dict[str, str] = {}
+    params: list[str] = []
+    if codec == "ffv1":
+        return {"level": "3", "slicecrc": "1", "g": "1"}
+    if codec == "prores_ks":
+        return {"profile": "4444" if subsampling == "444" else "hq", "vendor": "apl0"}
+    if options.preset is not None:
+        chosen["preset"] = options.preset
+    if crf == 0 and codec == "libx264":
+        chosen["qp"] = "0"  # crf 0 is lossless at 8 bits only
+    elif crf == 0 and codec == "libx265":
+        params.append("lossless=1")
+    else:
+        chosen["crf"] = str(DEFAULT_CRF[codec] if crf is None else crf)
+    if codec == "libx265":
+        params.append("log-level=none")
+    if codec == "libx264" and film.field_order != "progressive" and crf != 0:
+        params.append(f"{film.field_order}=1")
+    params += hdr_params(film, codec)
+    if params:
+        chosen[f"{codec.removeprefix('lib')}-params"] = ":".join(params)
+    return chosen
+
+
+def say_if_interlacing_is_lost(film: Film, options: RenderOptions) -> None:
+    """Log that players will not know of the film's interlaced lines, if so."""
+    # x264's lossless mode is not exact when it is told that lines are interlaced.
+    is_noted = options.codec == "libx264" and options.crf != 0
+    if film.field_order != "progressive" and not is_noted:
+        log.warning(
+            "%s: is interlaced; %s keeps the lines as they are, but does not say so to players",
+            film.path,
+            options.codec,
+        )
+
+
+def check_encoder(film: Film, codec: Codec, pix_fmt: str, options: dict[str, str]) -> None:
+    """Open the encoder as it will be used: it refuses sizes and formats only then.
+
+    Raises:
+        OutputError: it does.
+    """
+    try:
+        encoder = av.CodecContext.create(codec, "w")
+        encoder.width, encoder.height, encoder.pix_fmt = film.width, film.height, pix_fmt
+        encoder.time_base, encoder.framerate = film.time_base, encoder_rate(film)
+        encoder.options = dict(options)
+        encoder.open()
+    except (av.FFmpegError, ValueError) as error:
+        raise OutputError(
+            f"{film.path}: {codec} does not take {film.width}x{film.height} {pix_fmt}; "
+            "try --codec libx264, or ffv1 into .mkv"
+        ) from error
+
+
+def encoder_rate(film: Film) -> Fraction:
+    """Return the frame rate that encoders are told; they spend bits by it and refuse odd ones."""
+    rate = film.rate or Fraction(25)
+    return rate if 1 <= rate <= 240 else Fraction(25)
