@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -270,10 +271,24 @@ def test_a_signal_while_importing_ends_with_one_line(signum, code, tmp_path):
     assert err == f"vidcolor: interrupted by {signum.name}\n"
 
 
+@pytest.fixture
+def _answered_signals(monkeypatch):
+    """Answer signals as the program does, for a test."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(signals, "_received", None)
+    signals.install()
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_answered_signals")
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_at_work_lets_files_be_put_away(signum, code, capsys, monkeypatch):
     put_away = []
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def work(*_: object) -> None:
         with signals.stoppable():
@@ -283,15 +298,26 @@ def test_a_signal_at_work_lets_files_be_put_away(signum, code, capsys, monkeypat
                 put_away.append(True)
 
     monkeypatch.setattr("vidcolor.cli._render", work)
-    monkeypatch.setattr(signals, "_received", None)
-    signals.install()
-    try:
-        assert run(["render", "a", "b"]) == code
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    assert run(["render", "a", "b"]) == code
     assert put_away
     assert capsys.readouterr().err == f"vidcolor: interrupted by {signum.name}\n"
+
+
+@pytest.mark.usefixtures("_answered_signals")
+def test_a_swallowed_interruption_comes_back(capsys):
+    class Swallowing:
+        def __del__(self) -> None:  # what is raised in here goes to the unraisable hook
+            signal.raise_signal(signal.SIGTERM)
+
+    def work() -> None:
+        with signals.stoppable():
+            thing = Swallowing()
+            del thing
+            time.sleep(10)
+
+    with pytest.raises(signals.Interrupted):
+        work()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_library_cannot_turn_an_interruption_into_an_error(monkeypatch):

@@ -2,15 +2,20 @@
 
 Importing torch takes seconds, and an exception raised inside an import is at times swallowed
 there. So a signal ends the process at once while nothing has been begun, and raises Interrupted
-within `stoppable()`, where files are open that with-blocks must put away.
+within `stoppable()`, where files are open that with-blocks must put away. Where C code swallows
+it (PyAV calls back into Python to read a pipe), it is raised again a moment later.
 """
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import NoReturn
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 
 class Interrupted(KeyboardInterrupt):
@@ -21,6 +26,9 @@ class Interrupted(KeyboardInterrupt):
         self.exit_code = 128 + signum
 
 
+AGAIN_SECONDS = 0.001
+"""When a swallowed interruption is raised again: before a false end of file does harm."""
+
 _is_stoppable = False
 _received: Interrupted | None = None
 
@@ -30,6 +38,9 @@ def install() -> None:
     for signum in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, _stop)
+    signal.signal(signal.SIGALRM, _stop_again)
+    sys.unraisablehook = _raise_later
+    sys.excepthook = _hide  # Cython reports what it swallows to both
 
 
 @contextmanager
@@ -55,3 +66,20 @@ def _stop(signum: int, _frame: FrameType | None) -> NoReturn:
         raise _received
     os.write(2, f"vidcolor: {_received}\n".encode())
     os._exit(_received.exit_code)
+
+
+def _raise_later(unraisable: "UnraisableHookArgs") -> None:
+    if isinstance(unraisable.exc_value, Interrupted):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _hide(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not isinstance(error, Interrupted):
+        sys.__excepthook__(kind, error, trace)
+
+
+def _stop_again(_signum: int, _frame: FrameType | None) -> None:
+    if _is_stoppable and _received is not None:
+        raise _received.with_traceback(None)
