@@ -68,7 +68,7 @@ app.command(dataset)
 Examples:
 
     vidcolor extract zootopia.mkv --dataset zootopia
-    vidcolor extract zootopia.mkv --dataset zootopia --size 480 --split 10000/1330
+    vidcolor extract my.mkv --dataset my --size 360 --split 10000/1330
     vidcolor extract zootopia.mkv --recipe pipelines/zootopia.toml
 
 Interrupted, the same command goes on where it was."""
