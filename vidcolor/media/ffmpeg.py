@@ -122,7 +122,9 @@ def _command(
         video = video.filter("select", f"not(mod(n,{every}))")
     video = video.filter("scale", width, height, flags=SCALER, **_untagged_matrix(film))
     # NUT keeps every time exactly: its time base divides the stream's. (Rates are not kept.)
-    raw = {"format": "nut", "vcodec": "rawvideo", "pix_fmt": "rgb24", "enc_time_base": "demux"}
+    # The clock is spelt out: FFmpeg 5 and 9 have no common word for "the input's own".
+    clock = f"{film.time_base.numerator}/{film.time_base.denominator}"
+    raw = {"format": "nut", "vcodec": "rawvideo", "pix_fmt": "rgb24", "enc_time_base": clock}
     exact = {"fps_mode": "passthrough", "avoid_negative_ts": "disabled"}
     output = ffmpeg.output(video, "pipe:1", **raw, **exact)
     output = output.global_args("-nostdin", "-copyts", "-loglevel", "error")
