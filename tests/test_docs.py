@@ -1,7 +1,9 @@
 """What README, docs/, recipes, cards and the Makefile say is true of the program."""
 
+import os
 import re
 import shlex
+import shutil
 import string
 import subprocess
 import tomllib
@@ -89,6 +91,31 @@ def test_make_target_calls_the_program_rightly(target):
     lines = [line for line in printed.splitlines() if line.startswith(".venv/bin/vidcolor ")]
     assert len(lines) == 1
     parse(shlex.split(string.Template(lines[0]).substitute(MAKE_VALUES))[1:])
+
+
+def install_lines(path: str) -> str:
+    """Return what `make install` would run, with another PATH."""
+    return subprocess.run(
+        ["make", "-n", "-W", "pyproject.toml", "install"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PATH": path},
+    ).stdout
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has CUDA")
+def test_a_machine_without_cuda_gets_the_cpu_build_of_torch():
+    assert "-c requirements/cpu.txt" in install_lines(os.environ["PATH"])
+
+
+def test_a_machine_with_cuda_gets_the_cuda_build_of_torch(tmp_path):
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\n")
+    driver.chmod(0o755)
+    lines = install_lines(f"{tmp_path}:{os.environ['PATH']}")
+    assert "--editable '.[ffmpeg]'" in lines
+    assert "cpu" not in lines
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
