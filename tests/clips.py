@@ -17,6 +17,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from numpy.typing import NDArray
 
 
@@ -32,6 +33,8 @@ class Clip:
     """Seconds of each frame, for a variable rate; None: evenly at `rate`."""
     first_seconds: Fraction | float = 0
     """When the first frame is shown."""
+    last_seconds: Fraction | None = None
+    """How long the last frame is shown; None: as long as `rate` says."""
     time_base: Fraction | None = None
     """None: fine enough for `rate`."""
     is_color: bool = False
@@ -93,6 +96,8 @@ def draw_clip(path: Path, clip: Clip | None = None, **wanted: object) -> Path:
         for number, seconds in enumerate(times):
             frame = _video_frame(clip, number)
             frame.pts, frame.time_base = round((first + seconds) / base), base
+            if clip.last_seconds and number == len(times) - 1:
+                frame.duration = round(clip.last_seconds / base)
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
     return path
@@ -153,6 +158,7 @@ def _add_video(container, clip: Clip, base: Fraction):
     video.time_base = video.codec_context.time_base = base
     video.codec_context.color_range = 2 if clip.full_range else 1
     video.codec_context.colorspace = clip.matrix
+    video.codec_context.flags |= Flags.frame_duration
     if clip.sample_aspect_ratio:
         video.codec_context.sample_aspect_ratio = clip.sample_aspect_ratio
     if clip.display_matrix:

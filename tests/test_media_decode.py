@@ -1,6 +1,7 @@
 """Frames come out with the decoder's own luma, at their own times, from any start."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -57,6 +58,14 @@ def test_a_part_holds_the_frames_of_its_span(draw, name):
     inside = [whole[n] for n, moment in enumerate(moments) if start <= moment < end]
     assert [pts for pts, _ in part] == [pts for pts, _ in inside]
     assert all((a == b).all() for (_, a), (_, b) in zip(part, inside, strict=True))
+
+
+def test_reordered_frames_in_avi_are_evenly_spaced(draw, caplog):
+    # AVI stores decoding times only; FFmpeg's guess of when frames are shown jumps back and forth.
+    film = probe(draw("a.avi", frames=30, codec_options={"bf": "2"}))
+    times = [frame.seconds for frame in read_frames(film)]
+    assert {later - earlier for earlier, later in pairwise(times)} == {Fraction(1, 25)}
+    assert not caplog.text
 
 
 def test_a_start_after_the_end_gives_nothing(draw):

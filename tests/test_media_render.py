@@ -13,6 +13,7 @@ import pytest
 
 from tests.clips import audio_packets_of, luma_of, times_of
 from vidcolor.errors import OutputError
+from vidcolor.media import mux
 from vidcolor.media.decode import read_frames
 from vidcolor.media.encode import SegmentWriter
 from vidcolor.media.film import probe
@@ -103,11 +104,17 @@ def test_times_of_other_containers_are_kept(draw, name):
     assert times_of(render(path)) == times
 
 
-def test_the_duration_is_the_films_with_variable_times_and_reordered_frames(draw):
+def test_a_start_that_is_one_coarse_tick_late_is_kept(draw):
+    path = draw("a.mp4", frames=20, time_base=Fraction(1, 25), first_seconds=Fraction(1, 25))
+    assert times_of(render(path)) == [Fraction(n + 1, 25) for n in range(20)]
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
+def test_the_last_frame_is_shown_as_long_as_it_was(draw, codec):
     times = tuple(Fraction(t, 100) for t in (0, 3, 4, 9, 10, 11, 12, 90, 91, 99, 100, 137))
-    path = draw("a.mp4", times=times, codec_options={"bf": "0"})
-    film, out = probe(path), probe(render(path))
-    assert out.duration_seconds == film.duration_seconds
+    path = draw("a.mp4", times=times, codec_options={"bf": "0"}, last_seconds=Fraction(2))
+    film, out = probe(path), probe(render(path, codec=codec))
+    assert out.duration_seconds == film.duration_seconds == Fraction(337, 100)
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.mov"])
@@ -123,6 +130,11 @@ def test_a_language_that_the_container_does_not_know_is_said(draw, caplog):
     path = draw("a.mkv", frames=5, audio=1, languages=("nah",))
     render(path, "out.mov")
     assert "cannot note the language nah" in caplog.text
+
+
+def test_a_sound_track_without_packets_is_no_failure(draw):
+    path = draw("a.mkv", frames=50, audio=2, audio_seconds=0.5)
+    assert not audio_packets_of(render(path, start="1"))
 
 
 def test_sound_keeps_its_offset_to_the_picture(draw):
@@ -147,6 +159,9 @@ def test_a_part_starts_at_zero_with_its_own_sound(draw):
     (found,), (wanted,) = audio_packets_of(out), audio_packets_of(path)
     assert found == wanted[wanted.index(found[0]) :][: len(found)]
     assert len(found) in (46, 47)
+    with av.open(str(out)) as container:
+        first = next(container.demux(container.streams.audio[0]))
+        assert 0 <= first.pts * first.time_base < Fraction(1024, 48000)
 
 
 def test_an_empty_part_is_an_error(draw):
@@ -170,6 +185,14 @@ def test_shape_turn_and_colour_tags_are_kept(draw, name):
         assert getattr(out, name) == getattr(film, name)
 
 
+def test_turn_and_colour_tags_are_kept_by_ffv1(draw):
+    turned = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+    film = probe(draw("a.mp4", frames=3, matrix=1, full_range=True, display_matrix=turned))
+    out = probe(render(film.path, "out.mkv", codec="ffv1"))
+    for name in ("display_matrix", "color", "full_range", "rate"):
+        assert getattr(out, name) == getattr(film, name)
+
+
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
 def test_title_and_chapters_go_over(draw, name):
     chapters = ((0, 0.5, "One"), (0.5, 1, "Two"))
@@ -187,6 +210,33 @@ def test_title_and_chapters_go_over(draw, name):
 def test_very_short_films_are_rendered(draw, count, codec, name, options):
     out = render(draw(frames=count), name, codec=codec, **options)
     assert times_of(out) == [Fraction(n, 25) for n in range(count)]
+
+
+def test_a_result_with_a_frame_in_the_wrong_place_is_refused(draw, tmp_path, monkeypatch):
+    true_packets = mux._picture_packets
+
+    def late_packets(*args):
+        for number, packet in enumerate(true_packets(*args)):
+            packet.pts += number == 0
+            yield packet
+
+    monkeypatch.setattr(mux, "_picture_packets", late_packets)
+    path = draw(frames=5)
+    with pytest.raises(OutputError, match="stands at"):
+        render(path)
+    assert set(tmp_path.iterdir()) == {path}
+
+
+def test_a_result_that_lacks_sound_is_refused(draw, tmp_path, monkeypatch):
+    def unwritten_packets(copier, **_):
+        copier.written[1].packet_count = 30
+        return iter(())
+
+    monkeypatch.setattr(mux.TrackCopier, "packets", unwritten_packets)
+    path = draw(frames=5, audio=1)
+    with pytest.raises(OutputError, match="not written whole"):
+        render(path)
+    assert set(tmp_path.iterdir()) == {path}
 
 
 def test_nothing_is_left_behind_but_the_result(draw, tmp_path):

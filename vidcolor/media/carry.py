@@ -66,6 +66,14 @@ class Carried:
     """copy: packet by packet; convert: as text subtitles; attach: as a file in the container."""
 
 
+@dataclass
+class WrittenTrack:
+    """What went into a stream of the result."""
+
+    language: str
+    packet_count: int = 0
+
+
 def plan_tracks(
     container: InputContainer, film: Film, out: Path, output_format: str
 ) -> tuple[Carried, ...]:
@@ -181,10 +189,8 @@ class TrackCopier:
         self._outputs: dict[int, Stream] = {}
         self._converts: set[int] = set()
         self._last_dts: dict[int, int] = {}
-        self.packet_counts: dict[int, int] = {}
-        """Packets that went over, by the stream's number in the result."""
-        self.languages: dict[int, str] = {}
-        """Language tags, by the stream's number in the result."""
+        self.written: dict[int, WrittenTrack] = {}
+        """What went over, by the stream's number in the film, in the result's order."""
         for track in tracks:
             self._add(source.streams[track.index], output, track.how)
 
@@ -199,16 +205,12 @@ class TrackCopier:
             added = output.add_stream_from_template(stream, opaque=True)
         added.metadata.update(carried_tags(stream.metadata))
         added.disposition = stream.disposition
-        self._note_language(added, output)
-        if how != "attach":
-            self._outputs[stream.index] = added
-
-    def _note_language(self, added: Stream, output: OutputContainer) -> None:
         language = added.metadata.get("language", "und")
-        if language != "und":
-            self.languages[added.index] = language
         if output.format.name == "mov":
             added.metadata["language"] = MOV_LANGUAGES.get(language, language)
+        if how != "attach":
+            self._outputs[stream.index] = added
+            self.written[stream.index] = WrittenTrack(language=language)
 
     def packets(self, *, offset: Fraction, end: Fraction | None) -> "Iterator[Packet[Stream]]":
         """Yield packets that are ready for the result, in the film's order.
@@ -260,7 +262,7 @@ class TrackCopier:
         self._last_dts[index] = dts
         packet.pts, packet.dts = max(packet.pts - offset_ticks, dts), dts
         packet.stream = self._outputs[index]
-        self.packet_counts[packet.stream.index] = self.packet_counts.get(packet.stream.index, 0) + 1
+        self.written[index].packet_count += 1
         return packet
 
 

@@ -6,16 +6,16 @@ print(film.width, film.height, film.rate, film.matrix)
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 
 import av
 from av.container import InputContainer
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -203,8 +203,7 @@ def _film_from(
     time_base = fraction(stream.time_base) or Fraction(1, 90000)
     clock: Literal["pts", "dts"] = "dts" if container.format.name == "avi" else "pts"
     first_pts = first.dts if clock == "dts" else first.pts
-    side_data = _side_data(first)
-    matrix_bytes = side_data.get("DISPLAYMATRIX")
+    matrix_bytes = _side_data(first, Type.DISPLAYMATRIX)
     return Film(
         path=path,
         format=container.format.name,
@@ -222,15 +221,15 @@ def _film_from(
         sample_aspect_ratio=fraction(stream.sample_aspect_ratio) or Fraction(1),
         display_matrix=struct.unpack("=9i", matrix_bytes) if matrix_bytes else None,
         field_order=_field_order(stream, first),
-        mastering_display=side_data.get("MASTERING_DISPLAY_METADATA"),
-        content_light=side_data.get("CONTENT_LIGHT_LEVEL"),
+        mastering_display=_side_data(first, Type.MASTERING_DISPLAY_METADATA),
+        content_light=_side_data(first, Type.CONTENT_LIGHT_LEVEL),
         audio=tuple(_audio_tracks(container)),
     )
 
 
-def _side_data(frame: VideoFrame) -> dict[str, bytes]:
-    found = cast(Iterable[SideData], frame.side_data)
-    return {data.type.name: bytes(data) for data in found}
+def _side_data(frame: VideoFrame, kind: Type) -> bytes | None:
+    data = cast("Mapping[Type, SideData]", frame.side_data).get(kind)
+    return None if data is None else bytes(data)
 
 
 def _duration_seconds(

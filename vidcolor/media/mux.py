@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import heapq
-import logging
 import os
 import shutil
 from array import array
@@ -20,13 +19,18 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from vidcolor.errors import OutputError
-from vidcolor.media.carry import ANY_CODEC, TrackCopier, carried_tags, carry_header
+from vidcolor.media.carry import (
+    ANY_CODEC,
+    TrackCopier,
+    WrittenTrack,
+    carried_tags,
+    carry_header,
+)
 from vidcolor.media.encode import SEGMENT_START_TICKS, clocks, output_errors, sync_file, tag_picture
 from vidcolor.media.film import KEEP_BYTES, Film, fraction, open_film
 from vidcolor.media.plan import OutputPlan
 from vidcolor.media.timing import PacketTimes, packet_times
-
-log = logging.getLogger(__name__)
+from vidcolor.media.verify import verify
 
 NAME_BYTES = 255
 """Longest file name of the usual file systems."""
@@ -80,8 +84,8 @@ def join(segments: Sequence[Path], film: Film, plan: OutputPlan) -> None:
     whole = segments[0].parent / f"film{plan.out.suffix}"
     times = _times_of(segments, film, plan)
     with output_errors(plan.out):
-        counts = _write(whole, segments, film, plan, times)
-        _verify(whole, plan, times, counts)
+        tracks = _write(whole, segments, film, plan, times)
+        verify(whole, plan, times, tracks)
         sync_file(whole)
         whole.replace(plan.out)
         sync_file(plan.out.parent)
@@ -113,8 +117,8 @@ def _film_ticks(time: int | None, stream: VideoStream, film: Film) -> int:
 
 def _write(
     whole: Path, segments: Sequence[Path], film: Film, plan: OutputPlan, times: PacketTimes
-) -> dict[int, int]:
-    """Write the result and return how many packets each of its streams got."""
+) -> list[WrittenTrack]:
+    """Write the result and return which streams went into it beside the picture."""
     end = None
     if plan.end is not None:
         end = film.start_seconds + plan.end - plan.offset
@@ -140,21 +144,8 @@ def _write(
         company = copier.packets(offset=plan.offset, end=end)
         for packet in heapq.merge(pictures, company, key=_decoding_seconds):
             output.mux(packet)
-    _say_which_languages_are_lost(whole, plan, copier.languages)
-    return {picture.index: len(times.shown), **copier.packet_counts}
-
-
-def _say_which_languages_are_lost(whole: Path, plan: OutputPlan, languages: dict[int, str]) -> None:
-    """MOV has numbers for some languages only."""
-    with av.open(str(whole), **KEEP_BYTES) as container:
-        for index, language in languages.items():
-            if container.streams[index].metadata.get("language", "und") == "und":
-                log.warning(
-                    "%s: cannot note the language %s of stream %d; .mkv and .mp4 can",
-                    plan.out,
-                    language,
-                    index,
-                )
+    written = copier.written.values()
+    return [track for track in written if track.packet_count]
 
 
 def _add_picture(
@@ -190,39 +181,3 @@ def _picture_packets(
 
 def _decoding_seconds(packet: "Packet[Stream]") -> float:
     return float((packet.dts or 0) * packet.time_base)
-
-
-def _verify(whole: Path, plan: OutputPlan, times: PacketTimes, counts: dict[int, int]) -> None:
-    """Read the result back: every packet there, every frame at its time, both ends decode."""
-    found: dict[int, int] = {}
-    shown: list[Fraction] = []
-    with av.open(str(whole), **KEEP_BYTES) as container:
-        stream = container.streams.video[0]
-        base = fraction(stream.time_base) or Fraction(1)
-        for packet in container.demux():
-            if not packet.size:
-                continue
-            found[packet.stream.index] = found.get(packet.stream.index, 0) + 1
-            if packet.stream.index == stream.index:
-                shown.append((packet.pts or 0) * base)
-    shown.sort()
-    missing = {i: n for i, n in counts.items() if found.get(i, 0) < n}
-    if missing:
-        raise OutputError(f"{plan.out}: was not written whole (streams {missing}); try again")
-    # Matroska starts all streams later if one of them starts before zero, as priming sound does.
-    shift = shown[0] - min(times.shown) * times.tick if plan.format == "matroska" else 0
-    for wanted, got in zip(sorted(times.shown), shown, strict=True):
-        if got - shift != wanted * times.tick:
-            raise OutputError(
-                f"{plan.out}: a frame stands at {float(got):.6f} s instead of "
-                f"{float(wanted * times.tick):.6f} s; report this"
-            )
-    _decode_ends(whole, plan)
-
-
-def _decode_ends(whole: Path, plan: OutputPlan) -> None:
-    with av.open(str(whole), **KEEP_BYTES) as container:
-        stream = container.streams.video[0]
-        frames = sum(1 for _ in zip(range(1), container.decode(stream), strict=False))
-    if not frames:
-        raise OutputError(f"{plan.out}: its first frame does not decode; report this")
