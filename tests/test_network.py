@@ -1,5 +1,6 @@
 """Networks: shapes and counts as published, encode once, window, brightness, spectral norm."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +48,11 @@ def _count(module) -> int:
 @pytest.mark.parametrize(("base_channels", "parameters"), [(64, 8_085_504), (32, 2_023_424)])
 def test_seed002_has_the_originals_number_of_parameters(base_channels, parameters):
     assert _count(_seed002(base_channels=base_channels)) == parameters
+
+
+def test_our_temporal_unet_has_the_documented_number_of_parameters():
+    network = TemporalUNet(TemporalUNetConfig(norm="batch"))
+    assert f"{_count(network):,}" in Path("docs/models.md").read_text()
 
 
 def test_seed002_with_attention_has_the_originals_number_of_parameters():
