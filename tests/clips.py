@@ -14,6 +14,7 @@ frame `n` of shot `s` is `picture(n, s, width, height)`, RGB, so that a test kno
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -60,9 +61,9 @@ class Clip:
     chapters: tuple[tuple[float, float, str], ...] = ()
 
 
-def draw_clip(path: Path, clip: Clip | None = None, **wanted: object) -> Path:
+def draw_clip(path: Path, clip: Clip | None = None, **wanted: Any) -> Path:
     """Write a clip as `wanted` (fields of Clip) says and return its path."""
-    clip = clip or Clip(**wanted)  # type: ignore[arg-type]
+    clip = clip or Clip(**wanted)
     rate = Fraction(clip.rate)
     base = clip.time_base or (
         Fraction(1, 1000)
@@ -91,8 +92,8 @@ def draw_clip(path: Path, clip: Clip | None = None, **wanted: object) -> Path:
             )
         container.start_encoding()
         for number, track in enumerate(tracks):
-            seconds = clip.audio_seconds or float(times[-1] + 1 / rate)
-            _write_tone(container, track, 440 + 110 * number, seconds)
+            audio_seconds = clip.audio_seconds or float(times[-1] + 1 / rate)
+            _write_tone(container, track, 440 + 110 * number, audio_seconds)
         for number, seconds in enumerate(times):
             frame = _video_frame(clip, number)
             frame.pts, frame.time_base = round((first + seconds) / base), base
@@ -119,7 +120,7 @@ def picture(number: int, shot: int, width: int, height: int) -> NDArray[np.uint8
     return np.clip(base, 0, 255).astype(np.uint8)
 
 
-def luma_of(path: Path) -> list[NDArray[np.unsignedinteger]]:  # type: ignore[type-arg]
+def luma_of(path: Path) -> list[NDArray[Any]]:
     """Decode the first plane of every frame, by PyAV alone."""
     planes = []
     with av.open(str(path)) as container:
@@ -135,8 +136,9 @@ def times_of(path: Path) -> list[Fraction]:
     """Return the seconds at which the frames are shown, by PyAV alone."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        base = Fraction(stream.time_base.numerator, stream.time_base.denominator)
-        return [frame.pts * base for frame in container.decode(stream)]
+        base: Any = stream.time_base
+        base = Fraction(base.numerator, base.denominator)
+        return [(frame.pts or 0) * base for frame in container.decode(stream)]
 
 
 def audio_packets_of(path: Path) -> list[list[bytes]]:
@@ -147,6 +149,13 @@ def audio_packets_of(path: Path) -> list[list[bytes]]:
             if packet.size:
                 tracks[packet.stream.index].append(bytes(packet))
     return list(tracks.values())
+
+
+def audio_start_of(path: Path) -> Fraction:
+    """Return the seconds at which the first packet of the first sound track is heard."""
+    with av.open(str(path)) as container:
+        packet: Any = next(container.demux(container.streams.audio[0]))
+        return packet.pts * Fraction(packet.time_base.numerator, packet.time_base.denominator)
 
 
 def _add_video(container, clip: Clip, base: Fraction):

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.clips import draw_clip
 def draw(tmp_path: Path) -> Callable[..., Path]:
     """Draw a clip: `draw("name.mp4", frames=10, ...)`; the fields are those of tests.clips.Clip."""
 
-    def draw_here(name: str = "film.mp4", **wanted: object) -> Path:
+    def draw_here(name: str = "film.mp4", **wanted: Any) -> Path:
         return draw_clip(tmp_path / name, **wanted)
 
     return draw_here

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from vidcolor.media.levels import (
     chroma_from_unit,
     luma_at_depth,
+    sample_type,
     unit_from_chroma,
     unit_from_luma,
 )
@@ -26,7 +27,7 @@ DEPTHS = st.sampled_from([8, 9, 10, 12, 14, 16])
     ],
 )
 def test_black_is_zero_and_white_is_one(depth, full_range, black, white):
-    codes = np.array([[black, white]], np.uint8 if depth == 8 else np.uint16)
+    codes = np.array([[black, white]], sample_type(depth))
     unit = unit_from_luma(codes, depth=depth, full_range=full_range)
     np.testing.assert_allclose(unit, [[0, 1]], atol=1e-7)
 
