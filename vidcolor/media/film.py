@@ -21,9 +21,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.errors import InputError
-from vidcolor.media.picture import Matrix as Matrix
 from vidcolor.media.picture import PictureFormat, picture_format
 from vidcolor.media.picture import Subsampling as Subsampling
+from vidcolor.options import Matrix as Matrix
 
 FORMATS = (
     "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,apng,h264,hevc,m4v,mpegvideo,ivf,dv,mxf,"

@@ -6,8 +6,8 @@ from typing import Literal
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-Matrix = Literal["bt601", "bt709", "bt2020"]
-"""The Y'CbCr matrices of ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance)."""
+from vidcolor.options import Matrix
+
 Subsampling = Literal["420", "422", "444"]
 """How many chroma samples there are: a quarter, half or as many as luma samples."""
 
