@@ -68,8 +68,9 @@ def test_times_and_sound_are_those_of_the_film(draw, model):
 
 
 def test_a_film_of_two_shots_is_coloured_as_its_halves_are(tmp_path, model):
-    lossless = {"codec": "ffv1", "width": 96, "height": 64}
-    whole = draw_clip(tmp_path / "whole.mkv", frames=12, cuts=(6,), **lossless)
+    whole = draw_clip(
+        tmp_path / "whole.mkv", frames=12, cuts=(6,), codec="ffv1", width=96, height=64
+    )
     together = _exact_chroma(_render(whole, "together.mkv", model))
     halves = [
         _exact_chroma(_render(whole, f"{start}.mkv", model, start=start, end=end))
@@ -100,7 +101,7 @@ def test_more_saturation_never_leaves_the_gamut(draw, model):
 
 def test_progress_counts_every_frame_once(draw, model):
     film = draw("film.mp4", frames=40)
-    done = []
+    done: list[int] = []
     render(
         film,
         film.with_name("out.mp4"),
