@@ -59,6 +59,8 @@ def test_training_leaves_a_model_samples_a_plot_and_a_log(frames, tmp_path):
     assert steps == list(range(1, 9))
     card, _ = load_network(folder)
     assert (card.family, card.output, card.grey) == ("temporal-unet", "chroma", "bt601")
+    assert card.training["options"]["dataset"] == frames.name
+    assert str(frames.parent) not in (folder / "card.toml").read_text()
     assert sorted(p.name for p in (folder / "samples").iterdir()) == [
         "epoch-0001.png",
         "epoch-0002.png",

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vidcolor._version import __version__
 from vidcolor.batches import Batches, BatchPlan
-from vidcolor.checkpoints import Journal, load_checkpoint, save_checkpoint
+from vidcolor.checkpoints import FREE_ON_RESUME, Journal, load_checkpoint, save_checkpoint
 from vidcolor.color import (
     chroma_from_rgb,
     fit_gamut,
@@ -185,11 +185,23 @@ def _card(options: TrainOptions, folder: Path, table: FrameTable) -> Card:
         window=options.window,
         training={
             "vidcolor": __version__,
-            "options": {k: str(v) for k, v in asdict(options).items() if v is not None},
+            "options": _told(options),
             "sources": sorted(table.source_names),
             "frames": len(table),
         },
     )
+
+
+def _told(options: TrainOptions) -> dict[str, str | float]:
+    """Return the options that shaped the weights, for the card: files by name, not by path."""
+    told: dict[str, str | float] = {
+        key: value
+        for key, value in asdict(options).items()
+        if value is not None and key not in FREE_ON_RESUME
+    }
+    for key in told.keys() & {"dataset", "init"}:
+        told[key] = Path(str(told[key])).name
+    return told | {"epochs": options.epochs}
 
 
 def _colour_counts(batches: Batches, card: Card) -> Tensor:
