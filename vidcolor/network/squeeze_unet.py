@@ -81,7 +81,7 @@ class SqueezeUNet(Generator):
                 nn.Sequential(_block(quarter + 64, half), _block(half, half)),
             ]
         )
-        self.head = nn.Conv2d(half, 2, 3, padding=1)
+        self.head = nn.Conv2d(half, 2, 3, padding=1, padding_mode="replicate")
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.scene.weight)
         for part in (self.fusion, self.bottleneck, self.decoders):
@@ -111,8 +111,9 @@ class SqueezeUNet(Generator):
 
 
 def _block(in_channels: int, out_channels: int) -> nn.Sequential:
+    # Zeros around a feature map would pull the colours along a frame's borders towards grey.
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False, padding_mode="replicate"),
         nn.BatchNorm2d(out_channels),
         nn.LeakyReLU(0.1),
     )
