@@ -7,15 +7,14 @@ Films are streamed: scores keep sums, one neighbour and a few histograms.
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vidcolor.errors import OutputError
 from vidcolor.network.colorizer import Colored, Colorizer
+from vidcolor.network.device import half_the_cores
 from vidcolor.options import EvaluateOptions
 from vidcolor.perceptual import Lpips, NotAvailable, load_lpips
 from vidcolor.references import Reference, Truth, open_references
@@ -53,7 +52,8 @@ def evaluate(options: EvaluateOptions, *, on_progress: OnProgress | None = None)
     lpips = load_lpips(options.lpips_backbone)
     references = open_references(options)
     colorizer = Colorizer.load(options.model, options.device)
-    rows, pictures, notes = _score_all(references, colorizer, lpips, on_progress)
+    with half_the_cores():
+        rows, pictures, notes = _score_all(references, colorizer, lpips, on_progress)
     report = Report(options.model, options.size, tuple(rows), tuple(notes))
     if options.json is not None:
         _write_text(report.to_json() + "\n", options.json)
@@ -77,9 +77,8 @@ def _score_all(
     for reference in references:
         scores, keepsakes = FilmScores(lpips if isinstance(lpips, Lpips) else None), Keepsakes()
         for frame in compare(reference, colorizer):
-            with _one_thread():
-                seen = pictures_of(frame, reference.matrix)
-                scores.add(frame, seen)
+            seen = pictures_of(frame, reference.matrix)
+            scores.add(frame, seen)
             keepsakes.offer(seen)
             done += 1
             if on_progress is not None:
@@ -90,20 +89,6 @@ def _score_all(
         if len(pictures) < SHEET_FILMS * Keepsakes.ROWS:
             pictures += keepsakes.rows()
     return rows, pictures, notes
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Score on one thread: pictures are small, and threads that wait for a busy core cost more.
-
-    On two cores shared with another program, two threads took thirteen times as long.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def compare(reference: Reference, colorizer: Colorizer) -> Iterator[Compared]:

@@ -21,6 +21,7 @@ from vidcolor.media.levels import Codes, chroma_from_unit
 from vidcolor.media.mux import join, work_folder
 from vidcolor.media.plan import OutputPlan, check_output
 from vidcolor.network.colorizer import Colored, Colorizer
+from vidcolor.network.device import half_the_cores
 from vidcolor.options import Matrix, RenderOptions
 from vidcolor.scaling import enlarge_chroma, resize
 
@@ -60,7 +61,7 @@ def render(
     plan = check_output(film, out, options)
     colorizer = Colorizer.load(options.model, options.device, options.size)
     frame_count, shot_count = 0, 0
-    with work_folder(plan.out) as work:
+    with half_the_cores(), work_folder(plan.out) as work:
         with SegmentWriter(work / plan.segment_name(0), film, plan) as segment:
             frames = read_frames(film, start=plan.start, end=plan.end)
             for colored in colorizer.colorize(frames, luma=unit_luma, matrix=film.matrix):

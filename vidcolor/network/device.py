@@ -1,6 +1,9 @@
-"""Which machine the network runs on."""
+"""Which machine the network runs on, and how much of it."""
 
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -24,7 +27,22 @@ def choose_device(wish: Device) -> torch.device:
         )
     if wish == "cpu" or not has_cuda:
         reason = "as asked" if wish == "cpu" else "no CUDA device was found"
-        log.info("device: cpu (%s), %d threads", reason, torch.get_num_threads())
+        log.info("device: cpu (%s)", reason)
         return torch.device("cpu")
     log.info("device: cuda (%s)", torch.cuda.get_device_name())
     return torch.device("cuda")
+
+
+@contextmanager
+def half_the_cores() -> Iterator[None]:
+    """Run torch on half of the CPU's cores; the rest decode, encode and score beside it.
+
+    Its threads wait for each other in every layer, so one that has to share its core holds up
+    all: on two cores shared with another program, two threads took thirteen times as long.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(threads, (os.cpu_count() or 2) // 2)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
