@@ -173,6 +173,15 @@ def _plan(**changes) -> BatchPlan:
     return BatchPlan(**values | changes)
 
 
+@pytest.mark.parametrize(
+    ("size", "crop", "working_size"), [(160, True, 192), (224, True, 256), (224, False, 224)]
+)
+def test_films_are_seen_at_the_scale_that_was_learned(frames, tmp_path, size, crop, working_size):
+    options = _options(frames, tmp_path / "m", size=size, crop=crop, max_steps=1, batch_size=1)
+    card, _ = load_network(train(options))
+    assert card.working_size == working_size
+
+
 def test_a_batch_is_a_function_of_seed_and_step(frames):
     table = open_frames(str(frames), "train", Path("data"))
     one, other = Batches(table, _plan()), Batches(table, _plan())

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vidcolor._version import __version__
-from vidcolor.batches import Batches, BatchPlan
+from vidcolor.batches import SMALLEST_CROP, Batches, BatchPlan
 from vidcolor.checkpoints import FREE_ON_RESUME, Journal, load_checkpoint, save_checkpoint
 from vidcolor.color import (
     chroma_from_rgb,
@@ -181,7 +181,7 @@ def _card(options: TrainOptions, folder: Path, table: FrameTable) -> Card:
         network=network,
         output="rgb" if is_seed else "chroma",
         grey="lab" if options.preset == "seed002-text" else "bt601",
-        working_size=options.size,
+        working_size=_working_size(options),
         window=options.window,
         training={
             "vidcolor": __version__,
@@ -190,6 +190,16 @@ def _card(options: TrainOptions, folder: Path, table: FrameTable) -> Card:
             "frames": len(table),
         },
     )
+
+
+def _working_size(options: TrainOptions) -> int:
+    """Return the short side at which a film's objects look as large as those that were learned.
+
+    A crop keeps a share of the frame's short side, which is scaled to `size`: on average the whole
+    short side would have been larger by that share. Rounded down to what both families divide.
+    """
+    mean_share = (SMALLEST_CROP + 1) / 2 if options.crop else 1.0
+    return int(options.size / mean_share) // 32 * 32
 
 
 def _told(options: TrainOptions) -> dict[str, str | float]:
