@@ -31,6 +31,8 @@ from vidcolor.network.card import Card
 from vidcolor.network.device import choose_device
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.losses import CELLS, count_cells
+from vidcolor.network.squeeze_unet import SqueezeUNetConfig
+from vidcolor.network.temporal_unet import TemporalUNetConfig
 from vidcolor.network.weights import (
     find_model,
     is_weights_file,
@@ -165,20 +167,20 @@ def _plan(options: TrainOptions, *, is_test: bool = False) -> BatchPlan:
 
 def _card(options: TrainOptions, folder: Path, table: FrameTable) -> Card:
     is_seed = options.preset != "default"
-    network: dict[str, object] = {}
+    shape: TemporalUNetConfig | SqueezeUNetConfig = SqueezeUNetConfig()
     if options.model == "temporal-unet":
-        network = {
-            "base_channels": options.ngf,
-            "norm": "instance" if options.preset == "seed002" else "batch",
-            "output": "rgb" if is_seed else "chroma",
-            "first_norm": is_seed,
-            "self_attention": options.self_attention,
-            "spectral_norm": not is_seed,
-        }
+        shape = TemporalUNetConfig(
+            base_channels=options.ngf,
+            norm="instance" if options.preset == "seed002" else "batch",
+            output="rgb" if is_seed else "chroma",
+            first_norm=is_seed,
+            self_attention=options.self_attention,
+            spectral_norm=not is_seed,
+        )
     return Card(
         name=folder.name,
         family=options.model,
-        network=network,
+        network=asdict(shape),
         output="rgb" if is_seed else "chroma",
         grey="lab" if options.preset == "seed002-text" else "bt601",
         working_size=_working_size(options),
@@ -186,7 +188,7 @@ def _card(options: TrainOptions, folder: Path, table: FrameTable) -> Card:
         training={
             "vidcolor": __version__,
             "options": _told(options),
-            "sources": sorted(table.source_names),
+            "sources": sorted({table.source_names[run.source] for run in table.runs}),
             "frames": len(table),
         },
     )
