@@ -78,7 +78,8 @@ def save_model(card: Card, network: nn.Module, folder: Path) -> None:
         for name, value in plain_state(network).items()
     }
     unfinished = folder / f"{WEIGHTS}.part"
-    safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, unfinished)
+    # Written by us: safetensors' own writer hides the file from other users.
+    unfinished.write_bytes(safetensors.torch.save({k: v.contiguous() for k, v in state.items()}))
     unfinished.replace(folder / WEIGHTS)
     write_card(card, folder)
 
