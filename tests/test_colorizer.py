@@ -6,25 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from tests.models import TINY
 from vidcolor.color import convert_chroma
 from vidcolor.errors import ModelError
 from vidcolor.network.blocks import remove_spectral_norms
-from vidcolor.network.card import Card
 from vidcolor.network.colorizer import Colorizer
-
-CARD = Card(
-    name="tiny",
-    family="temporal-unet",
-    network={"base_channels": 8, "norm": "batch"},
-    output="chroma",
-    grey="bt601",
-    working_size=64,
-)
 
 
 def _colorizer(**changes) -> Colorizer:
     torch.manual_seed(0)
-    card = replace(CARD, **changes)
+    card = replace(TINY, **changes)
     network = card.build_network().eval()
     remove_spectral_norms(network)
     return Colorizer(card, network, torch.device("cpu"))

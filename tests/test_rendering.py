@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.clips import audio_packets_of, draw_clip, luma_of, times_of
+from tests.models import TINY
 from vidcolor.color import rgb_from_ycbcr
 from vidcolor.errors import InputError, ModelError, OutputError
-from vidcolor.network.card import Card
 from vidcolor.network.weights import save_model
 from vidcolor.options import RenderOptions
 from vidcolor.rendering import render
@@ -21,15 +21,7 @@ def model(tmp_path_factory) -> str:
     """Return the folder of a model whose colours are random but strong."""
     folder = tmp_path_factory.mktemp("model")
     torch.manual_seed(3)
-    card = Card(
-        name="tiny",
-        family="temporal-unet",
-        network={"base_channels": 8, "norm": "batch"},
-        output="chroma",
-        grey="bt601",
-        working_size=64,
-    )
-    save_model(card, card.build_network(), folder)
+    save_model(TINY, TINY.build_network(), folder)
     return str(folder)
 
 

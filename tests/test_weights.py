@@ -9,8 +9,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from tests.models import TINY
 from vidcolor.errors import ModelError
-from vidcolor.network.card import Card, read_card, write_card
+from vidcolor.network.card import read_card, write_card
 from vidcolor.network.weights import (
     find_model,
     load_imagenet_encoder,
@@ -19,35 +20,26 @@ from vidcolor.network.weights import (
     start_from_model,
 )
 
-CARD = Card(
-    name="tiny",
-    family="temporal-unet",
-    network={"base_channels": 8, "norm": "batch"},
-    output="chroma",
-    grey="bt601",
-    working_size=64,
-)
-
 
 @pytest.fixture
 def model(tmp_path) -> Path:
     torch.manual_seed(0)
-    save_model(CARD, CARD.build_network(), tmp_path)
+    save_model(TINY, TINY.build_network(), tmp_path)
     return tmp_path
 
 
 def test_a_card_comes_back_as_it_was_written(tmp_path):
-    card = replace(CARD, scores={"psnr_db": 22.5}, training={"sources": ["a", "b"]})
+    card = replace(TINY, scores={"psnr_db": 22.5}, training={"sources": ["a", "b"]})
     write_card(card, tmp_path)
     assert read_card(tmp_path) == card
 
 
 def test_a_saved_network_computes_as_before_to_half_precision(tmp_path):
     torch.manual_seed(0)
-    network = CARD.build_network().eval()
-    save_model(CARD, network, tmp_path)
+    network = TINY.build_network().eval()
+    save_model(TINY, network, tmp_path)
     card, loaded = load_network(tmp_path)
-    assert card == CARD
+    assert card == TINY
     grey = torch.rand(1, 1, 64, 64)
     a, b = network.encode(grey), loaded.encode(grey)
     assert torch.allclose(network.decode(a, a, a), loaded.decode(b, b, b), atol=0.02)
@@ -55,7 +47,7 @@ def test_a_saved_network_computes_as_before_to_half_precision(tmp_path):
 
 def test_training_starts_from_a_models_weights(model):
     torch.manual_seed(1)
-    network = CARD.build_network()
+    network = TINY.build_network()
     start_from_model(network, model)
     _, loaded = load_network(model)
     grey = torch.rand(1, 1, 64, 64)
@@ -69,7 +61,7 @@ def test_training_starts_from_a_models_weights(model):
 
 
 def test_starting_from_another_shape_is_refused(model):
-    network = replace(CARD, network={"base_channels": 16, "norm": "batch"}).build_network()
+    network = replace(TINY, network={"base_channels": 16, "norm": "batch"}).build_network()
     with pytest.raises(ModelError, match=r"cannot start from it.*shape"):
         start_from_model(network, model)
 
@@ -82,7 +74,7 @@ def test_an_unknown_model_is_answered_with_the_known_ones():
 def test_a_folder_is_a_model_and_so_is_a_name_below_models(model, tmp_path, monkeypatch):
     assert find_model(str(model)) == model
     (tmp_path / "models").mkdir()
-    save_model(CARD, CARD.build_network(), tmp_path / "models" / "mine")
+    save_model(TINY, TINY.build_network(), tmp_path / "models" / "mine")
     monkeypatch.chdir(tmp_path)
     assert find_model("mine").resolve() == tmp_path / "models" / "mine"
 
@@ -130,7 +122,7 @@ def test_pickles_are_never_opened_as_weights(model, tmp_path):
         load_network(model)
     (tmp_path / "evil.pth").write_bytes(pickle.dumps(Evil()))
     with pytest.raises(ModelError, match="not a weights file"):
-        load_imagenet_encoder(CARD.build_network(), tmp_path / "evil.pth")
+        load_imagenet_encoder(TINY.build_network(), tmp_path / "evil.pth")
     assert not (tmp_path / "owned").exists()
 
 
@@ -151,7 +143,7 @@ def test_missing_cut_and_nan_weights_are_refused(model):
 
 
 def test_imagenet_weights_fit_the_squeezenet_encoder_by_name(tmp_path):
-    card = replace(CARD, family="squeeze-unet", network={"widths": [16, 8, 8]})
+    card = replace(TINY, family="squeeze-unet", network={"widths": [16, 8, 8]})
     network = card.build_network()
     key = "features.3.squeeze.weight"
     published = {key: torch.ones(16, 64, 1, 1), "classifier.1.bias": torch.ones(1000)}
@@ -159,7 +151,7 @@ def test_imagenet_weights_fit_the_squeezenet_encoder_by_name(tmp_path):
     load_imagenet_encoder(network, tmp_path / "published.pth")
     assert bool((network.state_dict()[key] == 1).all())
     with pytest.raises(ModelError, match="none of its layers"):
-        load_imagenet_encoder(CARD.build_network(), tmp_path / "published.pth")
+        load_imagenet_encoder(TINY.build_network(), tmp_path / "published.pth")
 
 
 def _shipped() -> list[Path]:
