@@ -1,7 +1,6 @@
 """Training: it learns, it can be killed and resumed, and leaves a model that renders."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -114,31 +113,42 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(frames, tm
     assert not all(torch.equal(a[key], c[key]) for key in a)
 
 
-def test_a_training_killed_in_the_middle_goes_on_to_the_same_weights(frames, tmp_path):
-    changes = {"epochs": 4, "average": 0.9, "checkpoint_minutes": 0.0}
-    whole = train(_options(frames, tmp_path / "whole", **changes))
-    killed = tmp_path / "killed"
-    arguments = _arguments(frames, killed, **changes)
+def _stop_in_the_first_epoch(frames: Path, out: Path, signum: signal.Signals, **changes) -> None:
+    """Train in a process of its own and send it a signal."""
     script = (
         "import time; from pathlib import Path, PosixPath\n"
         "from vidcolor.options import TrainOptions; from vidcolor.training import train\n"
-        f"train(TrainOptions(**{arguments!r}), on_step=lambda p: time.sleep(0.2))\n"
+        f"options = TrainOptions(**{_arguments(frames, out, **changes)!r})\n"
+        "train(options, on_step=lambda p: time.sleep(0.2))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-    while not (killed / CHECKPOINT).exists() or len(_records(killed)) < 7:
-        assert process.poll() is None, "the training ended before it could be killed"
+    while not (out / "metrics.jsonl").exists() or len(_records(out)) < 5:
+        assert process.poll() is None, "the training ended before it could be stopped"
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
+    process.send_signal(signum)
     process.wait()
-    resumed_from = []
+
+
+@pytest.mark.parametrize(
+    ("signum", "checkpoint_minutes"), [(signal.SIGKILL, 0.0), (signal.SIGINT, 60.0)]
+)
+def test_a_training_stopped_in_the_middle_goes_on_to_the_same_weights(
+    frames, tmp_path, signum, checkpoint_minutes
+):
+    changes = {"batch_size": 1, "average": 0.9, "checkpoint_minutes": checkpoint_minutes}
+    whole = train(_options(frames, tmp_path / "whole", **changes))
+    stopped = tmp_path / "stopped"
+    _stop_in_the_first_epoch(frames, stopped, signum, **changes)
+    assert (stopped / CHECKPOINT).exists()
+    resumed_from: list[int] = []
     train(
-        _options(frames, killed, resume=True, **changes),
+        _options(frames, stopped, resume=True, **changes),
         on_step=lambda p: resumed_from.append(p.step),
     )
-    assert 1 < resumed_from[0] <= 16
-    a, b = _weights(whole), _weights(killed)
+    assert 4 < resumed_from[0] <= 8
+    a, b = _weights(whole), _weights(stopped)
     assert all(torch.equal(a[key], b[key]) for key in a)
-    assert _records(killed) == _records(whole)
+    assert _records(stopped)[-1] == _records(whole)[-1]
 
 
 def test_resuming_with_other_options_says_which_differ(frames, tmp_path):

@@ -109,29 +109,35 @@ def _run(
     options = trainer.options
     journal = Journal(folder, from_step=trainer.steps_done)
     last_checkpoint = time.monotonic()
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(batches.read, trainer.steps_done)
+    with ThreadPoolExecutor(2) as workers:
+        coming = workers.submit(batches.read, trainer.steps_done)
         try:
             while trainer.steps_done < steps:
                 rgb_BT3hw = coming.result()
-                coming = reader.submit(batches.read, trainer.steps_done + 1)
-                epoch = trainer.steps_done // batches.per_epoch + 1
-                losses = _step(trainer, rgb_BT3hw)
+                coming = workers.submit(batches.read, trainer.steps_done + 1)
+                # Ctrl-C stops this thread alone: a step is never left half done.
+                losses = workers.submit(_step, trainer, rgb_BT3hw).result()
+                epoch = (trainer.steps_done - 1) // batches.per_epoch + 1
                 journal.add({"step": trainer.steps_done, "epoch": epoch} | losses)
                 on_step(Progress(step=trainer.steps_done, steps=steps, epoch=epoch, losses=losses))
-                is_over = trainer.steps_done == steps
-                if is_over or trainer.steps_done % batches.per_epoch == 0:
+                if _ends_epoch(trainer, batches, steps):
                     _close_epoch(trainer, test_table or batches.table, journal, folder, epoch)
                 elif time.monotonic() - last_checkpoint < options.checkpoint_minutes * 60:
                     continue
                 save_checkpoint(folder, trainer)
                 last_checkpoint = time.monotonic()
         except KeyboardInterrupt:
-            save_checkpoint(folder, trainer)
-            log.warning(
-                "stopped at step %d; the same command with --resume goes on", trainer.steps_done
-            )
+            workers.shutdown(cancel_futures=True)
+            # An epoch that was not closed is left to the checkpoint before, which closes it.
+            if not _ends_epoch(trainer, batches, steps):
+                save_checkpoint(folder, trainer)
+            log.warning("stopped; the same command with --resume goes on from the last checkpoint")
             raise
+
+
+def _ends_epoch(trainer: GanTrainer, batches: Batches, steps: int) -> bool:
+    """Tell whether the last step ended an epoch, or the training: then the model is saved."""
+    return trainer.steps_done == steps or trainer.steps_done % batches.per_epoch == 0
 
 
 def _step(trainer: GanTrainer, rgb_BT3hw: Tensor) -> dict[str, float]:
