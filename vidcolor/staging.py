@@ -4,7 +4,6 @@ Frames gather in `DATA/NAME/.extracting`, numbered from 1. A line of the journal
 that is whole. When the last is there they move to train/ and test/; the manifest comes last.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vidcolor.errors import OutputError
+from vidcolor.locks import lock
 from vidcolor.manifest import UNFINISHED_NAME, Stretch
 
 JOURNAL_NAME = "journal.jsonl"
@@ -142,7 +142,11 @@ def open_staging(
     try:
         unfinished.mkdir(parents=True, exist_ok=True)
         with (unfinished / JOURNAL_NAME).open("a+", encoding="ascii") as journal:
-            _lock(journal, folder)
+            lock(
+                journal,
+                if_held=f"dataset {folder}: another vidcolor is extracting to it; "
+                "wait for it or stop it",
+            )
             staging = Staging(unfinished, journal, ending)
             staging.read_journal(settings, finished)
             yield staging
@@ -152,15 +156,6 @@ def open_staging(
         raise OutputError(
             f"dataset {folder}: {error.strerror}; mend that and run the same command again, "
             "it goes on where it was"
-        ) from error
-
-
-def _lock(journal: IO[str], folder: Path) -> None:
-    try:
-        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputError(
-            f"dataset {folder}: another vidcolor is extracting to it; wait for it or stop it"
         ) from error
 
 

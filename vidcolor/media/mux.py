@@ -1,6 +1,5 @@
 """Segments into the finished film: packets joined, everything else carried over, then its name."""
 
-import fcntl
 import hashlib
 import heapq
 import os
@@ -19,6 +18,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from vidcolor.errors import OutputError
+from vidcolor.locks import lock
 from vidcolor.media.carry import (
     ANY_CODEC,
     TrackCopier,
@@ -52,13 +52,12 @@ def work_folder(out: Path | str) -> Iterator[Path]:
     folder = out.parent / name
     with output_errors(out):
         folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OutputError(
-                f"{out}: another run is rendering it; wait for that, or name another file"
-            ) from error
+    with (folder / "lock").open("w") as file:
+        with output_errors(out):
+            lock(
+                file,
+                if_held=f"{out}: another run is rendering it; wait for that, or name another file",
+            )
         for stale in folder.iterdir():
             if stale.name != "lock":
                 stale.unlink()

@@ -113,5 +113,7 @@ def _check_choices(path: Path, values: dict[str, Any]) -> None:
 
 
 def write_card(card: Card, folder: Path) -> None:
-    """Write `card.toml` into the folder."""
-    (folder / "card.toml").write_text(tomli_w.dumps(asdict(card)), encoding="utf-8")
+    """Write `card.toml` into the folder, whole or not at all."""
+    unfinished = folder / "card.toml.part"
+    unfinished.write_text(tomli_w.dumps(asdict(card)), encoding="utf-8")
+    unfinished.replace(folder / "card.toml")

@@ -159,6 +159,8 @@ class GanTrainer:
             prediction_Bchw, truth_Bchw, self.pixel_kind, self._pixel_weights(middle_B3hw)
         )
         losses = {"pixel": pixel.item()}
+        if not math.isfinite(losses["pixel"]):
+            raise FloatingPointError("the generator's loss is not finite")
         loss = options.pixel_weight * pixel
         if is_adversarial:
             # The discriminator is only looked through here: it keeps no gradients.
@@ -173,8 +175,6 @@ class GanTrainer:
         self.generator_adam.step()
         if self.averaged is not None:
             self.averaged.update_parameters(self.generator)
-        if not math.isfinite(losses["pixel"]):
-            raise FloatingPointError("the generator's loss is not finite")
         return losses
 
     def _seen(self, grey_B1hw: Tensor, colour_Bchw: Tensor) -> Tensor:
