@@ -5,13 +5,14 @@ from fractions import Fraction
 import pytest
 
 from vidcolor.errors import OptionsError, OutputError
+from vidcolor.media.changes import Changes
 from vidcolor.media.film import probe
 from vidcolor.media.plan import check_output
 from vidcolor.options import RenderOptions
 
 
 def plan(path, name="out.mp4", **options):
-    return check_output(probe(path), path.parent / name, RenderOptions(**options))
+    return check_output(probe(path), path.parent / name, RenderOptions(**options), Changes())
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,14 @@ from tests.clips import audio_packets_of, audio_start_of, luma_of, times_of
 from vidcolor.errors import OutputError
 from vidcolor.media import mux
 from vidcolor.media.carry import TrackCopier
+from vidcolor.media.changes import Changes
 from vidcolor.media.decode import read_frames
 from vidcolor.media.encode import SegmentWriter
 from vidcolor.media.film import probe
-from vidcolor.media.mux import join, work_folder
+from vidcolor.media.mux import join
 from vidcolor.media.plan import check_output
 from vidcolor.options import RenderOptions
+from vidcolor.work import work_folder
 
 LOSSLESS = [
     ("libx264", "out.mp4", {"crf": 0}),
@@ -34,7 +36,7 @@ ALL_CODECS = [*LOSSLESS, ("libsvtav1", "out.mp4", {}), ("prores_ks", "out.mov", 
 
 def render(path, name="out.mp4", *, segments=1, **options):
     film = probe(path)
-    plan = check_output(film, path.with_name(name), RenderOptions(**options))
+    plan = check_output(film, path.with_name(name), RenderOptions(**options), Changes())
     chroma = np.full(
         plan.chroma_shape, 1 << (plan.depth - 1), np.uint8 if plan.depth == 8 else "<u2"
     )
@@ -48,7 +50,7 @@ def render(path, name="out.mp4", *, segments=1, **options):
                 for frame in frames[number * size : (number + 1) * size]:
                     segment.write(frame, chroma)
             written.append(segment.path)
-        join(written, film, plan)
+        join(written, film, plan, Changes())
     return plan.out
 
 
@@ -247,7 +249,7 @@ def test_a_failure_leaves_nothing_and_the_old_file_as_it_was(draw, tmp_path):
     out = tmp_path / "out.mp4"
     out.write_bytes(b"old")
     film = probe(path)
-    plan = check_output(film, out, RenderOptions(overwrite=True))
+    plan = check_output(film, out, RenderOptions(overwrite=True), Changes())
     chroma = np.zeros(plan.chroma_shape, np.uint8)
     with (  # noqa: PT012
         pytest.raises(RuntimeError, match="broken"),
@@ -307,7 +309,7 @@ def test_long_names_get_a_work_folder_that_fits(tmp_path):
 
 def test_chroma_of_another_shape_or_type_is_refused(draw, tmp_path):
     film = probe(draw(frames=1))
-    plan = check_output(film, tmp_path / "out.mp4", RenderOptions())
+    plan = check_output(film, tmp_path / "out.mp4", RenderOptions(), Changes())
     frame = next(read_frames(film))
     for chroma in (np.zeros((2, 48, 64), np.uint8), np.zeros(plan.chroma_shape, np.uint16)):
         with (

@@ -20,6 +20,7 @@ Preset = Literal["default", "seed002", "seed002-text"]
 Family = Literal["temporal-unet", "squeeze-unet"]
 Window = Literal[1, 3]
 Schedule = Literal["constant", "cosine"]
+Verification = Literal["quick", "full", "none"]
 Gan = Literal["lsgan", "bce"]
 DiscriminatorKind = Literal["patch", "fc"]
 
@@ -39,6 +40,21 @@ def seconds_from_text(text: str, *, option: str) -> Fraction:
     if (match[2] and seconds >= 60) or (match[1] and minutes >= 60):
         raise OptionsError(f"{option} {text!r}: minutes and seconds must be below 60")
     return hours * 3600 + minutes * 60 + seconds
+
+
+def rate_from_text(text: str) -> Fraction:
+    """Return the frames a second that `25`, `23.976` or `24000/1001` name, exactly.
+
+    Raises:
+        OptionsError: the text is no rate, or not between 1/60 and 1000.
+    """
+    match = re.fullmatch(r"\d+(?:\.\d+)?|\d+/0*[1-9]\d*", text.strip())
+    rate = Fraction(text.strip()) if match else Fraction(0)
+    _require(
+        Fraction(1, 60) <= rate <= 1000,
+        f"--rate {text!r}: not a rate; write frames a second, as 25 or 24000/1001",
+    )
+    return rate
 
 
 def _require(is_met: bool, message: str) -> None:
@@ -135,6 +151,24 @@ class RenderOptions:
     """Last moment (not included), seconds or HH:MM:SS."""
     overwrite: bool = False
     """Replace a file that already has the output's name."""
+    restart: bool = False
+    """Begin anew where an interrupted render left finished parts."""
+    strict: bool = False
+    """Refuse whatever would convert or leave out anything, and a damaged film."""
+    verify: Verification = "quick"
+    """quick: every packet and time of the result; full: decodes all of it too; none."""
+    report: Path | None = None
+    """File for what became of each stream, as JSON."""
+    deinterlace: bool = False
+    """Make whole pictures of an interlaced film's fields; its luma changes by that."""
+    rate: str | None = None
+    """Frames a second of a folder of pictures, 25 or 24000/1001; default 24."""
+    max_pixels: int = 64
+    """Largest picture that is decoded, millions of pixels; a small file can claim a huge one."""
+    batch: int | None = None
+    """Frames that the network sees at once; default: 8 on CUDA, 1 on a CPU."""
+    min_size: int | None = None
+    """Smallest --size to go down to if memory runs out; default: never smaller."""
 
     def __post_init__(self) -> None:
         _require(
@@ -148,6 +182,14 @@ class RenderOptions:
             0 <= self.saturation <= 4,
             f"--saturation {self.saturation}: must be between 0 (grey) and 4",
         )
+        _require(self.max_pixels >= 1, f"--max-pixels {self.max_pixels}: must be 1 or more")
+        _require(self.batch is None or self.batch >= 1, f"--batch {self.batch}: must be 1 or more")
+        _require(
+            self.min_size is None or self.min_size >= 32,
+            f"--min-size {self.min_size}: must be 32 or more",
+        )
+        if self.rate is not None:
+            rate_from_text(self.rate)
         _check_span(self.start, self.end)
 
 

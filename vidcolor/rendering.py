@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 
 from vidcolor.color import fit_gamut
 from vidcolor.errors import InputError
+from vidcolor.media.changes import Changes
 from vidcolor.media.decode import Frame, read_frames, unit_luma
 from vidcolor.media.encode import SegmentWriter
 from vidcolor.media.film import probe
 from vidcolor.media.levels import Codes, chroma_from_unit
-from vidcolor.media.mux import join, work_folder
+from vidcolor.media.mux import join
 from vidcolor.media.plan import OutputPlan, check_output
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.device import half_the_cores
 from vidcolor.options import Matrix, RenderOptions
 from vidcolor.scaling import enlarge_chroma, resize
+from vidcolor.work import work_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +60,13 @@ def render(
         ModelError: there is no such model, or it is damaged.
     """
     film = probe(source)
-    plan = check_output(film, out, options)
+    changes = Changes(strict=options.strict)
+    plan = check_output(film, out, options, changes)
     colorizer = Colorizer.load(options.model, options.device, options.size)
     frame_count, shot_count = 0, 0
     with half_the_cores(), work_folder(plan.out) as work:
         with SegmentWriter(work / plan.segment_name(0), film, plan) as segment:
-            frames = read_frames(film, start=plan.start, end=plan.end)
+            frames = read_frames(film, start=plan.start, end=plan.end, changes=changes)
             for colored in colorizer.colorize(frames, luma=unit_luma, matrix=film.matrix):
                 segment.write(
                     colored.frame, chroma_codes(colored, plan, film.matrix, options.saturation)
@@ -77,7 +80,7 @@ def render(
                     f"{source}: no frame between --start {options.start or 0} and "
                     f"--end {options.end or 'its end'}; choose other times"
                 )
-        join([segment.path], film, plan)
+        join([segment.path], film, plan, changes)
     return Rendered(out=plan.out, frame_count=frame_count, shot_count=shot_count)
 
 

@@ -1,7 +1,6 @@
 """Everything of a film that is not its picture: sound, subtitles, covers, fonts, chapters, tags."""
 
 import io
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,9 +14,8 @@ from av.stream import Disposition, Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
 from vidcolor.errors import OutputError
+from vidcolor.media.changes import Changes
 from vidcolor.media.film import Film, fraction
-
-log = logging.getLogger(__name__)
 
 TEXT_SUBTITLES = ("srt", "subrip", "ssa", "ass", "mov_text", "webvtt", "text")
 """Subtitles that are text, which FFmpeg turns into one another."""
@@ -75,9 +73,9 @@ class WrittenTrack:
 
 
 def plan_tracks(
-    container: InputContainer, film: Film, out: Path, output_format: str
+    container: InputContainer, film: Film, out: Path, output_format: str, changes: Changes
 ) -> tuple[Carried, ...]:
-    """Decide how each stream beside the picture goes over; what is left out is logged.
+    """Decide how each stream beside the picture goes over.
 
     Raises:
         OutputError: the container cannot hold a sound track; says which one can.
@@ -92,11 +90,9 @@ def plan_tracks(
         elif stream.type == "audio":
             raise OutputError(_refusal(container, stream, out))
         elif not _is_written_anyway(stream):
-            log.warning(
-                "%s: cannot hold stream %d (%s), so it is left out; .mkv holds the most",
-                out,
-                stream.index,
-                _describe(stream),
+            changes.add(
+                f"{out}: cannot hold stream {stream.index} ({_describe(stream)}), so it is left "
+                "out; .mkv holds the most"
             )
     return tuple(tracks)
 

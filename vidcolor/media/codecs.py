@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 
 from vidcolor.errors import OptionsError, OutputError
+from vidcolor.media.changes import Changes
 from vidcolor.media.film import Film, Subsampling
 from vidcolor.media.hdr import hdr_params
 from vidcolor.options import Codec, RenderOptions
@@ -75,28 +76,28 @@ def check_settings(out: Path, output_format: str, options: RenderOptions) -> Non
         raise OptionsError(f"--preset {options.preset}: {codec} has no such; there are: {known}")
 
 
-def choose_subsampling(film: Film, codec: Codec) -> Subsampling:
+def choose_subsampling(film: Film, codec: Codec, changes: Changes) -> Subsampling:
     """Return the chroma layout that the codec can write, nearest to the film's."""
     own = film.subsampling
     if codec == "libsvtav1" and own != "420":
-        log.warning("%s: libsvtav1 writes 4:2:0 chroma only; the film has %s", film.path, own)
+        changes.add(
+            f"{film.path}: libsvtav1 writes 4:2:0 chroma only, the film has {own}; "
+            "another --codec keeps it"
+        )
         return "420"
     if codec == "prores_ks":
         return "444" if own == "444" else "422"
     is_odd = film.width % 2 or (film.height % 2 and own == "420")
     if codec in ("libx264", "libx265") and own != "444" and is_odd:
-        log.warning(
-            "%s: %dx%d is odd, so %s gets 4:4:4 chroma, which fewer players show",
-            film.path,
-            film.width,
-            film.height,
-            codec,
+        changes.add(
+            f"{film.path}: {film.width}x{film.height} is odd, so {codec} gets 4:4:4 chroma, which "
+            "fewer players show; ffv1 into .mkv keeps it"
         )
         return "444"
     return own
 
 
-def choose_depth(film: Film, codec: Codec) -> int:
+def choose_depth(film: Film, codec: Codec, changes: Changes) -> int:
     """Return the bits of a sample that the codec can write, nearest to the film's, and say so.
 
     Raises:
@@ -110,12 +111,9 @@ def choose_depth(film: Film, codec: Codec) -> int:
     enough = [depth for depth in DEPTHS[codec] if depth >= film.depth]
     depth = min(enough, default=max(DEPTHS[codec]))
     if depth < film.depth:
-        log.warning(
-            "%s: %s holds %d bits, so the luma of %d bits is rounded; --codec ffv1 keeps them",
-            film.path,
-            codec,
-            depth,
-            film.depth,
+        changes.add(
+            f"{film.path}: {codec} holds {depth} bits, so the luma of {film.depth} bits is "
+            "rounded; --codec ffv1 keeps them"
         )
     elif depth > film.depth:
         log.info("%s: luma of %d bits is written as %d bits", film.path, film.depth, depth)
@@ -149,15 +147,14 @@ def codec_settings(film: Film, options: RenderOptions, subsampling: Subsampling)
     return chosen
 
 
-def say_if_interlacing_is_lost(film: Film, options: RenderOptions) -> None:
-    """Log that players will not know of the film's interlaced lines, if so."""
+def say_if_interlacing_is_lost(film: Film, options: RenderOptions, changes: Changes) -> None:
+    """Note that players will not know of the film's interlaced lines, if so."""
     # x264's lossless mode is not exact when it is told that lines are interlaced.
     is_noted = options.codec == "libx264" and options.crf != 0
     if film.field_order != "progressive" and not is_noted:
-        log.warning(
-            "%s: is interlaced; %s keeps the lines as they are, but does not say so to players",
-            film.path,
-            options.codec,
+        changes.add(
+            f"{film.path}: is interlaced; {options.codec} keeps the lines as they are, but does "
+            "not say so to players; libx264 does"
         )
 
 

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vidcolor.errors import InputError
+from vidcolor.media.changes import Changes
 from vidcolor.media.film import Film, main_video, open_film
 from vidcolor.media.levels import Codes, sample_type, unit_from_chroma, unit_from_luma
 from vidcolor.media.picture import YCBCR_FORMATS
@@ -88,22 +89,28 @@ def plane_of(picture: VideoFrame, index: int, depth: int) -> Codes:
 
 
 def read_frames(
-    film: Film, *, start: Fraction | None = None, end: Fraction | None = None
+    film: Film,
+    *,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+    changes: Changes | None = None,
 ) -> Iterator[Frame]:
     """Decode the film packet by packet and yield its frames in the order they are shown.
 
-    Damaged packets are passed over; how many, and whether the film ends early, is logged as one
-    warning at the end.
+    Damaged packets are passed over; how many, and whether the film ends early, is noted at the
+    end.
 
     Args:
         film: what `probe` found.
         start: first moment, seconds from `film.start_seconds`; the frames shown from it on.
         end: last moment, not included, on the same scale.
+        changes: gets what is damaged, guessed or missing.
 
     Raises:
         InputError: no frame can be decoded, or the picture's size or format changes.
     """
-    _say_what_is_converted(film)
+    changes = changes or Changes()
+    _say_what_is_converted(film, changes)
     first = None if start is None else _ticks(film, start)
     last = None if end is None else _ticks(film, end)
     for back_seconds in _seeks(film, first):
@@ -116,7 +123,7 @@ def read_frames(
                     return
                 if first is None or frame.pts >= first:
                     yield frame
-            decoder.report()
+            decoder.report(changes)
             return
 
 
@@ -132,11 +139,11 @@ def _seeks(film: Film, first: int | None) -> tuple[int | None, ...]:
     return (*SEEK_BACK_SECONDS, None)
 
 
-def _say_what_is_converted(film: Film) -> None:
+def _say_what_is_converted(film: Film, changes: Changes) -> None:
     if film.pix_fmt != film.planar_format:
         log.info("%s: %s is read as %s", film.path.name, film.pix_fmt, film.planar_format)
     if any(part.is_alpha for part in av.VideoFormat(film.pix_fmt).components):
-        log.warning("%s: its transparency (%s) is left out", film.path.name, film.pix_fmt)
+        changes.add(f"{film.path}: its transparency ({film.pix_fmt}) is left out", InputError)
 
 
 class _Decoder:
@@ -243,28 +250,26 @@ class _Decoder:
         rate = self._film.rate or Fraction(25)
         return previous.pts + (previous.duration or max(1, round(1 / rate / self._film.time_base)))
 
-    def report(self) -> None:
-        """Log what was damaged, guessed or missing."""
+    def report(self, changes: Changes) -> None:
+        """Note what was damaged, guessed or missing."""
         film = self._film
         if self._damaged:
-            log.warning(
-                "%s: damaged in %d places; what could be decoded was used",
-                film.path,
-                self._damaged,
+            changes.add(
+                f"{film.path}: damaged in {self._damaged} places; what could be decoded was used",
+                InputError,
             )
         if self._backward_times:
-            log.warning(
-                "%s: %d frames went back in time and were put right after the frame before",
-                film.path,
-                self._backward_times,
+            changes.add(
+                f"{film.path}: {self._backward_times} frames went back in time and were put right "
+                "after the frame before",
+                InputError,
             )
         ends = film.start_seconds + (film.duration_seconds or 0)
         if ends - self._end_seconds > MISSING_SECONDS:
-            log.warning(
-                "%s: ends at %.1f s, though its header says %.1f s; the file was probably cut off",
-                film.path,
-                float(self._end_seconds),
-                float(ends),
+            changes.add(
+                f"{film.path}: ends at {float(self._end_seconds):.1f} s, though its header says "
+                f"{float(ends):.1f} s; the file was probably cut off",
+                InputError,
             )
 
 

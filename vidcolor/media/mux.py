@@ -1,12 +1,9 @@
 """Segments into the finished film: packets joined, everything else carried over, then its name."""
 
-import hashlib
 import heapq
-import os
-import shutil
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -18,7 +15,6 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from vidcolor.errors import OutputError
-from vidcolor.locks import lock
 from vidcolor.media.carry import (
     ANY_CODEC,
     TrackCopier,
@@ -26,48 +22,15 @@ from vidcolor.media.carry import (
     carried_tags,
     carry_header,
 )
+from vidcolor.media.changes import Changes
 from vidcolor.media.encode import SEGMENT_START_TICKS, clocks, output_errors, sync_file, tag_picture
 from vidcolor.media.film import KEEP_BYTES, Film, fraction, open_film
 from vidcolor.media.plan import OutputPlan
 from vidcolor.media.timing import PacketTimes, packet_times
 from vidcolor.media.verify import verify
 
-NAME_BYTES = 255
-"""Longest file name of the usual file systems."""
 
-
-@contextmanager
-def work_folder(out: Path | str) -> Iterator[Path]:
-    """Make `.NAME.vidcolor` beside the result; it is removed at the end, done or failed.
-
-    What a killed run left there is removed first.
-
-    Raises:
-        OutputError: it cannot be made, or another run is at work in it.
-    """
-    out = Path(out)
-    name = f".{out.name}.vidcolor"
-    if len(os.fsencode(name)) > NAME_BYTES:
-        name = f".{hashlib.sha256(os.fsencode(out.name)).hexdigest()[:32]}.vidcolor"
-    folder = out.parent / name
-    with output_errors(out):
-        folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        with output_errors(out):
-            lock(
-                file,
-                if_held=f"{out}: another run is rendering it; wait for that, or name another file",
-            )
-        for stale in folder.iterdir():
-            if stale.name != "lock":
-                stale.unlink()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def join(segments: Sequence[Path], film: Film, plan: OutputPlan) -> None:
+def join(segments: Sequence[Path], film: Film, plan: OutputPlan, changes: Changes) -> None:
     """Put the segments and the film's other streams into `plan.out`, without encoding again.
 
     It is written beside its segments, read back and compared, and only then gets its name.
@@ -76,6 +39,7 @@ def join(segments: Sequence[Path], film: Film, plan: OutputPlan) -> None:
         segments: files of SegmentWriter, in the order of their times, all of one plan.
         film: what the segments were made of; its other streams are read from its file.
         plan: what `check_output` decided.
+        changes: gets what the container could not note.
 
     Raises:
         OutputError: it cannot be written, or what was written is not what was meant.
@@ -84,7 +48,7 @@ def join(segments: Sequence[Path], film: Film, plan: OutputPlan) -> None:
     times = _times_of(segments, film, plan)
     with output_errors(plan.out):
         tracks = _write(whole, segments, film, plan, times)
-        verify(whole, plan, times, tracks)
+        verify(whole, plan, times, tracks, changes)
         sync_file(whole)
         whole.replace(plan.out)
         sync_file(plan.out.parent)

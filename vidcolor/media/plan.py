@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vidcolor.errors import OutputError
 from vidcolor.media.carry import Carried, plan_tracks
+from vidcolor.media.changes import Changes
 from vidcolor.media.codecs import (
     check_encoder,
     check_settings,
@@ -67,10 +68,16 @@ class OutputPlan:
         return f"{number:05d}{SEGMENT_SUFFIX[self.codec]}"
 
 
-def check_output(film: Film, out: Path | str, options: RenderOptions) -> OutputPlan:
+def check_output(
+    film: Film, out: Path | str, options: RenderOptions, changes: Changes
+) -> OutputPlan:
     """Decide how `film` is written to `out`, and refuse what cannot be before work is done.
 
-    What the result leaves out or changes is logged as warnings.
+    Args:
+        film: what `probe` found.
+        out: where the result goes; its ending names the container.
+        options: how it is written.
+        changes: gets what the result leaves out or converts.
 
     Raises:
         OptionsError: codec, preset or crf do not go together.
@@ -80,14 +87,14 @@ def check_output(film: Film, out: Path | str, options: RenderOptions) -> OutputP
     output_format = _check_place(film, out, overwrite=options.overwrite)
     check_settings(out, output_format, options)
     _check_shape(film, out, output_format, options.codec)
-    subsampling = choose_subsampling(film, options.codec)
-    depth = choose_depth(film, options.codec)
+    subsampling = choose_subsampling(film, options.codec, changes)
+    depth = choose_depth(film, options.codec, changes)
     pix_fmt = f"yuv{subsampling}p" + (f"{depth}le" if depth > 8 else "")
     codec_options = codec_settings(film, options, subsampling)
     check_encoder(film, options.codec, pix_fmt, codec_options)
-    say_if_interlacing_is_lost(film, options)
+    say_if_interlacing_is_lost(film, options, changes)
     with open_film(film.path) as container:
-        tracks = plan_tracks(container, film, out, output_format)
+        tracks = plan_tracks(container, film, out, output_format, changes)
     start = seconds_from_text(options.start, option="--start") if options.start else None
     end = seconds_from_text(options.end, option="--end") if options.end else None
     return OutputPlan(

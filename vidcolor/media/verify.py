@@ -1,6 +1,5 @@
 """The finished file, read back before it gets its name."""
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
@@ -11,15 +10,18 @@ from av.stream import Stream
 
 from vidcolor.errors import OutputError
 from vidcolor.media.carry import WrittenTrack
+from vidcolor.media.changes import Changes
 from vidcolor.media.film import KEEP_BYTES, fraction
 from vidcolor.media.plan import OutputPlan
 from vidcolor.media.timing import PacketTimes
 
-log = logging.getLogger(__name__)
-
 
 def verify(
-    whole: Path, plan: OutputPlan, times: PacketTimes, tracks: Sequence[WrittenTrack]
+    whole: Path,
+    plan: OutputPlan,
+    times: PacketTimes,
+    tracks: Sequence[WrittenTrack],
+    changes: Changes,
 ) -> None:
     """Check that every packet is there, every frame at its time, and that the film decodes.
 
@@ -29,6 +31,7 @@ def verify(
         times: of the picture's packets.
         tracks: the other streams, in the order they were added; none without packets, which
             MP4 drops.
+        changes: gets the languages that the container does not know.
 
     Raises:
         OutputError: something is not as it was meant.
@@ -43,9 +46,8 @@ def verify(
                 packet_counts[packet.stream.index] += 1
                 if packet.stream.index == picture.index:
                     shown.append((packet.pts or 0) * base)
-        _check_tracks(
-            [container.streams[i] for i in sorted(packet_counts)], packet_counts, plan, tracks
-        )
+        streams = [container.streams[i] for i in sorted(packet_counts)]
+        _check_tracks(streams, packet_counts, plan, tracks, changes)
     _check_times(sorted(shown), plan, times)
     _check_decoding(whole, plan)
 
@@ -55,6 +57,7 @@ def _check_tracks(
     packet_counts: Counter[int],
     plan: OutputPlan,
     tracks: Sequence[WrittenTrack],
+    changes: Changes,
 ) -> None:
     """Compare the streams beside the picture; MP4 adds its own for chapters after them."""
     company = streams[1:]
@@ -67,11 +70,9 @@ def _check_tracks(
                 f"{track.packet_count} packets in stream {stream.index}); try again"
             )
         if track.language != "und" and stream.metadata.get("language", "und") == "und":
-            log.warning(
-                "%s: cannot note the language %s of stream %d; .mkv and .mp4 can",
-                plan.out,
-                track.language,
-                stream.index,
+            changes.add(
+                f"{plan.out}: cannot note the language {track.language} of stream "
+                f"{stream.index}; .mkv and .mp4 can"
             )
 
 
