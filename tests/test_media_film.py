@@ -88,7 +88,7 @@ def test_a_file_that_is_no_film_is_refused(draw, tmp_path, content, words):
 def test_missing_files_and_folders_are_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         probe(tmp_path / "none.mp4")
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="holds no pictures"):
         probe(tmp_path)
 
 

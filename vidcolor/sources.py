@@ -75,12 +75,13 @@ def frame_size(film: Film, size: int) -> tuple[int, int]:
 
 def source_from(film: Film, options: ExtractOptions) -> Source:
     """Return what the manifest says of a film."""
-    with film.path.open("rb") as file:
+    files = film.source.files
+    with files[0].open("rb") as file:
         start = hashlib.sha256(file.read(FINGERPRINT_BYTES)).hexdigest()
     width, height = frame_size(film, options.size)
     return Source(
         film=film.path.name,
-        fingerprint=f"{start}-{film.path.stat().st_size}",
+        fingerprint=f"{start}-{sum(file.stat().st_size for file in files)}",
         width=width,
         height=height,
         time_base=str(film.time_base),

@@ -114,8 +114,8 @@ def read_frames(
     first = None if start is None else _ticks(film, start)
     last = None if end is None else _ticks(film, end)
     for back_seconds in _seeks(film, first):
-        with open_film(film.path) as container:
-            decoder = _Decoder(film, container, main_video(container, film.path))
+        with open_film(film) as container:
+            decoder = _Decoder(film, container, main_video(container, film.source))
             if back_seconds is not None and not decoder.seek(first or 0, back_seconds):
                 continue
             for frame in decoder.frames:

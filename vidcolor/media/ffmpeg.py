@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vidcolor.errors import InputError
 from vidcolor.media.decode import UNSEEKABLE
-from vidcolor.media.film import FORMATS, Film, fraction
+from vidcolor.media.film import Film, fraction
 from vidcolor.media.picture import MATRIX_OF_TAG
 
 log = logging.getLogger(__name__)
@@ -113,9 +113,9 @@ def _command(
         seconds = first_pts * film.time_base - SEEK_BACK_SECONDS
         if seconds > film.start_seconds:
             jump = {"ss": f"{float(seconds):.6f}", "seek_timestamp": 1}
-    url = f"file:{os.path.abspath(film.path)}"  # noqa: PTH100  resolve() would follow links
-    safe = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
-    video = ffmpeg.input(url, noaccurate_seek=None, **jump, **safe)[str(film.stream_index)]
+    source = film.source
+    how = source.options | ({"format": source.format} if source.format else {})
+    video = ffmpeg.input(source.url, noaccurate_seek=None, **jump, **how)[str(film.stream_index)]
     if first_pts is not None:
         video = video.filter("select", f"gte(pts,{first_pts})")
     if every > 1:

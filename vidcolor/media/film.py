@@ -4,14 +4,13 @@ film = probe("zootopia.mkv")
 print(film.width, film.height, film.rate, film.matrix)
 """
 
-import os
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Literal, Protocol, cast
 
 import av
 from av.container import InputContainer
@@ -23,20 +22,9 @@ from av.video.stream import VideoStream
 from vidcolor.errors import InputError
 from vidcolor.media.picture import PictureFormat, picture_format
 from vidcolor.media.picture import Subsampling as Subsampling
+from vidcolor.media.source import DEFAULT_MEGAPIXELS, Source, find_source, open_source
+from vidcolor.media.source import KEEP_BYTES as KEEP_BYTES
 from vidcolor.options import Matrix as Matrix
-
-FORMATS = (
-    "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,apng,h264,hevc,m4v,mpegvideo,ivf,dv,mxf,"
-    "nut,rm,yuv4mpegpipe"
-)
-"""Demuxers that read one file and nothing else. A playlist would make FFmpeg read its neighbours
-or the network, whatever the protocol whitelist says."""
-MAX_PIXELS = 64 << 20
-"""Largest picture that is decoded: a 100 kB file can claim a picture that fills the memory."""
-# PyAV 19 has no such argument: its metadata always keeps bytes that are not UTF-8.
-KEEP_BYTES: dict[str, Any] = (
-    {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +44,7 @@ class AudioTrack:
 class Film(PictureFormat):
     """What `probe` found: the main video stream of a file, and its company."""
 
-    path: Path
+    source: Source = field(repr=False)
     format: str
     """FFmpeg's name of the container."""
     stream_index: int
@@ -89,6 +77,11 @@ class Film(PictureFormat):
     """FFmpeg's AVContentLightMetadata of an HDR film."""
     audio: tuple[AudioTrack, ...]
 
+    @property
+    def path(self) -> Path:
+        """Return the film as the user named it: a file, a folder or a pattern."""
+        return self.source.path
+
 
 class Rational(Protocol):
     """PyAV 18 hands out Fractions, PyAV 19 its own AVRational."""
@@ -105,77 +98,59 @@ def fraction(value: Rational | None) -> Fraction | None:
 
 
 @contextmanager
-def open_film(path: Path) -> Iterator[InputContainer]:
-    """Open a film for reading; PyAV gets a path, never a file object, and a list of formats.
+def open_film(film: Film) -> Iterator[InputContainer]:
+    """Open a film for reading, once more.
 
     Raises:
-        InputError: there is no such film, or FFmpeg cannot read it.
+        InputError: it is there no longer, or FFmpeg cannot read it.
     """
-    _check_file(path)
-    try:
-        container = av.open(
-            f"file:{os.path.abspath(path)}",  # noqa: PTH100  resolve() would follow links
-            options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
-            timeout=60,
-            **KEEP_BYTES,
-        )
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(
-            f"{path}: not a film that FFmpeg can read ({_reason(error)}); "
-            "check that the file is whole and is a video, not a playlist"
-        ) from error
-    with container:
+    with open_source(film.source) as container:
         yield container
 
 
-def probe(path: Path | str) -> Film:
+def probe(
+    path: Path | str, *, rate: Fraction | None = None, max_pixels: int = DEFAULT_MEGAPIXELS
+) -> Film:
     """Read what the result must keep: the headers and the first frame.
 
+    Args:
+        path: a film, a folder of pictures, or a pattern such as `frames/%05d.png`.
+        rate: frames a second of pictures; None: 24.
+        max_pixels: largest picture that is decoded, millions of pixels.
+
     Raises:
-        InputError: missing, a folder, empty, no film, no picture, or no frame that decodes.
+        InputError: missing, empty, no film, no picture, encrypted, or no frame that decodes.
+        OptionsError: a rate is given for a film, which has its own.
     """
-    path = Path(path)
-    with open_film(path) as container:
-        stream = main_video(container, path)
-        first = _first_frame(container, stream, path)
-        return _film_from(path, container, stream, first)
+    source = find_source(Path(path), rate=rate, megapixels=max_pixels)
+    with open_source(source) as container:
+        stream = main_video(container, source)
+        first = _first_frame(container, stream, source.path)
+        return _film_from(source, container, stream, first)
 
 
-def main_video(container: InputContainer, path: Path) -> VideoStream:
+def main_video(container: InputContainer, source: Source) -> VideoStream:
     """Return the film's picture: the default video stream that is no cover.
 
     Raises:
         InputError: there is none, or it is too large.
     """
+    path = source.path
     videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not videos:
         raise InputError(f"{path}: no video in it, only sound or data; give a film with a picture")
     stream = max(videos, key=lambda s: bool(s.disposition & Disposition.default))
     if stream.codec_context is None:
         raise InputError(f"{path}: no decoder for its video codec; convert it to H.264 first")
-    if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > source.megapixels * 1_000_000:
         raise InputError(
-            f"{path}: its picture of {stream.codec_context.width}x{stream.codec_context.height} "
-            f"exceeds {MAX_PIXELS >> 20} million pixels; scale it down first"
+            f"{path}: its picture of {width}x{height} exceeds {source.megapixels} million pixels; "
+            f"if it is meant, add --max-pixels {-(-width * height // 1_000_000)}"
         )
-    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    stream.codec_context.options = {"max_pixels": str(source.megapixels * 1_000_000)}
     stream.thread_type = "AUTO"
     return stream
-
-
-def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise InputError(f"{path}: no such file; check the name")
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; give a video file")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty; copy or download it again")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path}: may not be read; check its permissions")
-
-
-def _reason(error: BaseException) -> str:
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
@@ -198,14 +173,14 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
 
 
 def _film_from(
-    path: Path, container: InputContainer, stream: VideoStream, first: VideoFrame
+    source: Source, container: InputContainer, stream: VideoStream, first: VideoFrame
 ) -> Film:
     time_base = fraction(stream.time_base) or Fraction(1, 90000)
     clock: Literal["pts", "dts"] = "dts" if container.format.name == "avi" else "pts"
     first_pts = first.dts if clock == "dts" else first.pts
     matrix_bytes = _side_data(first, Type.DISPLAYMATRIX)
     return Film(
-        path=path,
+        source=source,
         format=container.format.name,
         stream_index=stream.index,
         width=first.width,

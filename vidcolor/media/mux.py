@@ -86,7 +86,7 @@ def _write(
     if plan.end is not None:
         end = film.start_seconds + plan.end - plan.offset
     with ExitStack() as stack:
-        source = stack.enter_context(open_film(film.path))
+        source = stack.enter_context(open_film(film))
         first = stack.enter_context(av.open(str(segments[0])))
         output = stack.enter_context(
             av.open(

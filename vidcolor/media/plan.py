@@ -93,7 +93,7 @@ def check_output(
     codec_options = codec_settings(film, options, subsampling)
     check_encoder(film, options.codec, pix_fmt, codec_options)
     say_if_interlacing_is_lost(film, options, changes)
-    with open_film(film.path) as container:
+    with open_film(film) as container:
         tracks = plan_tracks(container, film, out, output_format, changes)
     start = seconds_from_text(options.start, option="--start") if options.start else None
     end = seconds_from_text(options.end, option="--end") if options.end else None
