@@ -11,6 +11,7 @@ from vidcolor.color import convert_chroma
 from vidcolor.errors import ModelError
 from vidcolor.network.blocks import remove_spectral_norms
 from vidcolor.network.colorizer import Colorizer
+from vidcolor.segments import divide
 
 
 def _colorizer(**changes) -> Colorizer:
@@ -31,7 +32,8 @@ def _scene(seed: int, frames: int, height: int = 64, width: int = 80) -> list[np
 
 
 def _colorize(colorizer, frames, matrix="bt601"):
-    return list(colorizer.colorize(frames, luma=lambda frame: frame, matrix=matrix))
+    placed = divide(frames, luma=lambda frame: frame)
+    return list(colorizer.colorize(placed, luma=lambda frame: frame, matrix=matrix))
 
 
 @pytest.mark.parametrize("frame_count", [0, 1, 2, 3, 7])
@@ -73,7 +75,7 @@ def test_nothing_crosses_a_cut():
     first, second = _scene(1, 4), _scene(2, 4)
     together = _colorize(colorizer, first + second)
     apart = _colorize(colorizer, first) + _colorize(colorizer, second)
-    assert [i for i, c in enumerate(together) if c.starts_shot] == [4]
+    assert [i for i, c in enumerate(together) if c.place.starts_shot] == [0, 4]
     for a, b in zip(together, apart, strict=True):
         np.testing.assert_array_equal(a.chroma_2hw, b.chroma_2hw)
 

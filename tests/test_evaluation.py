@@ -32,9 +32,9 @@ class Standin(Colorizer):
         self.shown = []
 
     def colorize(self, frames, *, luma, matrix):
-        for frame in frames:
-            self.shown.append(luma(frame))
-            yield Colored(frame, frame.luma_hw, self.answer(frame), False)
+        for place in frames:
+            self.shown.append(luma(place.frame))
+            yield Colored(place, place.frame.luma_hw, self.answer(place.frame))
 
 
 @pytest.fixture(scope="session")
@@ -114,9 +114,9 @@ def test_an_answer_at_a_smaller_working_size_is_enlarged_along_the_luma(colour_c
 
     class Small(Standin):
         def colorize(self, frames, *, luma, matrix):
-            for frame in frames:
-                chroma = np.stack([small(plane) for plane in frame.chroma_2hw])
-                yield Colored(frame, small(frame.luma_hw), chroma, False)
+            for place in frames:
+                chroma = np.stack([small(plane) for plane in place.frame.chroma_2hw])
+                yield Colored(place, small(place.frame.luma_hw), chroma)
 
     (reference,) = open_references(EvaluateOptions(clips=colour_clip, size=64))
     scores = FilmScores(None)

@@ -12,6 +12,7 @@ from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.weights import save_model
 from vidcolor.options import TrainOptions
+from vidcolor.segments import divide
 
 pytestmark = [
     pytest.mark.gpu,
@@ -32,7 +33,7 @@ def test_cuda_gives_the_chroma_of_the_cpu(tmp_path: Path):
     on_cpu, on_cuda = (
         list(
             Colorizer.load(str(tmp_path), device).colorize(
-                frames, luma=lambda frame: frame, matrix="bt601"
+                divide(frames, luma=lambda frame: frame), luma=lambda frame: frame, matrix="bt601"
             )
         )
         for device in ("cpu", "cuda")

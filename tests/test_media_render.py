@@ -1,7 +1,6 @@
 """The media layer's promises, with constant chroma: luma, time and company are untouched."""
 
 import hashlib
-import os
 import resource
 import signal
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from vidcolor.media.film import probe
 from vidcolor.media.mux import join
 from vidcolor.media.plan import check_output
 from vidcolor.options import RenderOptions
-from vidcolor.work import work_folder
+from vidcolor.work import work_on
 
 LOSSLESS = [
     ("libx264", "out.mp4", {"crf": 0}),
@@ -43,10 +42,10 @@ def render(path, name="out.mp4", *, segments=1, **options):
     chroma[0] -= 20 << (plan.depth - 8)
     frames = list(read_frames(film, start=plan.start, end=plan.end))
     size = -(-len(frames) // segments)
-    with work_folder(plan.out) as work:
+    with work_on(plan.out, {}) as work:
         written = []
         for number in range(segments):
-            with SegmentWriter(work / plan.segment_name(number), film, plan) as segment:
+            with SegmentWriter(work.folder / plan.segment_name(number), film, plan) as segment:
                 for frame in frames[number * size : (number + 1) * size]:
                     segment.write(frame, chroma)
             written.append(segment.path)
@@ -253,8 +252,8 @@ def test_a_failure_leaves_nothing_and_the_old_file_as_it_was(draw, tmp_path):
     chroma = np.zeros(plan.chroma_shape, np.uint8)
     with (  # noqa: PT012
         pytest.raises(RuntimeError, match="broken"),
-        work_folder(out) as work,
-        SegmentWriter(work / plan.segment_name(0), film, plan) as segment,
+        work_on(out, {}) as work,
+        SegmentWriter(work.folder / plan.segment_name(0), film, plan) as segment,
     ):
         segment.write(next(read_frames(film)), chroma)
         raise RuntimeError("broken")
@@ -283,28 +282,6 @@ def test_a_full_disk_is_an_output_error_and_leaves_nothing(draw, tmp_path, share
     with files_no_larger_than(size), pytest.raises(OutputError, match="disk"):
         render(path, "out.mkv", codec="ffv1")
     assert set(tmp_path.iterdir()) == {path}
-
-
-def test_two_renders_of_one_file_do_not_meet(tmp_path):
-    out = tmp_path / "out.mp4"
-    with work_folder(out), pytest.raises(OutputError, match="another run"), work_folder(out):
-        pass
-    assert not list(tmp_path.iterdir())
-
-
-def test_what_a_killed_run_left_is_removed(tmp_path):
-    out = tmp_path / "out.mp4"
-    stale = tmp_path / ".out.mp4.vidcolor"
-    stale.mkdir()
-    (stale / "00000.mov").write_bytes(b"half")
-    with work_folder(out) as work:
-        assert [path.name for path in work.iterdir()] == ["lock"]
-
-
-def test_long_names_get_a_work_folder_that_fits(tmp_path):
-    out = tmp_path / ("x" * 250 + ".mp4")
-    with work_folder(out) as work:
-        assert len(os.fsencode(work.name)) <= 255
 
 
 def test_chroma_of_another_shape_or_type_is_refused(draw, tmp_path):

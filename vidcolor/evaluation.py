@@ -21,6 +21,7 @@ from vidcolor.references import Reference, Truth, open_references
 from vidcolor.report import Kind, Report, Row
 from vidcolor.scaling import enlarge_chroma
 from vidcolor.scoring import Compared, FilmScores, Picture, pictures_of
+from vidcolor.segments import divide
 from vidcolor.sheet import contact_sheet
 
 log = logging.getLogger(__name__)
@@ -95,10 +96,12 @@ def compare(reference: Reference, colorizer: Colorizer) -> Iterator[Compared]:
     """Yield each frame of a film with its own colour and the one it is given back."""
     for take in reference.takes():
         coloured = colorizer.colorize(
-            take, luma=lambda truth: truth.film_luma, matrix=reference.matrix
+            divide(take, luma=lambda truth: truth.film_luma),
+            luma=lambda truth: truth.film_luma,
+            matrix=reference.matrix,
         )
-        for index, frame in enumerate(coloured):
-            truth, starts_shot = frame.frame, index == 0 or frame.starts_shot
+        for frame in coloured:
+            truth, starts_shot = frame.frame, frame.place.starts_shot
             yield Compared(truth.luma_hw, truth.chroma_2hw, _at_scoring_size(frame), starts_shot)
 
 

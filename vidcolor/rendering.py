@@ -1,11 +1,15 @@
 """The verb `render`: a film in, the same film in colour out.
 
-The line: decode, look, colour, enlarge the chroma under the luma's guidance, merge it with the
-film's own luma, encode, and carry everything else over.
+The line: decode, divide into shots and segments, colour, enlarge the chroma under the luma's
+guidance, merge it with the film's own luma, encode segment by segment, join these, and carry
+everything else over. A run that is cut short goes on after the last segment that it finished.
 """
 
-from collections.abc import Callable
+import logging
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +17,27 @@ import torch
 from numpy.typing import NDArray
 
 from vidcolor.color import fit_gamut
-from vidcolor.errors import InputError
+from vidcolor.errors import InputError, ModelError
+from vidcolor.fingerprint import fingerprint
+from vidcolor.journal import Segment, digest
 from vidcolor.media.changes import Changes
 from vidcolor.media.decode import Frame, read_frames, unit_luma
 from vidcolor.media.encode import SegmentWriter
-from vidcolor.media.film import probe
+from vidcolor.media.film import Film, probe
 from vidcolor.media.levels import Codes, chroma_from_unit
 from vidcolor.media.mux import join
 from vidcolor.media.plan import OutputPlan, check_output
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.device import half_the_cores
+from vidcolor.network.memory import is_out_of_memory
 from vidcolor.options import Matrix, RenderOptions
 from vidcolor.scaling import enlarge_chroma, resize
-from vidcolor.work import work_folder
+from vidcolor.segments import divide
+from vidcolor.work import Work, folder_of, work_on
+
+log = logging.getLogger(__name__)
+
+OnFrame = Callable[[int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +48,18 @@ class Rendered:
     """The film in colour."""
     frame_count: int
     shot_count: int
+    segment_count: int
+    resumed_frame_count: int
+    """Frames that an interrupted run had done already."""
+    changes: tuple[str, ...]
+    """What the result does not keep of the film, a sentence each."""
+
+
+@dataclass(frozen=True)
+class _Picture:
+    frame: Frame
+    luma_hw: NDArray[np.float32]
+    """Its Y' in [0, 1], made once."""
 
 
 def render(
@@ -43,7 +67,7 @@ def render(
     out: Path | str,
     options: RenderOptions,
     *,
-    on_frame: Callable[[int], None] | None = None,
+    on_frame: OnFrame | None = None,
 ) -> Rendered:
     """Colour the film `source` and write it to `out`, which appears only when it is whole.
 
@@ -56,43 +80,149 @@ def render(
     Raises:
         InputError: the film cannot be read, or has no frames between start and end.
         OptionsError: codec, preset and container do not go together.
-        OutputError: the result cannot be written, or cannot hold one of the film's tracks.
-        ModelError: there is no such model, or it is damaged.
+        OutputError: the result cannot be written, or cannot hold one of the film's tracks, or an
+            interrupted render of it was made otherwise.
+        ModelError: there is no such model, or it is damaged, or too large for the memory.
     """
+    out = Path(out)
     film = probe(source)
+    identity = fingerprint(film, options)
+    if out.exists() and folder_of(out).exists():
+        with work_on(out, identity) as work:
+            if work.is_published():
+                return _rendered(work, Changes(), work.frame_count)
     changes = Changes(strict=options.strict)
     plan = check_output(film, out, options, changes)
-    colorizer = Colorizer.load(options.model, options.device, options.size)
-    frame_count, shot_count = 0, 0
-    with half_the_cores(), work_folder(plan.out) as work:
-        with SegmentWriter(work / plan.segment_name(0), film, plan) as segment:
-            frames = read_frames(film, start=plan.start, end=plan.end, changes=changes)
-            for colored in colorizer.colorize(frames, luma=unit_luma, matrix=film.matrix):
-                segment.write(
-                    colored.frame, chroma_codes(colored, plan, film.matrix, options.saturation)
+    colorizer = Colorizer.load(
+        options.model, options.device, size=options.size, batch=options.batch
+    )
+    with half_the_cores(), work_on(plan.out, identity) as work:
+        work.take_up(restart=options.restart, is_expendable=options.overwrite)
+        resumed = work.frame_count
+        if resumed:
+            log.info("%s: going on after %d frames of an interrupted render", out, resumed)
+        _Line(film, plan, colorizer, work, changes, options, on_frame).run()
+        join(work.paths, film, plan, changes)
+        return _rendered(work, changes, resumed)
+
+
+def _rendered(work: Work, changes: Changes, resumed: int) -> Rendered:
+    return Rendered(
+        out=work.out,
+        frame_count=work.frame_count,
+        shot_count=sum(segment.shot_count for segment in work.segments),
+        segment_count=len(work.segments),
+        resumed_frame_count=resumed,
+        changes=tuple(changes.sentences),
+    )
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The line from decoded frames to finished segments."""
+
+    film: Film
+    plan: OutputPlan
+    colorizer: Colorizer
+    work: Work
+    changes: Changes
+    options: RenderOptions
+    on_frame: OnFrame | None
+
+    def run(self) -> None:
+        """Render what is not done yet; where memory runs out, again with less, from there."""
+        while True:
+            try:
+                self._render_rest()
+                return
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            if not self.colorizer.lighten(self.options.min_size):
+                raise ModelError(
+                    f"model {self.options.model!r}: at a working size of {self.colorizer.size} it "
+                    "needs more memory than there is; take a smaller --size, or allow one by "
+                    "--min-size"
                 )
+
+    def _render_rest(self) -> None:
+        pictures = (_Picture(frame, unit_luma(frame)) for frame in self._frames_left())
+        done = len(self.work.segments)
+        placed = divide(pictures, luma=lambda p: p.luma_hw, first_segment=done)
+        colored = self.colorizer.colorize(placed, luma=lambda p: p.luma_hw, matrix=self.film.matrix)
+        for number, group in groupby(colored, key=lambda c: c.place.segment):
+            if number >= done:
+                self.work.note(self._write(number, group))
+        if not self.work.segments:
+            raise InputError(
+                f"{self.film.path}: no frame between --start {self.options.start or 0} and "
+                f"--end {self.options.end or 'its end'}; choose other times"
+            )
+
+    def _frames_left(self) -> Iterator[Frame]:
+        """Yield the frames that are not done, and before them the last one that is.
+
+        Its luma must be what it was: not every film can be entered in its middle. One that
+        cannot is read from its beginning.
+        """
+        film, plan = self.film, self.plan
+        starts = [plan.start]
+        if self.work.segments:
+            last = self.work.segments[-1]
+            starts.insert(0, last.last_pts * film.time_base - film.start_seconds)
+        for start in starts:
+            frames = read_frames(film, start=start, end=plan.end, changes=self.changes)
+            if not self.work.segments:
+                return frames
+            found = next((frame for frame in frames if frame.pts >= last.last_pts), None)
+            if found is not None and (found.pts, _checksum(found)) == (
+                last.last_pts,
+                last.last_luma,
+            ):
+                return chain([found], frames)
+        log.warning("%s: decodes otherwise than before; beginning anew", film.path)
+        self.work.forget()
+        return read_frames(film, start=plan.start, end=plan.end, changes=self.changes)
+
+    def _write(self, number: int, group: Iterable[Colored[_Picture]]) -> Segment:
+        """Encode a segment's frames into a file, and say what is in it."""
+        frame_count = shot_count = 0
+        with SegmentWriter(
+            self.work.folder / self.plan.segment_name(number), self.film, self.plan
+        ) as segment:
+            for colored in group:
+                segment.write(colored.frame.frame, self._chroma(colored))
                 frame_count += 1
-                shot_count += colored.starts_shot or frame_count == 1
-                if on_frame is not None:
-                    on_frame(frame_count)
-            if frame_count == 0:
-                raise InputError(
-                    f"{source}: no frame between --start {options.start or 0} and "
-                    f"--end {options.end or 'its end'}; choose other times"
-                )
-        join([segment.path], film, plan, changes)
-    return Rendered(out=plan.out, frame_count=frame_count, shot_count=shot_count)
+                shot_count += colored.place.starts_shot
+                if self.on_frame is not None:
+                    self.on_frame(self.work.frame_count + frame_count)
+        return Segment(
+            name=segment.path.name,
+            sha256=digest(segment.path),
+            frame_count=frame_count,
+            shot_count=shot_count,
+            last_pts=colored.frame.frame.pts,
+            last_luma=_checksum(colored.frame.frame),
+            changes=tuple(self.changes.sentences),
+        )
+
+    def _chroma(self, colored: Colored[_Picture]) -> Codes:
+        return chroma_codes(colored, self.plan, self.film.matrix, self.options.saturation)
+
+
+def _checksum(frame: Frame) -> int:
+    return zlib.crc32(np.ascontiguousarray(frame.luma).data)
 
 
 def chroma_codes(
-    colored: Colored[Frame], plan: OutputPlan, matrix: Matrix, saturation: float
+    colored: Colored[_Picture], plan: OutputPlan, matrix: Matrix, saturation: float
 ) -> Codes:
     """Return the Cb, Cr planes (2, h, w) that go beside a frame's luma.
 
     The network's chroma is enlarged to the planes' size along the film's edges, multiplied with
     `saturation`, and shrunk towards grey wherever the pair with this luma is no colour.
     """
-    luma_hw = resize(unit_luma(colored.frame), *plan.chroma_shape[1:])
+    luma_hw = resize(colored.frame.luma_hw, *plan.chroma_shape[1:])
     chroma_2hw = enlarge_chroma(colored.chroma_2hw, colored.luma_hw, luma_hw)
     fitted_2hw: NDArray[np.float32] = fit_gamut(
         torch.from_numpy(luma_hw)[None], torch.from_numpy(chroma_2hw) * saturation, matrix

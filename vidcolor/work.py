@@ -1,45 +1,187 @@
 """Where a render works: a hidden folder beside its result, held by one process at a time."""
 
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
+from vidcolor.errors import OutputError
+from vidcolor.journal import (
+    Fingerprint,
+    Published,
+    Record,
+    Segment,
+    difference,
+    digest,
+    note,
+    read_journal,
+    write_journal,
+)
 from vidcolor.locks import lock
-from vidcolor.media.encode import output_errors
+from vidcolor.media.encode import output_errors, sync_file
+
+log = logging.getLogger(__name__)
 
 NAME_BYTES = 255
 """Longest file name of the usual file systems."""
 
 
-@contextmanager
-def work_folder(out: Path | str) -> Iterator[Path]:
-    """Make `.NAME.vidcolor` beside the result; it is removed at the end, done or failed.
+class Work:
+    """The work folder of one result, while this process holds it; `work_on` hands it out."""
 
-    What a killed run left there is removed first.
+    def __init__(self, out: Path, fingerprint: Fingerprint) -> None:
+        self.out = out
+        self.folder = folder_of(out)
+        self.segments: list[Segment] = []
+        """What is done, in the film's order."""
+        self._fingerprint = fingerprint
+        self._journal = self.folder / "journal.jsonl"
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files of the segments that are done."""
+        return [self.folder / segment.name for segment in self.segments]
+
+    @property
+    def frame_count(self) -> int:
+        """Frames that are done."""
+        return sum(segment.frame_count for segment in self.segments)
+
+    def is_published(self) -> bool:
+        """Say whether an earlier run finished this very work, and was killed while tidying up."""
+        record = read_journal(self._journal)
+        if record is None or record.published is None or not self.out.exists():
+            return False
+        self.segments = list(record.segments)
+        return record.published == Published.of(self.out) and (
+            record.fingerprint == self._fingerprint
+        )
+
+    def take_up(self, *, restart: bool, is_expendable: bool) -> None:
+        """Go on with what an interrupted run left, or begin anew.
+
+        Args:
+            restart: begin anew in any case.
+            is_expendable: begin anew where that was made of another film, model or option.
+
+        Raises:
+            OutputError: it was, and is not expendable.
+        """
+        record = None if restart else read_journal(self._journal)
+        if record is not None and record.fingerprint == self._fingerprint:
+            self.segments = self._whole(record.segments)
+        elif record is not None and record.segments and not is_expendable:
+            raise OutputError(
+                f"{self.out}: an interrupted render of it has "
+                f"{difference(record.fingerprint, self._fingerprint)}; repeat that command to go "
+                "on with it, or add --restart to begin anew"
+            )
+        self._write()
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.segments = []
+        self._write()
+
+    def note(self, segment: Segment) -> None:
+        """Add a segment whose file is whole and on the disk; it is done when this returns."""
+        with output_errors(self.out):
+            note(self._journal, segment)
+        self.segments.append(segment)
+
+    def publish(self, whole: Path) -> None:
+        """Give a file that is whole and on the disk the result's name."""
+        with output_errors(self.out):
+            note(self._journal, Published.of(whole))
+            whole.replace(self.out)
+            sync_file(self.out.parent)
+
+    def _whole(self, segments: tuple[Segment, ...]) -> list[Segment]:
+        """Return the segments before the first whose file is not what the journal says."""
+        for number, segment in enumerate(segments):
+            path = self.folder / Path(segment.name).name
+            if not path.is_file() or digest(path) != segment.sha256:
+                log.warning("%s: part %d is damaged; it is made again", self.out, number + 1)
+                return list(segments[:number])
+        return list(segments)
+
+    def _write(self) -> None:
+        with output_errors(self.out):
+            write_journal(self._journal, Record(self._fingerprint, tuple(self.segments)))
+            self.remove_strays()
+
+    def remove_strays(self) -> None:
+        """Remove what is neither lock nor journal nor a segment that is done."""
+        known = {"lock", self._journal.name, *(segment.name for segment in self.segments)}
+        for path in self.folder.iterdir():
+            if path.name not in known:
+                path.unlink()
+
+
+@contextmanager
+def work_on(out: Path | str, fingerprint: Fingerprint) -> Iterator[Work]:
+    """Make or find the work folder of a result, and hold it.
+
+    It is removed when the block ends well; and otherwise unless there are segments in it, with
+    which the same command then goes on.
 
     Raises:
-        OutputError: it cannot be made, or another run is at work in it.
+        OutputError: it cannot be made, or another process holds it.
     """
-    out = Path(out)
+    work = Work(Path(out), fingerprint)
+    with _held(work.out, work.folder):
+        try:
+            yield work
+        except BaseException:
+            _put_away(work)
+            raise
+        shutil.rmtree(work.folder, ignore_errors=True)
+
+
+def _put_away(work: Work) -> None:
+    record = read_journal(work.folder / "journal.jsonl")
+    if record is None or not record.segments:
+        shutil.rmtree(work.folder, ignore_errors=True)
+    elif work.segments:
+        work.remove_strays()
+        log.warning(
+            "%s: %d frames are done; the same command goes on from there",
+            work.out,
+            work.frame_count,
+        )
+
+
+def folder_of(out: Path) -> Path:
+    """Return the work folder of a result, `.NAME.vidcolor` beside it."""
     name = f".{out.name}.vidcolor"
     if len(os.fsencode(name)) > NAME_BYTES:
         name = f".{hashlib.sha256(os.fsencode(out.name)).hexdigest()[:32]}.vidcolor"
-    folder = out.parent / name
+    return out.with_name(name)
+
+
+@contextmanager
+def _held(out: Path, folder: Path) -> Iterator[None]:
     with output_errors(out):
+        file = _locked(out, folder)
+    with file:
+        yield
+
+
+def _locked(out: Path, folder: Path) -> IO[str]:
+    """Make the folder and lock it; again, if its last holder removed it in between."""
+    path = folder / "lock"
+    while True:
         folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        with output_errors(out):
+        with suppress(FileNotFoundError), ExitStack() as stack:
+            file = stack.enter_context(path.open("w"))
             lock(
                 file,
                 if_held=f"{out}: another run is rendering it; wait for that, or name another file",
             )
-        for stale in folder.iterdir():
-            if stale.name != "lock":
-                stale.unlink()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                stack.pop_all()
+                return file

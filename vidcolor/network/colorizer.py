@@ -1,7 +1,9 @@
 """From a film's luma to its chroma: card, network, and what must be remembered in between."""
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -23,128 +25,217 @@ from vidcolor.network.generator import Features, Generator
 from vidcolor.network.weights import find_model, load_network
 from vidcolor.options import Device, Matrix
 from vidcolor.scaling import resize, working_size
-from vidcolor.shots import CutDetector
+from vidcolor.segments import Placed
 from vidcolor.windows import windows
 
+log = logging.getLogger(__name__)
+
 Frame = TypeVar("Frame")
+Item = TypeVar("Item")
+
+CUDA_BATCH = 8
+"""Frames at once on CUDA: a single one leaves most of a GPU idle. A CPU gains nothing from more,
+and the cache loses."""
+SMALLER = 0.75
+"""By what the working size shrinks when memory runs out: a little over half of the memory."""
 
 
 @dataclass(frozen=True)
 class Colored(Generic[Frame]):
     """A frame and the chroma that the network gave it."""
 
-    frame: Frame
+    place: Placed[Frame]
     """What `colorize` was given."""
     luma_hw: NDArray[np.float32]
     """Y' at the working size, (h, w) in [0, 1]."""
     chroma_2hw: NDArray[np.float32]
     """Cb, Cr at the working size, (2, h, w), finite; not yet fitted into the gamut."""
-    starts_shot: bool
-    """The frame is the first after a cut."""
+
+    @property
+    def frame(self) -> Frame:
+        """The frame, without its place."""
+        return self.place.frame
+
+
+@dataclass(frozen=True)
+class _Small(Generic[Frame]):
+    place: Placed[Frame]
+    luma_hw: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class _Seen(Generic[Frame]):
-    frame: Frame
+    place: Placed[Frame]
     luma_hw: NDArray[np.float32]
     features: Features
-    starts_shot: bool
+    """Of this frame alone: each (1, C, h, w)."""
 
 
 class Colorizer:
-    """Colours a stream of frames, holding three of them at a time.
+    """Colours a stream of frames, holding three of them at a time, or three batches.
 
     colorizer = Colorizer.load("default")
-    for colored in colorizer.colorize(frames, luma=lambda frame: frame.luma, matrix="bt709"):
+    for colored in colorizer.colorize(divide(frames, luma=luma), luma=luma, matrix="bt709"):
         show(colored.frame, colored.chroma_2hw)
     """
 
     def __init__(
-        self, card: Card, network: Generator, device: torch.device, size: int | None = None
+        self,
+        card: Card,
+        network: Generator,
+        device: torch.device,
+        *,
+        size: int | None = None,
+        batch: int | None = None,
     ) -> None:
         self.card = card
-        self.device = device
-        self.size = size or card.working_size
-        self.network = network.to(device).eval()
+        self.network = network.eval()
+        self._wished_size = size or card.working_size
+        self._use(device, self._wished_size, batch or (CUDA_BATCH if device.type == "cuda" else 1))
+
+    def _use(self, device: torch.device, size: int, batch: int) -> None:
+        self.device, self.size, self.batch = device, size, batch
+        self.network.to(device)
 
     @classmethod
-    def load(cls, name: str, device: Device = "auto", size: int | None = None) -> "Colorizer":
+    def load(
+        cls,
+        name: str,
+        device: Device = "auto",
+        *,
+        size: int | None = None,
+        batch: int | None = None,
+    ) -> "Colorizer":
         """Return the colorizer of a model.
 
         Args:
             name: a model's name or folder.
             device: where its network shall run.
             size: short side that the network sees, pixels; default: what the card says.
+            batch: frames that it sees at once; default: CUDA_BATCH, on a CPU 1.
 
         Raises:
             ModelError: there is no such model, or its weights are not to be trusted.
             OptionsError: the device is not there.
         """
         card, network = load_network(find_model(name))
-        return cls(card, network, choose_device(device), size)
+        return cls(card, network, choose_device(device), size=size, batch=batch)
+
+    def lighten(self, min_size: int | None) -> bool:
+        """Need less memory from now on: a smaller batch, then a smaller size, then a CPU.
+
+        Args:
+            min_size: smallest working size to go down to, pixels; None: none but the wished one.
+
+        Returns:
+            Whether there was anything left to give up; what it was is logged as a warning.
+        """
+        smaller = max(min_size or self._wished_size, int(self.size * SMALLER))
+        if self.batch > 1:
+            self._use(self.device, self.size, self.batch // 2)
+        elif smaller < self.size:
+            self._use(self.device, smaller, 1)
+        elif self.device.type != "cpu":
+            self._use(torch.device("cpu"), self._wished_size, 1)
+        else:
+            return False
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        log.warning(
+            "out of memory: going on with --batch %d --size %d --device %s",
+            self.batch,
+            self.size,
+            self.device.type,
+        )
+        return True
 
     def colorize(
         self,
-        frames: Iterable[Frame],
+        frames: Iterable[Placed[Frame]],
         *,
         luma: Callable[[Frame], NDArray[np.float32]],
         matrix: Matrix,
     ) -> Iterator[Colored[Frame]]:
-        """Yield every frame with its chroma, one frame behind what is drawn from `frames`.
+        """Yield every frame with its chroma, one batch and a frame behind what is drawn.
 
         Each frame is encoded once and used in up to three windows; no window crosses a cut.
+        Batches are of one shape and begin anew with each segment, so that a frame's chroma does
+        not depend on where a run began.
 
         Args:
-            frames: a film's frames in order, all of one size.
+            frames: a film's frames in order, all of one size, with their places.
             luma: returns a frame's Y', (H, W) in [0, 1].
             matrix: the film's matrix; the chroma is meant in it.
 
         Raises:
             ModelError: the network returned something that is not a number.
+            RuntimeError: memory ran out (`memory.is_out_of_memory` tells).
         """
-        for previous, current, next_ in windows(self._look(frames, luma), lambda s: s.starts_shot):
-            chroma_2hw = self._decode(previous, current, next_, matrix)
-            yield Colored(current.frame, current.luma_hw, chroma_2hw, current.starts_shot)
+        seen = windows(self._look(frames, luma), lambda look: look.place.starts_shot)
+        for batch in self._batches(seen, lambda window: window[1].place.segment):
+            for (_, current, _), chroma_2hw in zip(
+                batch, self._decode(batch, matrix), strict=False
+            ):
+                yield Colored(current.place, current.luma_hw, chroma_2hw)
 
     def _look(
-        self, frames: Iterable[Frame], luma: Callable[[Frame], NDArray[np.float32]]
+        self, frames: Iterable[Placed[Frame]], luma: Callable[[Frame], NDArray[np.float32]]
     ) -> Iterator[_Seen[Frame]]:
-        detector = CutDetector()
-        for frame in frames:
-            luma_HW = luma(frame)
-            height, width = luma_HW.shape
-            luma_hw = resize(luma_HW, *working_size(height, width, self.size))
-            starts_shot = detector.is_cut(luma_hw)
-            yield _Seen(frame, luma_hw, self._encode(luma_hw), starts_shot)
+        small = (_Small(place, self._shrink(luma(place.frame))) for place in frames)
+        for batch in self._batches(small, lambda look: look.place.segment):
+            features = self._encode([look.luma_hw for look in batch])
+            for number, look in enumerate(batch):
+                own = [level[number : number + 1] for level in features]
+                yield _Seen(look.place, look.luma_hw, own)
+
+    def _batches(
+        self, items: Iterable[Item], segment: Callable[[Item], int]
+    ) -> Iterator[list[Item]]:
+        for _, group in groupby(items, segment):
+            while batch := list(islice(group, self.batch)):
+                yield batch
+
+    def _shrink(self, luma_HW: NDArray[np.float32]) -> NDArray[np.float32]:
+        height, width = luma_HW.shape
+        return resize(luma_HW, *working_size(height, width, self.size))
 
     @torch.inference_mode()
-    def _encode(self, luma_hw: NDArray[np.float32]) -> list[Tensor]:
-        luma_11hw = torch.from_numpy(luma_hw)[None, None].to(self.device)
-        grey_11hw = grey_from_luma(luma_11hw, self.card.grey)
-        height, width = luma_hw.shape
+    def _encode(self, luma: Sequence[NDArray[np.float32]]) -> list[Tensor]:
+        """Return the features of frames (h, w), a whole batch: the last is repeated to fill it."""
+        filled_Bhw = np.stack([*luma, *[luma[-1]] * (self.batch - len(luma))])
+        luma_B1hw = torch.from_numpy(filled_Bhw)[:, None].to(self.device)
+        grey_B1hw = grey_from_luma(luma_B1hw, self.card.grey)
+        height, width = filled_Bhw.shape[1:]
         padding = (0, -width % self.network.multiple, 0, -height % self.network.multiple)
-        padded_11hw = functional.pad(grey_11hw, padding, mode="replicate")
-        return self.network.encode(padded_11hw)
+        padded_B1hw = functional.pad(grey_B1hw, padding, mode="replicate")
+        return self.network.encode(padded_B1hw)
 
     @torch.inference_mode()
     def _decode(
-        self,
-        previous: _Seen[Frame],
-        current: _Seen[Frame],
-        next_: _Seen[Frame],
-        matrix: Matrix,
+        self, batch: Sequence[tuple[_Seen[Frame], _Seen[Frame], _Seen[Frame]]], matrix: Matrix
     ) -> NDArray[np.float32]:
+        """Return the chroma (B, 2, h, w) of windows, a whole batch: what fills it is repeated."""
+        filled = [*batch, *[batch[-1]] * (self.batch - len(batch))]
         if self.card.window == 1:
-            previous = next_ = current
-        prediction = self.network.decode(previous.features, current.features, next_.features)
-        height, width = current.luma_hw.shape
-        prediction_chw = prediction[0, :, :height, :width].float()
-        if not bool(torch.isfinite(prediction_chw).all()):
+            filled = [(current, current, current) for _, current, _ in filled]
+        previous, current, next_ = (_stack([w[n].features for w in filled]) for n in range(3))
+        height, width = batch[0][1].luma_hw.shape
+        prediction_Bchw = self.network.decode(previous, current, next_)[
+            ..., :height, :width
+        ].float()
+        if not bool(torch.isfinite(prediction_Bchw).all()):
             raise ModelError(
                 f"model {self.card.name!r}: its network returned values that are not numbers; "
                 "the weights are damaged, fetch or train them again"
             )
-        own_2hw = chroma_from_prediction(prediction_chw, self.card.output, self.card.grey)
-        film_2hw = convert_chroma(own_2hw, matrix_of(self.card.grey), matrix)
-        chroma_2hw: NDArray[np.float32] = film_2hw.cpu().numpy()
-        return chroma_2hw
+        own_B2hw = chroma_from_prediction(prediction_Bchw, self.card.output, self.card.grey)
+        film_B2hw = convert_chroma(own_B2hw, matrix_of(self.card.grey), matrix)
+        chroma_B2hw: NDArray[np.float32] = film_B2hw.cpu().numpy()
+        return chroma_B2hw
+
+
+def _stack(features: Sequence[Features]) -> Features:
+    """Return one batch (B, C, h, w) a level of what is one frame a list."""
+    if len(features) == 1:
+        return features[0]
+    return [torch.cat(list(level)) for level in zip(*features, strict=True)]

@@ -1,0 +1,68 @@
+"""Segments are a partition of the film that depends on its frames and on nothing else."""
+
+from itertools import groupby, pairwise
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidcolor.segments import LONGEST, SHORTEST, divide
+
+GENERATOR = np.random.default_rng(5)
+SHOTS = [GENERATOR.random((18, 32), dtype=np.float32) for _ in range(4)]
+
+shot_lengths = st.lists(st.integers(1, 2 * LONGEST + 10), max_size=6)
+
+
+def film_of(lengths):
+    """Return frames as (number, shot): shots that follow each other are different pictures."""
+    shots = [shot for shot, length in enumerate(lengths) for _ in range(length)]
+    return list(enumerate(shots))
+
+
+def place(frames, **how):
+    return list(divide(frames, luma=lambda frame: SHOTS[frame[1] % len(SHOTS)], **how))
+
+
+@given(shot_lengths)
+@settings(deadline=None, max_examples=25)
+def test_segments_are_a_partition_of_the_frames_in_order(lengths):
+    frames = film_of(lengths)
+    placed = place(frames)
+    assert [p.frame for p in placed] == frames
+    segments = [p.segment for p in placed]
+    assert all(later - earlier in (0, 1) for earlier, later in pairwise([0, *segments]))
+    assert sorted(set(segments)) == list(range(len(set(segments))))
+
+
+@given(shot_lengths)
+@settings(deadline=None, max_examples=25)
+def test_a_segment_is_neither_long_nor_short(lengths):
+    segments = [list(group) for _, group in groupby(place(film_of(lengths)), lambda p: p.segment)]
+    assert all(len(segment) <= LONGEST for segment in segments)
+    for segment, following in pairwise(segments):
+        assert len(segment) == LONGEST or (len(segment) >= SHORTEST and following[0].starts_shot)
+        assert not any(p.starts_shot for p in segment[SHORTEST:])
+
+
+@given(shot_lengths)
+@settings(deadline=None, max_examples=25)
+def test_shots_begin_where_the_picture_changes(lengths):
+    placed = place(film_of(lengths))
+    begins = [p.frame[0] for p in placed if p.starts_shot]
+    assert begins == [sum(lengths[:n]) for n in range(len(lengths))]
+
+
+@given(shot_lengths, st.data())
+@settings(deadline=None, max_examples=25)
+def test_going_on_after_any_segment_divides_the_rest_as_before(lengths, data):
+    frames = film_of(lengths)
+    placed = place(frames)
+    ends = [a.frame[0] for a, b in pairwise(placed) if a.segment != b.segment]
+    if not ends:
+        return
+    last = data.draw(st.sampled_from(ends))
+    done = placed[last].segment + 1
+    rest = place(frames[last:], first_segment=done)
+    assert rest[0].segment == done - 1
+    assert rest[1:] == placed[last + 1 :]

@@ -1,0 +1,71 @@
+"""What decides the frames of a result: the film, the model, the options and the versions."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import av
+
+from vidcolor._version import __version__
+from vidcolor.journal import Fingerprint, digest
+from vidcolor.media.film import Film
+from vidcolor.network.weights import WEIGHTS, find_model
+from vidcolor.options import RenderOptions
+
+ELSEWHERE = ("model", "device", "overwrite", "restart", "strict", "verify", "report", "max_pixels",
+             "batch", "min_size")  # fmt: skip
+"""Options that don't decide the frames, or not by their value: a render may go on without them."""
+WHOLE_BYTES = 1 << 28
+"""Films up to this size are read whole (a quarter of a second), larger ones in places."""
+PLACES = 64
+PLACE_BYTES = 1 << 20
+
+
+def fingerprint(film: Film, options: RenderOptions) -> Fingerprint:
+    """Return what must be the same for a render to go on, by its name for users.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    chosen = {
+        f"--{name.replace('_', '-')}": value
+        for name, value in asdict(options).items()
+        if name not in ELSEWHERE
+    }
+    folder = find_model(options.model)
+    model = hashlib.sha256()
+    for name in ("card.toml", WEIGHTS):
+        model.update(digest(folder / name).encode() if (folder / name).is_file() else b"")
+    return {
+        "film": _film_digest(film.path),
+        "model": model.hexdigest(),
+        **chosen,
+        "vidcolor": __version__,
+        "PyAV": av.__version__,
+    }
+
+
+def _film_digest(path: Path) -> str:
+    """Return the SHA-256 of a film's size and content, of a large one in PLACES places.
+
+    A film is written once: what changes it later, an edit or another copy, moves its size or
+    its ends. So hours of film need not be read twice.
+    """
+    whole = hashlib.sha256()
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        size = file.stat().st_size
+        whole.update(f"{file.name if path.is_dir() else ''} {size} ".encode())
+        with file.open("rb") as film:
+            for start, length in _places(size):
+                film.seek(start)
+                whole.update(film.read(length))
+    return whole.hexdigest()
+
+
+def _places(size: int) -> Iterator[tuple[int, int]]:
+    if size <= WHOLE_BYTES:
+        yield 0, size
+        return
+    for place in range(PLACES):
+        yield (size - PLACE_BYTES) * place // (PLACES - 1), PLACE_BYTES

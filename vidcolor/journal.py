@@ -1,0 +1,133 @@
+"""The journal of a render: what is being made of what, and what of it is done.
+
+A file of JSON lines. The first is the fingerprint of the work; then one for each segment whose file
+is whole and on the disk; at last one that says which file got the result's name. Each is on the
+disk before the next step is taken, so whatever kills the run, all that the journal says is true.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vidcolor.media.encode import sync_file
+
+Fingerprint = Mapping[str, str | int | float | bool | None]
+"""What decides the frames of a result, by its name for users."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A segment that is done."""
+
+    name: str
+    """Its file in the work folder."""
+    sha256: str
+    """Of that file."""
+    frame_count: int
+    shot_count: int
+    """Shots that begin in it."""
+    last_pts: int
+    """When its last frame is shown, ticks of the film."""
+    last_luma: int
+    """CRC-32 of the luma of its last frame, as decoded."""
+    changes: tuple[str, ...]
+    """What the film lost up to here (`Changes.sentences`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """The file that got the result's name: a rename keeps both of these."""
+
+    inode: int
+    byte_count: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Published":
+        """Describe a file that is there."""
+        stat = path.stat()
+        return cls(inode=stat.st_ino, byte_count=stat.st_size)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a journal says."""
+
+    fingerprint: Fingerprint
+    segments: tuple[Segment, ...] = ()
+    published: Published | None = None
+
+
+def read_journal(path: Path) -> Record | None:
+    """Return what the journal says up to the first line that makes no sense; None: nothing.
+
+    A crash can cut the last line short, and nothing else.
+    """
+    try:
+        first, *lines = path.read_bytes().split(b"\n")[:-1]
+        fingerprint = json.loads(first)["work"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    segments: list[Segment] = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            if "published" in entry:
+                return Record(fingerprint, tuple(segments), Published(**entry["published"]))
+            segments.append(_segment(entry["segment"]))
+        except (ValueError, KeyError, TypeError):
+            break
+    return Record(fingerprint, tuple(segments))
+
+
+def _segment(entry: dict[str, Any]) -> Segment:
+    return Segment(**{**entry, "changes": tuple(entry["changes"])})
+
+
+def write_journal(path: Path, record: Record) -> None:
+    """Replace the journal as a whole."""
+    lines = [_line("work", record.fingerprint)]
+    lines += [_line("segment", asdict(segment)) for segment in record.segments]
+    draft = path.with_suffix(".part")
+    draft.write_text("".join(lines), encoding="utf-8")
+    sync_file(draft)
+    draft.replace(path)
+    sync_file(path.parent)
+
+
+def note(path: Path, done: Segment | Published) -> None:
+    """Add a line; it is on the disk when this returns."""
+    kind = "segment" if isinstance(done, Segment) else "published"
+    with path.open("a", encoding="utf-8") as journal:
+        journal.write(_line(kind, asdict(done)))
+        journal.flush()
+        os.fsync(journal.fileno())
+
+
+def _line(kind: str, entry: Mapping[str, object]) -> str:
+    return json.dumps({kind: entry}) + "\n"
+
+
+def difference(old: Fingerprint, new: Fingerprint) -> str:
+    """Say in words how two fingerprints differ: `another film and --crf 18, not 20`."""
+    words = []
+    for name in {**old, **new}:
+        before, now = old.get(name), new.get(name)
+        if before == now:
+            continue
+        is_digest = isinstance(before, str) and len(before) == DIGEST_LETTERS
+        words.append(f"another {name}" if is_digest else f"{name} {before}, not {now}")
+    return " and ".join(words)
+
+
+DIGEST_LETTERS = 64
+"""Of a SHA-256 in hexadecimal."""
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
