@@ -60,10 +60,16 @@ def test_a_link_to_the_film_is_the_film(draw, tmp_path):
         plan(path, "link.mp4", overwrite=True)
 
 
-def test_sound_that_the_container_cannot_hold_names_one_that_can(draw):
+def test_sound_that_must_be_converted_is_said_with_the_way_out(draw, caplog):
     path = draw("film.mkv", frames=5, audio=1, audio_codec="flac")
-    with pytest.raises(OutputError, match=r"out\.mkv"):
-        plan(path, "out.mov")
+    plan(path, "out.mov")
+    assert "ALAC of 16 bits, without loss; .mkv keeps it" in caplog.text
+
+
+def test_sound_that_must_be_converted_is_refused_where_nothing_may_change(draw):
+    path = draw("film.mkv", frames=5, audio=1, audio_codec="flac")
+    with pytest.raises(OutputError, match=r"\.mkv keeps it; leave out --strict"):
+        check_output(probe(path), path.with_name("out.mov"), RenderOptions(), Changes(strict=True))
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,7 @@ def test_a_result_with_a_frame_in_the_wrong_place_is_refused(draw, tmp_path, mon
 def test_a_result_that_lacks_sound_is_refused(draw, tmp_path, monkeypatch):
     def unwritten_packets(copier, **_):
         copier.written[1].packet_count = 30
+        copier.written[1].fingerprint.byte_count = 30
         return iter(())
 
     monkeypatch.setattr(TrackCopier, "packets", unwritten_packets)

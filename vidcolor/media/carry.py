@@ -1,212 +1,154 @@
-"""Everything of a film that is not its picture: sound, subtitles, covers, fonts, chapters, tags."""
+"""The streams beside the picture, on their way from the film into the result."""
 
-import io
+import hashlib
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import av
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import Disposition, Stream
+from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
-from vidcolor.errors import OutputError
+from vidcolor.errors import InputError
 from vidcolor.media.changes import Changes
-from vidcolor.media.film import Film, fraction
+from vidcolor.media.convert import SoundConverter
+from vidcolor.media.film import fraction
+from vidcolor.media.notes import note_stream
+from vidcolor.media.tracks import TEXT_CODEC_OF_FORMAT, Carried, codec_name, describe
 
-TEXT_SUBTITLES = ("srt", "subrip", "ssa", "ass", "mov_text", "webvtt", "text")
-"""Subtitles that are text, which FFmpeg turns into one another."""
-TEXT_CODEC_OF_FORMAT = {"mp4": "mov_text", "mov": "mov_text", "matroska": "srt"}
-ANY_CODEC = {"strict": "experimental"}
-"""FFmpeg calls a few pairs of codec and container experimental that players know well."""
-STALE_TAGS = (
-    "major_brand",
-    "minor_version",
-    "compatible_brands",
-    "encoder",
-    "duration",
-    "vendor_id",
-    "number_of_",
-    "bps",
-    "_statistics",
-    "handler_name",
-)
-"""Tags that speak of the old file; by their beginnings, in small letters."""
+COVER_KINDS = {"mjpeg": "jpeg", "png": "png", "bmp": "bmp", "gif": "gif", "webp": "webp"}
+"""Kinds of cover pictures by their codecs, for Matroska; others are noted as they are called."""
+BROKEN_READS = 100
+"""So many failures to read on are taken for the end: damage may repeat for ever."""
 
-MOV_LANGUAGES = {
-    "cze": "ces",
-    "deu": "ger",
-    "ell": "gre",
-    "fre": "fra",
-    "isl": "ice",
-    "mkd": "mac",
-    "nld": "dut",
-    "rum": "ron",
-    "slo": "slk",
-    "sqi": "alb",
-    "zho": "chi",
-}
-"""ISO 639-2 has two codes of some languages; FFmpeg's MOV writer knows one (libavformat/isom.c)."""
-
-How = Literal["copy", "convert", "attach"]
+MOST_HELD_BACK = 17
+"""Pictures: H.264 and HEVC decode a picture at most 16 others before it is shown. Matroska does not
+store when the first ones are decoded."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Carried:
-    """One stream that goes over into the result."""
+class Fingerprint:
+    """The bytes of a track's packets, wherever a container draws the line between them."""
 
-    index: int
-    """Number of the stream in the film."""
-    how: How
-    """copy: packet by packet; convert: as text subtitles; attach: as a file in the container."""
+    def __init__(self) -> None:
+        self.byte_count = 0
+        self.is_rewritten = False
+        """Video with start codes, which MP4 and Matroska replace with lengths."""
+        self._digest = hashlib.blake2b()
+
+    def add(self, stream: Stream, packet: "Packet[Stream]") -> None:
+        """Add a packet, less what the containers' writers and readers add and take away."""
+        data = bytes(packet)
+        if stream.type == "video":
+            self.is_rewritten |= data.startswith((b"\0\0\1", b"\0\0\0\1"))
+        elif stream.type == "audio" and stream.codec_context.name == "aac":
+            data = data[_adts_size(data) :]
+        elif stream.type == "subtitle" and data == b"\0\0":
+            return  # MP4 fills the time between texts with empty ones
+        self.byte_count += len(data)
+        self._digest.update(data)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether two tracks have the same bytes."""
+        return isinstance(other, Fingerprint) and self._digest.digest() == other._digest.digest()
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass
 class WrittenTrack:
     """What went into a stream of the result."""
 
-    language: str
+    index: int
+    """Number of the stream in the film."""
+    codec: str | None
+    """FFmpeg's name of what was written."""
     packet_count: int = 0
+    fingerprint: Fingerprint = field(default_factory=Fingerprint)
 
 
-def plan_tracks(
-    container: InputContainer, film: Film, out: Path, output_format: str, changes: Changes
-) -> tuple[Carried, ...]:
-    """Decide how each stream beside the picture goes over.
-
-    Raises:
-        OutputError: the container cannot hold a sound track; says which one can.
-    """
-    tracks = []
-    for stream in container.streams:
-        if stream.index == film.stream_index:
-            continue
-        how = _how(stream, output_format)
-        if how is not None:
-            tracks.append(Carried(index=stream.index, how=how))
-        elif stream.type == "audio":
-            raise OutputError(_refusal(container, stream, out))
-        elif not _is_written_anyway(stream):
-            changes.add(
-                f"{out}: cannot hold stream {stream.index} ({_describe(stream)}), so it is left "
-                "out; .mkv holds the most"
-            )
-    return tuple(tracks)
-
-
-def _how(stream: Stream, output_format: str) -> How | None:
-    if stream.type == "video":
-        if not stream.disposition & Disposition.attached_pic:
-            return None
-        covers: dict[str, How] = {"matroska": "attach", "mp4": "copy"}
-        return covers.get(output_format)
-    if stream.type == "attachment":
-        return "attach" if output_format == "matroska" else None
-    if stream.type not in ("audio", "subtitle"):
-        return None
-    if _can_copy(stream, output_format):
-        return "copy"
-    is_text = stream.codec_context is not None and stream.codec_context.name in TEXT_SUBTITLES
-    return "convert" if is_text else None
-
-
-def _can_copy(stream: Stream, output_format: str) -> bool:
-    """Try it: some pairs are refused when the stream is added, others when the header is."""
-    try:
-        with av.open(io.BytesIO(), "w", format=output_format, container_options=ANY_CODEC) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
-            trial.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
-
-
-def _refusal(container: InputContainer, stream: Stream, out: Path) -> str:
-    for suffix, output_format in ((".mkv", "matroska"), (".mov", "mov"), (".mp4", "mp4")):
-        if all(_can_copy(sound, output_format) for sound in container.streams.audio):
-            return (
-                f"{out}: cannot hold the sound of stream {stream.index} ({_describe(stream)}); "
-                f"name it {out.stem}{suffix}, which can"
-            )
-    return (
-        f"{out}: no container holds the sound of stream {stream.index} ({_describe(stream)}); "
-        "convert the film's sound to FLAC first"
-    )
-
-
-def _is_written_anyway(stream: Stream) -> bool:
-    """Chapter and timecode tracks of MP4 are made anew from chapters and tags."""
-    if stream.type != "data":
-        return False
-    return "timecode" in stream.metadata or getattr(stream, "name", None) in (None, "bin_data")
-
-
-def _describe(stream: Stream) -> str:
-    codec = stream.codec_context.name if stream.codec_context else getattr(stream, "name", None)
-    language = stream.metadata.get("language")
-    return " ".join(word for word in (stream.type, codec, language) if word)
-
-
-def carried_tags(tags: dict[str, str]) -> dict[str, str]:
-    """Return the tags of a file or stream that are as true of the result."""
-    return {name: value for name, value in tags.items() if not name.lower().startswith(STALE_TAGS)}
-
-
-def carry_header(
-    source: InputContainer, output: OutputContainer, *, offset: Fraction, end: Fraction | None
-) -> None:
-    """Copy the film's tags, and the chapters that lie in the part that is rendered."""
-    output.metadata.update(carried_tags(source.metadata))
-    chapters = []
-    for chapter in source.chapters():
-        base = fraction(chapter["time_base"]) or Fraction(1, 1000)
-        shift = round(offset / base)
-        starts, ends = chapter["start"] - shift, chapter["end"] - shift
-        if end is not None:
-            ends = min(ends, int(end / base))
-        is_whole = offset <= 0 and end is None
-        if is_whole or ends > max(starts, 0):
-            chapters.append({**chapter, "start": max(starts, 0), "end": ends})
-    if chapters:
-        output.set_chapters(cast(Any, chapters))
+def _adts_size(data: bytes) -> int:
+    """Return the size of the header that a broadcast puts before each packet of AAC, or 0."""
+    if len(data) < 7 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0:
+        return 0
+    return 7 if data[1] & 1 else 9
 
 
 class TrackCopier:
-    """The streams beside the picture, on their way from the film to the result."""
+    """Reads the film's other streams once, in order, and hands out the result's packets."""
 
     def __init__(
-        self, source: InputContainer, output: OutputContainer, tracks: tuple[Carried, ...]
+        self,
+        source: InputContainer,
+        output: OutputContainer,
+        tracks: tuple[Carried, ...],
+        out: Path,
+        changes: Changes,
     ) -> None:
         """Add the streams to `output`; before its header is written."""
         self._source = source
+        self._out = out
+        self._changes = changes
         self._outputs: dict[int, Stream] = {}
-        self._converts: set[int] = set()
+        self._sounds: dict[int, SoundConverter] = {}
+        self._texts: set[int] = set()
+        self._covers: set[int] = set()
         self._last_dts: dict[int, int] = {}
+        self._last_step: dict[int, int] = {}
+        self._broken = 0
+        """Places of the film over which reading had to jump."""
+        self._unusable: Counter[int] = Counter()
+        """Packets that could not be used, by the stream's number in the film."""
         self.written: dict[int, WrittenTrack] = {}
         """What went over, by the stream's number in the film, in the result's order."""
+        self.attached: dict[int, bytes] = {}
+        """Digests of attached files and covers, by the stream's number in the film."""
         for track in tracks:
-            self._add(source.streams[track.index], output, track.how)
+            if track.how in ("copy", "convert", "attach"):
+                self._add(source.streams[track.index], output, track)
 
-    def _add(self, stream: Stream, output: OutputContainer, how: How) -> None:
-        if how == "attach" and stream.type == "video":
-            _attach_cover(self._source, stream, output)
+    def _add(self, stream: Stream, output: OutputContainer, track: Carried) -> None:
+        if track.how == "attach":
+            self._attach(stream, output)
             return
-        if how == "convert":
+        added: Stream
+        if track.how == "copy":
+            added = output.add_stream_from_template(stream, opaque=True)
+        elif track.sound is not None:
+            self._sounds[stream.index] = SoundConverter(
+                output, track.sound, f"{self._out}: the sound of stream {stream.index}"
+            )
+            added = self._sounds[stream.index].stream
+        else:
             added = _add_text(stream, output)
-            self._converts.add(stream.index)
+            self._texts.add(stream.index)
+        note_stream(stream, added, output.format.name)
+        self._outputs[stream.index] = added
+        self.written[stream.index] = WrittenTrack(index=stream.index, codec=codec_name(added))
+
+    def _attach(self, stream: Stream, output: OutputContainer) -> None:
+        """Put a font or a cover into the container; MP4 takes covers as a packet of a stream."""
+        if stream.type == "attachment":
+            added = output.add_stream_from_template(stream, opaque=True)
+            note_stream(stream, added, output.format.name)
+            self.attached[stream.index] = digest(cast(Any, stream).data)
+        elif output.format.name == "matroska":
+            data = _cover_bytes(self._source, stream)
+            name = stream.codec_context.name
+            kind = COVER_KINDS.get(name, name)
+            file_name = stream.metadata.get("filename", f"cover.{kind.replace('jpeg', 'jpg')}")
+            output.add_attachment(file_name, f"image/{kind}", data)
+            self.attached[stream.index] = digest(data)
         else:
             added = output.add_stream_from_template(stream, opaque=True)
-        added.metadata.update(carried_tags(stream.metadata))
-        added.disposition = stream.disposition
-        language = added.metadata.get("language", "und")
-        if output.format.name == "mov":
-            added.metadata["language"] = MOV_LANGUAGES.get(language, language)
-        if how != "attach":
+            note_stream(stream, added, output.format.name)
             self._outputs[stream.index] = added
-            self.written[stream.index] = WrittenTrack(language=language)
+            self._covers.add(stream.index)
 
     def packets(self, *, offset: Fraction, end: Fraction | None) -> "Iterator[Packet[Stream]]":
         """Yield packets that are ready for the result, in the film's order.
@@ -216,72 +158,162 @@ class TrackCopier:
             end: last moment, not included, after that; None keeps everything.
         """
         streams = [self._source.streams[index] for index in self._outputs]
-        if not streams:
-            return
-        is_part = offset > 0 or end is not None
-        for packet in _tolerant_demux(self._source, streams):
-            stream = packet.stream
-            base = fraction(stream.time_base) or Fraction(1, 1000)
-            if stream.disposition & Disposition.attached_pic:
-                packet.pts = packet.dts = round(offset / base)
-            elif packet.pts is None:
-                packet.pts = packet.dts
-            if packet.pts is None or packet.dts is None:
-                continue
-            seconds = packet.pts * base - offset
-            if is_part and (seconds < 0 or (end is not None and seconds >= end)):
-                continue
-            ready = self._converted(packet) if stream.index in self._converts else packet
-            if ready is not None:
-                yield self._placed(ready, stream.index, round(offset / base))
+        for packet in self._demuxed(streams) if streams else ():
+            index = packet.stream.index
+            if index in self._sounds:
+                yield from self._converted_sound(packet, offset, end)
+            elif packet.size and index in self._covers:
+                yield from self._cover(packet)
+            elif (
+                packet.size and self._is_timed(packet, offset) and _is_in_part(packet, offset, end)
+            ):
+                yield from self._copied(packet)
+        self._report()
 
-    def _converted(self, packet: "Packet[Stream]") -> "Packet[Stream] | None":
+    def _demuxed(self, streams: list[Stream]) -> "Iterator[Packet[Stream]]":
+        """Yield packets past the gaps that damage leaves; at the end an empty one per stream."""
+        for _ in range(BROKEN_READS):
+            try:
+                yield from self._source.demux(*streams)
+                return
+            except av.FFmpegError:
+                self._broken += 1
+
+    def _converted_sound(
+        self, packet: "Packet[Stream]", offset: Fraction, end: Fraction | None
+    ) -> "Iterator[Packet[Stream]]":
+        index = packet.stream.index
+        sound = self._sounds[index]
+        ready = [sound.convert(cast(Any, packet), offset=offset, end=end)]
+        if not packet.size:
+            ready.append(sound.finish())
+        for converted in chain.from_iterable(ready):
+            if converted.size:
+                self._count(index, cast(Any, converted))
+            yield cast(Any, converted)
+
+    def _cover(self, packet: "Packet[Stream]") -> "Iterator[Packet[Stream]]":
+        index = packet.stream.index
+        if index not in self.attached:
+            self.attached[index] = digest(bytes(packet))
+            packet.pts = packet.dts = 0
+            packet.stream = self._outputs[index]
+            yield packet
+
+    def _is_timed(self, packet: "Packet[Stream]", offset: Fraction) -> bool:
+        """Shift a packet to the result's time; where it has none, to after the one before it."""
+        index = packet.stream.index
+        shift = round(offset / (fraction(packet.time_base) or Fraction(1, 1000)))
+        pts = None if packet.pts is None else packet.pts - shift
+        dts = None if packet.dts is None else packet.dts - shift
+        if dts is None and index in self._last_dts:
+            dts = self._last_dts[index] + self._last_step.get(index, 1)
+        if dts is None and pts is not None:
+            is_video = packet.stream.type == "video"
+            dts = pts - MOST_HELD_BACK * (packet.duration or 1) if is_video else pts
+        packet.pts, packet.dts = dts if pts is None else pts, dts
+        self._unusable[index] += dts is None
+        return dts is not None
+
+    def _copied(self, packet: "Packet[Stream]") -> "Iterator[Packet[Stream]]":
+        index, kind = packet.stream.index, packet.stream.type
+        if kind == "video" and index not in self._last_dts and not packet.is_keyframe:
+            return  # what comes before the first keyframe of a part cannot be shown
+        self._order(packet)
+        ready = self._as_other_text(packet) if index in self._texts else packet
+        if ready is not None:
+            ready.stream = self._outputs[index]
+            self._count(index, ready)
+            yield ready
+
+    def _order(self, packet: "Packet[Stream]") -> None:
+        """Keep decoding times rising, and give sound that has no duration that of the last step."""
+        index = packet.stream.index
+        assert packet.dts is not None
+        assert packet.pts is not None
+        if index in self._last_dts:
+            packet.dts = max(packet.dts, self._last_dts[index] + 1)
+            packet.pts = max(packet.pts, packet.dts)
+            self._last_step[index] = packet.dts - self._last_dts[index]
+        self._last_dts[index] = packet.dts
+        # MP4 hides a last packet that lasts no time.
+        if packet.stream.type == "audio" and not packet.duration:
+            packet.duration = self._last_step.get(index, 1)
+
+    def _as_other_text(self, packet: "Packet[Stream]") -> "Packet[Stream] | None":
         """Return a text subtitle in the result's own format; None of a packet without text."""
         stream = packet.stream
         decoder = cast(SubtitleCodecContext, stream.codec_context)
         encoder = cast(SubtitleCodecContext, self._outputs[stream.index].codec_context)
-        subtitle = decoder.decode2(packet)
-        if subtitle is None or not len(subtitle):
+        try:
+            subtitle = decoder.decode2(packet)
+            if subtitle is None or not len(subtitle):
+                return None
+            text = encoder.encode_subtitle(subtitle)
+        except av.FFmpegError:
+            self._unusable[stream.index] += 1
             return None
-        text = encoder.encode_subtitle(subtitle)
         text.pts, text.dts, text.duration = packet.pts, packet.dts, packet.duration
         text.time_base = packet.time_base
         return text
 
-    def _placed(self, packet: "Packet[Stream]", index: int, offset_ticks: int) -> "Packet[Stream]":
-        """Shift a packet in time, keep its decoding times rising, and hand it to its stream."""
-        assert packet.pts is not None
-        assert packet.dts is not None
-        dts = packet.dts - offset_ticks
-        if dts <= self._last_dts.get(index, dts - 1):
-            dts = self._last_dts[index] + 1
-        self._last_dts[index] = dts
-        packet.pts, packet.dts = max(packet.pts - offset_ticks, dts), dts
-        packet.stream = self._outputs[index]
+    def _count(self, index: int, packet: "Packet[Stream]") -> None:
         self.written[index].packet_count += 1
-        return packet
+        self.written[index].fingerprint.add(self._outputs[index], packet)
+
+    def _report(self) -> None:
+        """Say what of the film's other streams could not be read."""
+        if self._broken:
+            self._changes.add(
+                f"{self._source.name.removeprefix('file:')}: damaged in {self._broken} places; "
+                "sound and subtitles there may be lost",
+                InputError,
+            )
+        for index, sound in self._sounds.items():
+            self._unusable[index] += sound.damaged
+        for index, count in sorted(self._unusable.items()):
+            if count:
+                self._changes.add(
+                    f"{self._source.name.removeprefix('file:')}: {count} packets of stream {index} "
+                    f"({describe(self._source.streams[index])}) could not be used",
+                    InputError,
+                )
 
 
-def _tolerant_demux(source: InputContainer, streams: list[Stream]) -> "Iterator[Packet[Stream]]":
-    """Yield packets that hold something, past the gaps that damage leaves."""
-    for _ in range(100):
-        try:
-            for packet in source.demux(*streams):
-                if packet.size:
-                    yield packet
-            return
-        except av.FFmpegError:
-            continue
+def _is_in_part(packet: "Packet[Stream]", offset: Fraction, end: Fraction | None) -> bool:
+    """Tell whether a packet, by its new time, belongs into the part; cut a subtitle to it."""
+    if offset <= 0 and end is None:
+        return True
+    assert packet.pts is not None
+    base = fraction(packet.time_base) or Fraction(1, 1000)
+    last = None if end is None else -int(-end // base)
+    if packet.stream.type == "subtitle" and packet.duration:
+        _cut(packet, last)
+    late = packet.dts if packet.stream.type == "video" else packet.pts
+    return packet.pts >= 0 and (last is None or (late or 0) < last)
 
 
-def _attach_cover(source: InputContainer, stream: Stream, output: OutputContainer) -> None:
-    """Put a cover picture into Matroska, which keeps it as an attached file."""
+def _cut(packet: "Packet[Stream]", last: int | None) -> None:
+    """Show a subtitle that is on screen when the part starts from there, and none after its end."""
+    starts = packet.pts or 0
+    ends = starts + (packet.duration or 0)
+    if last is not None:
+        ends = min(ends, last)
+    if starts < 0 < ends:
+        starts = 0
+        packet.pts = packet.dts = 0
+    packet.duration = max(ends - starts, 0)
+
+
+def digest(data: bytes) -> bytes:
+    """Return what identifies an attached file."""
+    return hashlib.blake2b(data).digest()
+
+
+def _cover_bytes(source: InputContainer, stream: Stream) -> bytes:
     packet = next((packet for packet in source.demux(stream) if packet.size), None)
     source.seek(0)
-    if packet is not None:
-        kind = "png" if stream.codec_context.name == "png" else "jpeg"
-        name = stream.metadata.get("filename", f"cover.{kind.replace('jpeg', 'jpg')}")
-        output.add_attachment(name, f"image/{kind}", bytes(packet))
+    return b"" if packet is None else bytes(packet)
 
 
 def _add_text(stream: Stream, output: OutputContainer) -> Stream:

@@ -15,50 +15,68 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from vidcolor.errors import OutputError
-from vidcolor.media.carry import (
-    ANY_CODEC,
-    TrackCopier,
-    WrittenTrack,
-    carried_tags,
-    carry_header,
-)
+from vidcolor.media.account import StreamAccount, account
+from vidcolor.media.carry import TrackCopier
 from vidcolor.media.changes import Changes
+from vidcolor.media.convert import ANY_CODEC
 from vidcolor.media.encode import SEGMENT_START_TICKS, clocks, output_errors, sync_file, tag_picture
 from vidcolor.media.film import KEEP_BYTES, Film, fraction, open_film
+from vidcolor.media.notes import carry_header, note_stream
 from vidcolor.media.plan import OutputPlan
 from vidcolor.media.timing import PacketTimes, packet_times
-from vidcolor.media.verify import verify
+from vidcolor.media.verify import Written, verify
 
 
-def join(segments: Sequence[Path], film: Film, plan: OutputPlan, changes: Changes) -> None:
+def join(
+    segments: Sequence[Path], film: Film, plan: OutputPlan, changes: Changes
+) -> tuple[StreamAccount, ...]:
     """Put the segments and the film's other streams into `plan.out`, without encoding again.
 
-    It is written beside its segments, read back and compared, and only then gets its name.
+    It is written beside its segments, read back and compared, and only then gets its name. The
+    segments stay as they are, whatever happens.
 
     Args:
         segments: files of SegmentWriter, in the order of their times, all of one plan.
         film: what the segments were made of; its other streams are read from its file.
         plan: what `check_output` decided.
-        changes: gets what the container could not note.
+        changes: gets what was damaged in the film's other streams.
+
+    Returns:
+        What became of each stream of the film.
 
     Raises:
-        OutputError: it cannot be written, or what was written is not what was meant.
+        InputError: the film's other streams are damaged, where nothing may change.
+        OutputError: it cannot be written, what was written is not what was meant, or the
+            segments do not belong together.
     """
     whole = segments[0].parent / f"film{plan.out.suffix}"
     times = _times_of(segments, film, plan)
-    with output_errors(plan.out):
-        tracks = _write(whole, segments, film, plan, times)
-        verify(whole, plan, times, tracks, changes)
-        sync_file(whole)
-        whole.replace(plan.out)
-        sync_file(plan.out.parent)
+    try:
+        with output_errors(plan.out):
+            written, accounts = _write(whole, segments, film, plan, times, changes)
+            verify(whole, plan, written)
+            sync_file(whole)
+            whole.replace(plan.out)
+            sync_file(plan.out.parent)
+    finally:
+        whole.unlink(missing_ok=True)
+    return accounts
 
 
 def _times_of(segments: Sequence[Path], film: Film, plan: OutputPlan) -> PacketTimes:
+    """Read when each packet is shown, and check that one decoder can read all of them."""
     stored, last_duration = array("q"), 0
-    for segment in segments:
+    headers: bytes | None = None
+    for number, segment in enumerate(segments):
         with av.open(str(segment)) as container:
             stream = container.streams.video[0]
+            own = stream.codec_context.extradata or b""
+            headers = own if headers is None else headers
+            if own != headers:
+                raise OutputError(
+                    f"{plan.out}: segment {number} was encoded otherwise than the first, so they "
+                    "cannot be joined; render it anew with --restart"
+                )
             for packet in container.demux(stream):
                 if packet.size:
                     stored.append(_film_ticks(packet.pts, stream, film) - SEGMENT_START_TICKS)
@@ -79,9 +97,14 @@ def _film_ticks(time: int | None, stream: VideoStream, film: Film) -> int:
 
 
 def _write(
-    whole: Path, segments: Sequence[Path], film: Film, plan: OutputPlan, times: PacketTimes
-) -> list[WrittenTrack]:
-    """Write the result and return which streams went into it beside the picture."""
+    whole: Path,
+    segments: Sequence[Path],
+    film: Film,
+    plan: OutputPlan,
+    times: PacketTimes,
+    changes: Changes,
+) -> tuple[Written, tuple[StreamAccount, ...]]:
+    """Write the result; return what went into it, and what became of the film's streams."""
     end = None
     if plan.end is not None:
         end = film.start_seconds + plan.end - plan.offset
@@ -98,17 +121,17 @@ def _write(
             )
         )
         picture = _add_picture(output, first.streams.video[0], film, times.tick)
-        picture.metadata.update(carried_tags(source.streams[film.stream_index].metadata))
-        picture.disposition = source.streams[film.stream_index].disposition
-        copier = TrackCopier(source, output, plan.tracks)
+        note_stream(source.streams[film.stream_index], picture, plan.format)
+        copier = TrackCopier(source, output, plan.tracks, plan.out, changes)
         carry_header(source, output, offset=plan.offset, end=end)
         output.start_encoding()
         pictures = _picture_packets(segments, picture, times)
         company = copier.packets(offset=plan.offset, end=end)
         for packet in heapq.merge(pictures, company, key=_decoding_seconds):
             output.mux(packet)
-    written = copier.written.values()
-    return [track for track in written if track.packet_count]
+        tracks = [track for track in copier.written.values() if track.packet_count]
+        written = Written(times=times, tracks=tracks, attached=copier.attached)
+        return written, account(source, film, plan, copier.written, len(times.shown))
 
 
 def _add_picture(

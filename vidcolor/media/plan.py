@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidcolor.errors import OutputError
-from vidcolor.media.carry import Carried, plan_tracks
 from vidcolor.media.changes import Changes
 from vidcolor.media.codecs import (
     check_encoder,
@@ -19,7 +18,9 @@ from vidcolor.media.codecs import (
     say_if_interlacing_is_lost,
 )
 from vidcolor.media.film import Film, Subsampling, open_film
-from vidcolor.options import Codec, RenderOptions, seconds_from_text
+from vidcolor.media.notes import say_what_is_not_noted
+from vidcolor.media.tracks import Carried, plan_tracks
+from vidcolor.options import Codec, RenderOptions, Verification, seconds_from_text
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,9 @@ class OutputPlan:
     end: Fraction | None
     """Last moment, not included, on the same scale."""
     tracks: tuple[Carried, ...]
-    """The streams that go over beside the picture."""
+    """What becomes of each stream beside the picture, in the film's order."""
+    verify: Verification
+    """How thoroughly the result is read back."""
 
     def segment_name(self, number: int) -> str:
         """Return the file name of a segment, in a container that keeps its times exact."""
@@ -95,6 +98,7 @@ def check_output(
     say_if_interlacing_is_lost(film, options, changes)
     with open_film(film) as container:
         tracks = plan_tracks(container, film, out, output_format, changes)
+        say_what_is_not_noted(container, film, tracks, out, output_format, changes)
     start = seconds_from_text(options.start, option="--start") if options.start else None
     end = seconds_from_text(options.end, option="--end") if options.end else None
     return OutputPlan(
@@ -112,6 +116,7 @@ def check_output(
         start=start,
         end=end,
         tracks=tracks,
+        verify=options.verify,
     )
 
 

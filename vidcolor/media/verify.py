@@ -1,96 +1,155 @@
 """The finished file, read back before it gets its name."""
 
+from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
-from av.stream import Stream
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from numpy.typing import NDArray
 
 from vidcolor.errors import OutputError
-from vidcolor.media.carry import WrittenTrack
-from vidcolor.media.changes import Changes
+from vidcolor.media.carry import Fingerprint, WrittenTrack, digest
 from vidcolor.media.film import KEEP_BYTES, fraction
 from vidcolor.media.plan import OutputPlan
 from vidcolor.media.timing import PacketTimes
 
 
-def verify(
-    whole: Path,
-    plan: OutputPlan,
-    times: PacketTimes,
-    tracks: Sequence[WrittenTrack],
-    changes: Changes,
-) -> None:
-    """Check that every packet is there, every frame at its time, and that the film decodes.
+@dataclass(kw_only=True)
+class Written:
+    """What was meant to go into the result."""
 
-    Args:
-        whole: the file.
-        plan: by which it was written.
-        times: of the picture's packets.
-        tracks: the other streams, in the order they were added; none without packets, which
-            MP4 drops.
-        changes: gets the languages that the container does not know.
+    times: PacketTimes
+    """Of the picture's packets."""
+    tracks: Sequence[WrittenTrack]
+    """The other streams, in the order they were added; none without packets, which MP4 drops."""
+    attached: Mapping[int, bytes]
+    """Digests of attached files and covers, by the stream's number in the film."""
+
+
+@dataclass
+class _Found:
+    """What a file holds, stream by stream."""
+
+    streams: list[Stream]
+    """Those with packets, in order; the picture is the first."""
+    shown: NDArray[np.int64]
+    """Times of the picture's packets, ticks of its stream, rising."""
+    packet_counts: Counter[int]
+    fingerprints: dict[int, Fingerprint] = field(default_factory=dict)
+    attached: set[bytes] = field(default_factory=set)
+
+
+def verify(whole: Path, plan: OutputPlan, written: Written) -> None:
+    """Read the file back as `plan.verify` says.
+
+    quick: every packet is there, every frame at its time, the first and last frames decode.
+    full: the other streams have the bytes that they were written with, and every frame decodes.
+    none: what was written without a complaint is taken to be there.
 
     Raises:
         OutputError: something is not as it was meant.
     """
-    packet_counts: Counter[int] = Counter()
-    shown: list[Fraction] = []
+    if plan.verify == "none":
+        return
+    is_full = plan.verify == "full"
     with av.open(str(whole), **KEEP_BYTES) as container:
-        picture = container.streams.video[0]
-        base = fraction(picture.time_base) or Fraction(1)
-        for packet in container.demux():
-            if packet.size:
-                packet_counts[packet.stream.index] += 1
-                if packet.stream.index == picture.index:
-                    shown.append((packet.pts or 0) * base)
-        streams = [container.streams[i] for i in sorted(packet_counts)]
-        _check_tracks(streams, packet_counts, plan, tracks, changes)
-    _check_times(sorted(shown), plan, times)
-    _check_decoding(whole, plan)
+        found = _read(container)
+        _check_tracks(found, plan, written.tracks, is_full=is_full)
+        _check_attached(found, plan, written.attached)
+        base = fraction(container.streams.video[0].time_base) or Fraction(1)
+        _check_times(found.shown, base, plan, written.times)
+    if is_full:
+        _check_all_frames(whole, plan, len(found.shown))
+    else:
+        _check_ends(whole, plan)
+
+
+def _read(container: InputContainer) -> _Found:
+    """Read all packets; memory holds a time a frame, nothing else that grows."""
+    picture = container.streams.video[0]
+    shown = array("q")
+    found = _Found([], np.empty(0, np.int64), Counter())
+    for packet in container.demux():
+        stream = packet.stream
+        if not packet.size:
+            continue
+        if stream.disposition & Disposition.attached_pic:
+            found.attached.add(digest(bytes(packet)))
+            continue
+        found.packet_counts[stream.index] += 1
+        if stream.index == picture.index:
+            shown.append(packet.pts or 0)
+        else:
+            found.fingerprints.setdefault(stream.index, Fingerprint()).add(stream, packet)
+    for stream in container.streams.attachments:
+        found.attached.add(digest(cast(Any, stream).data))
+    found.streams = [container.streams[index] for index in sorted(found.packet_counts)]
+    found.shown = np.sort(np.frombuffer(shown, np.int64))
+    return found
 
 
 def _check_tracks(
-    streams: Sequence[Stream],
-    packet_counts: Counter[int],
-    plan: OutputPlan,
-    tracks: Sequence[WrittenTrack],
-    changes: Changes,
+    found: _Found, plan: OutputPlan, tracks: Sequence[WrittenTrack], *, is_full: bool
 ) -> None:
     """Compare the streams beside the picture; MP4 adds its own for chapters after them."""
-    company = streams[1:]
+    company = found.streams[1:]
     if len(company) < len(tracks):
         raise OutputError(f"{plan.out}: was not written whole, a stream is missing; try again")
     for track, stream in zip(tracks, company, strict=False):
-        if packet_counts[stream.index] < track.packet_count:
+        fingerprint, count = found.fingerprints[stream.index], found.packet_counts[stream.index]
+        meant = track.fingerprint
+        if meant.is_rewritten and count < track.packet_count:
             raise OutputError(
-                f"{plan.out}: was not written whole ({packet_counts[stream.index]} of "
-                f"{track.packet_count} packets in stream {stream.index}); try again"
+                f"{plan.out}: was not written whole ({count} of {track.packet_count} packets in "
+                f"stream {stream.index}); try again"
             )
-        if track.language != "und" and stream.metadata.get("language", "und") == "und":
-            changes.add(
-                f"{plan.out}: cannot note the language {track.language} of stream "
-                f"{stream.index}; .mkv and .mp4 can"
+        if not meant.is_rewritten and fingerprint.byte_count != meant.byte_count:
+            raise OutputError(
+                f"{plan.out}: was not written whole ({fingerprint.byte_count} of "
+                f"{meant.byte_count} bytes in stream {stream.index}); try again"
+            )
+        if is_full and not meant.is_rewritten and fingerprint != meant:
+            raise OutputError(
+                f"{plan.out}: stream {stream.index} reads back with other bytes than were written; "
+                "check the disk and try again"
             )
 
 
-def _check_times(shown: Sequence[Fraction], plan: OutputPlan, times: PacketTimes) -> None:
-    meant = sorted(times.shown)
+def _check_attached(found: _Found, plan: OutputPlan, attached: Mapping[int, bytes]) -> None:
+    for index, meant in attached.items():
+        if meant not in found.attached:
+            raise OutputError(
+                f"{plan.out}: the attached file of stream {index} does not read back; try again"
+            )
+
+
+def _check_times(
+    shown: NDArray[np.int64], base: Fraction, plan: OutputPlan, times: PacketTimes
+) -> None:
+    meant = np.sort(np.frombuffer(times.shown, np.int64))
     if len(shown) != len(meant):
         raise OutputError(f"{plan.out}: holds {len(shown)} of {len(meant)} frames; try again")
+    ratio = base * times.ticks_per_second
+    found, wanted = shown * ratio.numerator, meant * ratio.denominator
     # Matroska starts all streams later if one of them starts before zero, as priming sound does.
-    shift = shown[0] - meant[0] * times.tick if plan.format == "matroska" else 0
-    for wanted, found in zip(meant, shown, strict=True):
-        if found - shift != wanted * times.tick:
-            raise OutputError(
-                f"{plan.out}: a frame stands at {float(found):.6f} s instead of "
-                f"{float(wanted * times.tick):.6f} s; report this"
-            )
+    shift = found[0] - wanted[0] if plan.format == "matroska" else 0
+    wrong = np.flatnonzero(found - shift != wanted)
+    if len(wrong):
+        number = int(wrong[0])
+        raise OutputError(
+            f"{plan.out}: frame {number} stands at {float(shown[number] * base):.6f} s instead of "
+            f"{float(int(meant[number]) * times.tick):.6f} s; report this"
+        )
 
 
-def _check_decoding(whole: Path, plan: OutputPlan) -> None:
+def _check_ends(whole: Path, plan: OutputPlan) -> None:
     """Decode the first frame, and from the last keyframe to the last frame."""
     with av.open(str(whole), **KEEP_BYTES) as container:
         picture = container.streams.video[0]
@@ -99,3 +158,18 @@ def _check_decoding(whole: Path, plan: OutputPlan) -> None:
         last_count = sum(1 for _ in container.decode(picture))
     if first is None or not last_count:
         raise OutputError(f"{plan.out}: its frames do not decode; report this")
+
+
+def _check_all_frames(whole: Path, plan: OutputPlan, wanted: int) -> None:
+    with av.open(str(whole), **KEEP_BYTES) as container:
+        picture = container.streams.video[0]
+        picture.thread_type = "AUTO"
+        frame_count = damaged_count = 0
+        for frame in container.decode(picture):
+            frame_count += 1
+            damaged_count += frame.is_corrupt
+    if frame_count != wanted or damaged_count:
+        raise OutputError(
+            f"{plan.out}: {frame_count} of {wanted} frames decode, {damaged_count} of them "
+            "damaged; check the disk and try again"
+        )
