@@ -28,6 +28,7 @@ from vidcolor.options import (
     ExtractOptions,
     RenderOptions,
     TrainOptions,
+    rate_from_text,
     seconds_from_text,
 )
 from vidcolor.signals import Interrupted, stoppable
@@ -145,10 +146,15 @@ Examples:
     vidcolor render in.mp4 out.mp4
     vidcolor render in.mp4 out.mkv --codec ffv1 --start 1:30 --end 1:40
     vidcolor render in.mp4 out.mp4 --model models/zootopia --saturation 0.8
-    vidcolor render -- -name-with-a-dash.mp4 out.mp4"""
+    vidcolor render frames/ out.mp4 --rate 24
+    vidcolor render -- -name-with-a-dash.mp4 out.mp4
+
+Interrupted or killed, the same command goes on where it was."""
 )
 def render(
-    film: Annotated[Path, Parameter(help="The film: mp4, mkv, mov, avi, webm and others.")],
+    film: Annotated[
+        Path, Parameter(help="The film: mp4, mkv, mov, avi, webm, ...; or a folder of pictures.")
+    ],
     out: Annotated[Path, Parameter(help="The result: mp4, mkv or mov.")],
     /,
     *,
@@ -160,7 +166,7 @@ def render(
 
 
 def _render(film: Path, out: Path, options: RenderOptions) -> None:
-    total = _frames_ahead(film, options.start, options.end)  # fails before torch is imported
+    total = _frames_ahead(film, options)  # fails before torch is imported
 
     from vidcolor.rendering import render as colour
 
@@ -225,11 +231,13 @@ def evaluate(
         console.say(note)
 
 
-def _frames_ahead(film: Path, start: str | None, end: str | None) -> int | None:
+def _frames_ahead(film: Path, options: RenderOptions) -> int | None:
     """Return about how many frames of the film lie in the span, or None if it does not say."""
     from vidcolor.media.film import probe
 
-    found = probe(film)
+    rate = None if options.rate is None else rate_from_text(options.rate)
+    found = probe(film, rate=rate, max_pixels=options.max_pixels)
+    start, end = options.start, options.end
     if not (start or end) and found.frame_count_from_header:
         return found.frame_count_from_header
     if found.duration_seconds is None or found.rate is None:

@@ -143,15 +143,19 @@ def _drawn(bar: Progress, task: TaskID) -> Report:
 
 def _lines(task: str, unit: str) -> Report:
     began = told = time.monotonic()
+    done_before: int | None = None
 
     def report(done: int, total: int | None, numbers: Numbers = NOTHING) -> None:
-        nonlocal told
+        nonlocal told, done_before
         now = time.monotonic()
-        if done == 0 or now - told < LINE_EVERY_SECONDS:
+        if done_before is None:  # more than none where interrupted work goes on
+            done_before = max(0, done - 1)
+        if done <= done_before or now - told < LINE_EVERY_SECONDS:
             return
         told = now
         total = _known(done, total)
-        left = "" if total is None else f", {_clock((now - began) / done * (total - done))} left"
+        pace = (now - began) / (done - done_before)
+        left = "" if total is None else f", {_clock(pace * (total - done))} left"
         _logger.info("%s %d/%s %s%s%s", task, done, total or "?", unit, _shown(numbers), left)
 
     return report

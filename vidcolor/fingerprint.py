@@ -1,7 +1,7 @@
 """What decides the frames of a result: the film, the model, the options and the versions."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def fingerprint(film: Film, options: RenderOptions) -> Fingerprint:
     for name in ("card.toml", WEIGHTS):
         model.update(digest(folder / name).encode() if (folder / name).is_file() else b"")
     return {
-        "film": _film_digest(film.path),
+        "film": _film_digest(film.source.files),
         "model": model.hexdigest(),
         **chosen,
         "vidcolor": __version__,
@@ -46,20 +46,25 @@ def fingerprint(film: Film, options: RenderOptions) -> Fingerprint:
     }
 
 
-def _film_digest(path: Path) -> str:
-    """Return the SHA-256 of a film's size and content, of a large one in PLACES places.
+def _film_digest(files: Sequence[Path]) -> str:
+    """Return a SHA-256 of a film's size and content, of a large one in PLACES places.
 
-    A film is written once: what changes it later, an edit or another copy, moves its size or
-    its ends. So hours of film need not be read twice.
+    Films are not written to in place: what makes another film of one moves its size or its ends.
+    So hours of it need not be read twice. Of many pictures, the names, sizes and dates stand for
+    the content.
     """
     whole = hashlib.sha256()
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-        size = file.stat().st_size
-        whole.update(f"{file.name if path.is_dir() else ''} {size} ".encode())
-        with file.open("rb") as film:
-            for start, length in _places(size):
-                film.seek(start)
-                whole.update(film.read(length))
+    if len(files) > 1:
+        for file in files:
+            stat = file.stat()
+            whole.update(f"{file.name} {stat.st_size} {stat.st_mtime_ns} ".encode())
+        return whole.hexdigest()
+    size = files[0].stat().st_size
+    whole.update(f"{size} ".encode())
+    with files[0].open("rb") as film:
+        for start, length in _places(size):
+            film.seek(start)
+            whole.update(film.read(length))
     return whole.hexdigest()
 
 

@@ -30,7 +30,7 @@ from vidcolor.media.plan import OutputPlan, check_output
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.device import half_the_cores
 from vidcolor.network.memory import is_out_of_memory
-from vidcolor.options import Matrix, RenderOptions
+from vidcolor.options import Matrix, RenderOptions, rate_from_text
 from vidcolor.scaling import enlarge_chroma, resize
 from vidcolor.segments import divide
 from vidcolor.work import Work, folder_of, work_on
@@ -85,7 +85,8 @@ def render(
         ModelError: there is no such model, or it is damaged, or too large for the memory.
     """
     out = Path(out)
-    film = probe(source)
+    rate = None if options.rate is None else rate_from_text(options.rate)
+    film = probe(source, rate=rate, max_pixels=options.max_pixels)
     identity = fingerprint(film, options)
     if out.exists() and folder_of(out).exists():
         with work_on(out, identity) as work:
