@@ -10,6 +10,7 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
+from av.subtitles.codeccontext import SubtitleCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -22,6 +23,7 @@ STALE_TAGS = (
     "minor_version",
     "compatible_brands",
     "encoder",
+    "software",
     "duration",
     "vendor_id",
     "number_of_",
@@ -30,8 +32,8 @@ STALE_TAGS = (
     "handler_name",
 )
 """Tags that speak of the old file; by their beginnings, in small letters."""
-STREAM_TAGS = ("language", "timecode", "filename", "mimetype")
-"""Tags of streams that are looked at in their own right."""
+STREAM_TAGS = ("language", "creation_time")
+"""Tags of streams whose loss is told by itself, or is none: the film's own date is kept."""
 
 MOV_LANGUAGES = {
     "cze": "ces",
@@ -49,25 +51,42 @@ MOV_LANGUAGES = {
 """ISO 639-2 has two codes of some languages; FFmpeg's MOV writer knows one (libavformat/isom.c)."""
 
 
-def carried_tags(tags: dict[str, str]) -> dict[str, str]:
-    """Return the tags of a file or stream that are as true of the result."""
-    return {name: value for name, value in tags.items() if not name.lower().startswith(STALE_TAGS)}
+def carried_tags(tags: dict[str, str], *, is_late: bool = False) -> dict[str, str]:
+    """Return the tags of a file or stream that are as true of the result.
+
+    Args:
+        tags: by their names.
+        is_late: the result starts later than the film, so that its timecode would be wrong.
+    """
+    stale = (*STALE_TAGS, "timecode") if is_late else STALE_TAGS
+    return {name: value for name, value in tags.items() if not name.lower().startswith(stale)}
 
 
-def note_stream(stream: Stream, added: Stream, output_format: str) -> None:
+def note_stream(
+    stream: Stream, added: Stream, output_format: str, *, is_late: bool = False
+) -> None:
     """Give a stream of the result the tags, language and disposition that it has in the film."""
-    added.metadata.update(carried_tags(stream.metadata))
+    added.metadata.update(carried_tags(stream.metadata, is_late=is_late))
     added.disposition = stream.disposition
+    if output_format in ("mp4", "mov"):
+        # FFmpeg does not read the box back into which it writes a title, but it reads this one.
+        name = stream.metadata.get("title", stream.metadata.get("handler_name"))
+        added.metadata.update({"handler_name": name} if name else {})
     if output_format == "mov" and "language" in added.metadata:
         language = added.metadata["language"]
         added.metadata["language"] = MOV_LANGUAGES.get(language, language)
 
 
 def carry_header(
-    source: InputContainer, output: OutputContainer, *, offset: Fraction, end: Fraction | None
+    source: InputContainer,
+    output: OutputContainer,
+    *,
+    offset: Fraction,
+    end: Fraction | None,
+    is_late: bool = False,
 ) -> None:
     """Copy the film's tags, and the chapters that lie in the part that is rendered."""
-    output.metadata.update(carried_tags(source.metadata))
+    output.metadata.update(carried_tags(source.metadata, is_late=is_late))
     chapters = []
     for chapter in source.chapters():
         base = fraction(chapter["time_base"]) or Fraction(1, 1000)
@@ -127,6 +146,7 @@ def _add_stand_in(kind: str, output: OutputContainer) -> Stream:
         return output.add_stream("pcm_s16le", rate=8000, layout="mono")
     text: Stream = output.add_stream(cast(Any, TEXT_CODEC_OF_FORMAT[output.format.name]))
     text.time_base = Fraction(1, 1000)
+    cast(SubtitleCodecContext, text.codec_context).subtitle_header = b"[Script Info]"
     return text
 
 
@@ -165,6 +185,8 @@ def _lost(
 
 def _missing(tags: dict[str, str], found: dict[str, str]) -> list[str]:
     there = {name.lower() for name in found}
+    if "title" in tags and found.get("handler_name") == tags["title"]:
+        there.add("title")
     return sorted(name for name in carried_tags(tags) if name.lower() not in there)
 
 

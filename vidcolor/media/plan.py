@@ -96,11 +96,16 @@ def check_output(
     codec_options = codec_settings(film, options, subsampling)
     check_encoder(film, options.codec, pix_fmt, codec_options)
     say_if_interlacing_is_lost(film, options, changes)
+    start = seconds_from_text(options.start, option="--start") if options.start else None
+    end = seconds_from_text(options.end, option="--end") if options.end else None
     with open_film(film) as container:
         tracks = plan_tracks(container, film, out, output_format, changes)
         say_what_is_not_noted(container, film, tracks, out, output_format, changes)
-    start = seconds_from_text(options.start, option="--start") if options.start else None
-    end = seconds_from_text(options.end, option="--end") if options.end else None
+        if start is not None and "timecode" in container.streams[film.stream_index].metadata:
+            changes.add(
+                f"{out}: gets no timecode, because the film's is that of its beginning; "
+                "leave out --start to keep it"
+            )
     return OutputPlan(
         out=out,
         format=output_format,

@@ -8,7 +8,7 @@ from typing import Literal
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Discard, Disposition, Stream
+from av.stream import AttachmentStream, DataStream, Discard, Disposition, Stream
 
 from vidcolor.errors import OutputError
 from vidcolor.media.changes import Changes
@@ -137,12 +137,13 @@ def _way_out(stream: Stream) -> str:
 
 def describe(stream: Stream) -> str:
     """Return what a stream is in a few words, for messages."""
+    name = stream.name if isinstance(stream, AttachmentStream) else codec_name(stream)
     language = stream.metadata.get("language")
-    return " ".join(word for word in (stream.type, codec_name(stream), language) if word)
+    return " ".join(word for word in (stream.type, name, language) if word)
 
 
 def codec_name(stream: Stream) -> str | None:
     """Return the codec as FFmpeg calls it; None where it knows none."""
     if stream.codec_context is not None:
         return stream.codec_context.codec.canonical_name
-    return getattr(stream, "name", None)
+    return stream.name if isinstance(stream, DataStream) else None
