@@ -21,7 +21,7 @@ ANY_CODEC = {"strict": "experimental"}
 """FFmpeg calls a few pairs of codec and container experimental that players know well."""
 PACKED = {"mp4": "flac", "matroska": "flac", "mov": "alac"}
 """The lossless codec of each container that makes sound smaller."""
-BITS_32 = ("pcm_s32", "flac", "alac", "wavpack", "mp4als")
+BITS_32 = ("pcm_s32", "flac", "alac", "wavpack", "als")
 """Codecs that may use all 32 bits of FFmpeg's 32-bit samples; the others have 24 at most."""
 DEFAULT_LAYOUTS = {
     1: "mono",
@@ -39,6 +39,8 @@ LONGEST_GAP_SECONDS = 3600
 """A longer jump of the clock is taken for a broken clock, not for silence."""
 SILENCE_SAMPLES = 1 << 16
 """Silence is made in blocks of this many samples, so that memory stays small."""
+MANY_PLANES = 8
+"""PyAV 18 takes so many planes for one more."""
 TRIAL_SAMPLES = 8192
 """More than a frame of any of the encoders."""
 SAMPLE_TYPES = {"s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
@@ -159,6 +161,10 @@ def _frame(
 
 def samples_of(frame: AudioFrame, bits: int) -> Samples:
     """Return the samples (n, channels) of a decoded frame as they are written in `bits`."""
+    if frame.format.is_planar and frame.layout.nb_channels >= MANY_PLANES:
+        frame = av.AudioResampler(format=frame.format.packed, layout=frame.layout).resample(frame)[
+            0
+        ]
     array = frame.to_ndarray()
     samples: Samples
     samples = array.T if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels)

@@ -1,0 +1,52 @@
+"""A render without a network: constant chroma, through the same writers as the real one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidcolor.media.changes import Changes
+from vidcolor.media.decode import read_frames
+from vidcolor.media.encode import SegmentWriter
+from vidcolor.media.film import Film, probe
+from vidcolor.media.mux import join
+from vidcolor.media.plan import OutputPlan, check_output
+from vidcolor.options import RenderOptions
+
+
+def render(path: Path, name: str = "out.mp4", **wanted: Any) -> Path:
+    """Render a film beside itself as `name` and return where it is."""
+    return render_with_account(path, name, **wanted)[0]
+
+
+def render_with_account(
+    path: Path,
+    name: str = "out.mp4",
+    *,
+    segments: int = 1,
+    join_changes: Changes | None = None,
+    **options: Any,
+):
+    """Render as `render` does; also return what became of the streams."""
+    film = probe(path)
+    plan = check_output(film, path.with_name(name), RenderOptions(**options), Changes())
+    work = path.with_name(f"{name}.work")
+    work.mkdir()
+    written = write_segments(film, plan, work, segments)
+    accounts = join(written, film, plan, join_changes or Changes())
+    return plan.out, accounts
+
+
+def write_segments(film: Film, plan: OutputPlan, work: Path, count: int = 1) -> list[Path]:
+    """Write `count` segments of about equal length and return their files."""
+    kind = np.uint8 if plan.depth == 8 else np.uint16
+    chroma = np.full(plan.chroma_shape, 1 << (plan.depth - 1), kind)
+    frames = list(read_frames(film, start=plan.start, end=plan.end))
+    size = -(-len(frames) // count)
+    written = []
+    for number in range(count):
+        with SegmentWriter(work / plan.segment_name(number), film, plan) as segment:
+            for frame in frames[number * size : (number + 1) * size]:
+                segment.write(frame, chroma)
+        written.append(segment.path)
+    return written
