@@ -34,6 +34,7 @@ from vidcolor.options import (
 from vidcolor.signals import Interrupted, stoppable
 
 if TYPE_CHECKING:
+    from vidcolor.rendering import Rendered
     from vidcolor.training import Progress
 
 
@@ -172,7 +173,25 @@ def _render(film: Path, out: Path, options: RenderOptions) -> None:
 
     with stoppable(), console.progress("rendering", unit="frames") as report:
         done = colour(film, out, options, on_frame=lambda done: report(done, total))
-    console.note(f"{done.out}: {done.frame_count} frames in {done.shot_count} shots")
+    if not console.is_quiet():
+        console.show_table("what became of each stream", *_streams_table(done))
+    shots = "1 shot" if done.shot_count == 1 else f"{done.shot_count} shots"
+    console.note(f"{done.out}: {done.frame_count} frames in {shots}")
+
+
+def _streams_table(done: "Rendered") -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [
+            f"{stream.index} {stream.kind}",
+            stream.codec or "unknown",
+            "" if stream.language in (None, "und") else stream.language,
+            stream.how,
+            stream.result_codec or "",
+            str(stream.packet_count),
+        ]
+        for stream in done.streams
+    ]
+    return ["stream", "codec", "language", "became", "as", "packets"], rows
 
 
 @app.command(

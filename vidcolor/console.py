@@ -75,6 +75,11 @@ def is_debugging() -> bool:
     return _logger.isEnabledFor(logging.DEBUG)
 
 
+def is_quiet() -> bool:
+    """Say whether only what went wrong is wanted."""
+    return not _logger.isEnabledFor(logging.INFO)
+
+
 def say(text: str) -> None:
     """Write a line of the result to stdout."""
     _stdout.out(one_line(text))

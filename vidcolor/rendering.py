@@ -5,10 +5,11 @@ guidance, merge it with the film's own luma, encode segment by segment, join the
 everything else over. A run that is cut short goes on after the last segment that it finished.
 """
 
+import json
 import logging
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -16,13 +17,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidcolor._version import __version__
 from vidcolor.color import fit_gamut
-from vidcolor.errors import InputError, ModelError
+from vidcolor.errors import InputError, ModelError, OutputError
 from vidcolor.fingerprint import fingerprint
 from vidcolor.journal import Segment, digest
+from vidcolor.media.account import StreamAccount
 from vidcolor.media.changes import Changes
 from vidcolor.media.decode import Frame, read_frames, unit_luma
-from vidcolor.media.encode import SegmentWriter
+from vidcolor.media.encode import SegmentWriter, output_errors
 from vidcolor.media.film import Film, probe
 from vidcolor.media.levels import Codes, chroma_from_unit
 from vidcolor.media.mux import join
@@ -44,6 +47,7 @@ OnFrame = Callable[[int], None]
 class Rendered:
     """What `render` did."""
 
+    film: Path
     out: Path
     """The film in colour."""
     frame_count: int
@@ -53,6 +57,12 @@ class Rendered:
     """Frames that an interrupted run had done already."""
     changes: tuple[str, ...]
     """What the result does not keep of the film, a sentence each."""
+    streams: tuple[StreamAccount, ...]
+    """What became of each stream; none if a run before this one was killed after its last step."""
+
+    def to_json(self) -> str:
+        """Return the report that `--report` writes."""
+        return json.dumps({"vidcolor": __version__, **asdict(self)}, indent=2, default=str)
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,9 @@ def render(
     if out.exists() and folder_of(out).exists():
         with work_on(out, identity) as work:
             if work.is_published():
-                return _rendered(work, Changes(), work.frame_count)
+                log.info("%s: was finished by an interrupted run", out)
+                return _reported(_rendered(film, work, Changes(), work.frame_count, ()), options)
+    _check_report(options.report)
     changes = Changes(strict=options.strict)
     plan = check_output(film, out, options, changes)
     colorizer = Colorizer.load(
@@ -100,22 +112,43 @@ def render(
     with half_the_cores(), work_on(plan.out, identity) as work:
         work.take_up(restart=options.restart, is_expendable=options.overwrite)
         resumed = work.frame_count
+        changes.recall(work.changes)
         if resumed:
             log.info("%s: going on after %d frames of an interrupted render", out, resumed)
         _Line(film, plan, colorizer, work, changes, options, on_frame).run()
-        join(work.paths, film, plan, changes)
-        return _rendered(work, changes, resumed)
+        streams = join(work.paths, film, plan, changes)
+        return _reported(_rendered(film, work, changes, resumed, streams), options)
 
 
-def _rendered(work: Work, changes: Changes, resumed: int) -> Rendered:
+def _check_report(path: Path | None) -> None:
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise OutputError(f"{path}: cannot be the report; name a file in a folder that is there")
+
+
+def _rendered(
+    film: Film,
+    work: Work,
+    changes: Changes,
+    resumed: int,
+    streams: tuple[StreamAccount, ...],
+) -> Rendered:
     return Rendered(
+        film=film.path,
         out=work.out,
         frame_count=work.frame_count,
         shot_count=sum(segment.shot_count for segment in work.segments),
         segment_count=len(work.segments),
         resumed_frame_count=resumed,
         changes=tuple(changes.sentences),
+        streams=streams,
     )
+
+
+def _reported(done: Rendered, options: RenderOptions) -> Rendered:
+    if options.report is not None:
+        with output_errors(options.report):
+            options.report.write_text(done.to_json() + "\n", encoding="utf-8")
+    return done
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,11 @@ class Work:
         """Frames that are done."""
         return sum(segment.frame_count for segment in self.segments)
 
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What the film lost in the segments that are done."""
+        return self.segments[-1].changes if self.segments else ()
+
     def is_published(self) -> bool:
         """Say whether an earlier run finished this very work, and was killed while tidying up."""
         record = read_journal(self._journal)
@@ -90,6 +95,7 @@ class Work:
     def note(self, segment: Segment) -> None:
         """Add a segment whose file is whole and on the disk; it is done when this returns."""
         with output_errors(self.out):
+            sync_file(self.folder)  # its name, too
             note(self._journal, segment)
         self.segments.append(segment)
 

@@ -1,6 +1,7 @@
 """What the result does not keep of the film: said as a warning, or refused where that is asked."""
 
 import logging
+from collections.abc import Iterable
 
 from vidcolor.errors import OutputError, VidcolorError
 
@@ -34,3 +35,7 @@ class Changes:
         if sentence not in self.sentences:
             log.warning("%s", sentence)
             self.sentences.append(sentence)
+
+    def recall(self, sentences: Iterable[str]) -> None:
+        """Remember what an interrupted run said already."""
+        self.sentences += [s for s in sentences if s not in self.sentences]
