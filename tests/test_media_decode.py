@@ -8,6 +8,7 @@ import pytest
 
 from tests.clips import luma_of, times_of
 from vidcolor.errors import InputError
+from vidcolor.media.changes import Changes
 from vidcolor.media.decode import read_frames, unit_chroma, unit_luma
 from vidcolor.media.film import probe
 
@@ -120,9 +121,50 @@ def test_damaged_packets_are_passed_over_with_a_warning(draw, caplog):
     assert "damaged" in caplog.text
 
 
-def test_a_picture_that_changes_size_is_an_error(draw, tmp_path):
-    small, large = draw("s.ts", frames=5), draw("l.ts", frames=5, width=96)
-    joined = tmp_path / "joined.ts"
-    joined.write_bytes(small.read_bytes() + large.read_bytes())
+def _joined(draw, tmp_path):
+    """Return a transport stream whose picture is 64x48, then 96x48, and its parts."""
+    small, large = draw("s.ts", frames=5), draw("l.ts", frames=5, width=96, first_seconds=0.2)
+    return _join(tmp_path / "joined.ts", small, large), small, large
+
+
+def _join(joined, *parts):
+    """Put transport streams together, their packets counted through, so that nothing is lost."""
+    data = bytearray(b"".join(part.read_bytes() for part in parts))
+    counters: dict[int, int] = {}
+    for start in range(0, len(data), 188):
+        pid = int.from_bytes(data[start + 1 : start + 3]) & 0x1FFF
+        if data[start + 3] & 0x10:  # it has a payload
+            data[start + 3] = data[start + 3] & 0xF0 | counters.setdefault(pid, 0)
+            counters[pid] = (counters[pid] + 1) % 16
+    joined.write_bytes(data)
+    return joined
+
+
+def test_a_picture_that_changes_size_is_scaled_to_the_first(draw, tmp_path):
+    joined, small, large = _joined(draw, tmp_path)
+    changes = Changes()
+    frames = list(read_frames(probe(joined), changes=changes))
+    assert [frame.luma.shape for frame in frames] == [(48, 64)] * 10
+    assert any("changes to 96x48 yuv420p at frame 5" in said for said in changes.sentences)
+    for frame, truth in zip(frames[:5], luma_of(small), strict=True):
+        np.testing.assert_array_equal(frame.luma, truth)
+    for frame, truth in zip(frames[5:], luma_of(large), strict=True):
+        # Area means of the wide picture are those of the scaled one.
+        np.testing.assert_allclose(frame.luma.mean(), truth.mean(), atol=1)
+
+
+def test_a_picture_that_changes_size_is_an_error_where_nothing_may_change(draw, tmp_path):
+    joined, _, _ = _joined(draw, tmp_path)
     with pytest.raises(InputError, match="changes to 96x48"):
-        list(read_frames(probe(joined)))
+        list(read_frames(probe(joined), changes=Changes(strict=True)))
+
+
+def test_a_change_of_depth_and_range_keeps_what_luma_means(draw, tmp_path):
+    first = draw("a.ts", frames=2, pix_fmt="yuv420p10le")
+    later = draw("b.ts", frames=2, full_range=True, first_seconds=0.08)
+    joined = _join(tmp_path / "joined.ts", first, later)
+    found = [unit_luma(frame).copy() for frame in read_frames(probe(joined))]
+    wanted = [unit_luma(frame).copy() for frame in read_frames(probe(later))]
+    assert len(found) == 4
+    for frame, truth in zip(found[2:], wanted, strict=True):
+        np.testing.assert_allclose(frame, truth, atol=1.5 / 255)

@@ -4,10 +4,11 @@ film = probe("zootopia.mkv")
 print(film.width, film.height, film.rate, film.matrix)
 """
 
+import logging
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, Protocol, cast
@@ -25,6 +26,10 @@ from vidcolor.media.picture import Subsampling as Subsampling
 from vidcolor.media.source import DEFAULT_MEGAPIXELS, Source, find_source, open_source
 from vidcolor.media.source import KEEP_BYTES as KEEP_BYTES
 from vidcolor.options import Matrix as Matrix
+
+log = logging.getLogger(__name__)
+
+FieldOrder = Literal["progressive", "tff", "bff"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +74,10 @@ class Film(PictureFormat):
     sample_aspect_ratio: Fraction
     display_matrix: tuple[int, ...] | None
     """Nine numbers that rotate or mirror the picture (FFmpeg's AV_PKT_DATA_DISPLAYMATRIX)."""
-    field_order: Literal["progressive", "tff", "bff"]
-    """Interlaced films show the top or the bottom field first."""
+    field_order: FieldOrder
+    """Of the frames as they are read: interlaced ones show the top or the bottom field first."""
+    deinterlaced: FieldOrder | None
+    """Order of the fields of which reading makes whole pictures; None: it leaves frames alone."""
     mastering_display: bytes | None = field(repr=False)
     """FFmpeg's AVMasteringDisplayMetadata of an HDR film."""
     content_light: bytes | None = field(repr=False)
@@ -109,7 +116,11 @@ def open_film(film: Film) -> Iterator[InputContainer]:
 
 
 def probe(
-    path: Path | str, *, rate: Fraction | None = None, max_pixels: int = DEFAULT_MEGAPIXELS
+    path: Path | str,
+    *,
+    rate: Fraction | None = None,
+    max_pixels: int = DEFAULT_MEGAPIXELS,
+    deinterlace: bool = False,
 ) -> Film:
     """Read what the result must keep: the headers and the first frame.
 
@@ -117,6 +128,7 @@ def probe(
         path: a film, a folder of pictures, or a pattern such as `frames/%05d.png`.
         rate: frames a second of pictures; None: 24.
         max_pixels: largest picture that is decoded, millions of pixels.
+        deinterlace: let reading make whole pictures of the fields of interlaced frames.
 
     Raises:
         InputError: missing, empty, no film, no picture, encrypted, or no frame that decodes.
@@ -126,7 +138,16 @@ def probe(
     with open_source(source) as container:
         stream = main_video(container, source)
         first = _first_frame(container, stream, source.path)
-        return _film_from(source, container, stream, first)
+        film = _film_from(source, container, stream, first)
+    return _deinterlaced(film) if deinterlace else film
+
+
+def _deinterlaced(film: Film) -> Film:
+    if film.field_order == "progressive":
+        log.warning("%s: is not interlaced, so --deinterlace changes nothing", film.path)
+        return film
+    log.info("%s: fields are made whole pictures, which changes luma", film.path)
+    return replace(film, field_order="progressive", deinterlaced=film.field_order)
 
 
 def main_video(container: InputContainer, source: Source) -> VideoStream:
@@ -196,6 +217,7 @@ def _film_from(
         sample_aspect_ratio=fraction(stream.sample_aspect_ratio) or Fraction(1),
         display_matrix=struct.unpack("=9i", matrix_bytes) if matrix_bytes else None,
         field_order=_field_order(stream, first),
+        deinterlaced=None,
         mastering_display=_side_data(first, Type.MASTERING_DISPLAY_METADATA),
         content_light=_side_data(first, Type.CONTENT_LIGHT_LEVEL),
         audio=tuple(_audio_tracks(container)),
@@ -215,7 +237,7 @@ def _duration_seconds(
     return Fraction(container.duration, av.time_base) if container.duration else None
 
 
-def _field_order(stream: VideoStream, first: VideoFrame) -> Literal["progressive", "tff", "bff"]:
+def _field_order(stream: VideoStream, first: VideoFrame) -> FieldOrder:
     # FFmpeg's AVFieldOrder: 2 and 5 display the top field first, 3 and 4 the bottom field.
     if stream.codec_context.field_order in (3, 4):
         return "bff"

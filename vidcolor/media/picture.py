@@ -20,8 +20,15 @@ MATRIX_OF_TAG: dict[int, Matrix] = {
     10: "bt2020",
 }
 """ITU-T H.273, table 4 (MatrixCoefficients)."""
-YCBCR_FORMATS = ("yuv", "nv", "p0", "p2", "p4", "yuyv", "uyvy", "uyyv", "yvyu", "y2", "xv", "vuy")
+YCBCR_FORMATS = (
+    *("yuv", "yuyv", "yvyu", "uyv", "uyyv", "vuy", "vyu", "ayuv", "v30x", "y2"),
+    *("nv", "p0", "p2", "p4", "xv"),
+)
 """How the names of FFmpeg's Y'CbCr formats begin; what is neither they nor grey is RGB."""
+PLANAR_DEPTHS = (8, 9, 10, 12, 14, 16)
+"""Bits of a sample that FFmpeg's planar formats hold."""
+LIMITED, FULL = 1, 2
+"""FFmpeg's numbers of the ranges."""
 UNSPECIFIED = 2
 """ITU-T H.273: the value of colour tags that say nothing."""
 
@@ -50,6 +57,8 @@ class PictureFormat:
     """Of the result: the source's own, else 420 if both sides are even and 444 if not."""
     is_grey: bool
     """The format has no chroma planes."""
+    is_rgb: bool
+    """The format is neither grey nor Y'CbCr."""
     full_range: bool
     """Luma spans all codes (0-255), not the limited ones (16-235)."""
     matrix: Matrix
@@ -62,9 +71,9 @@ def picture_format(first: VideoFrame) -> PictureFormat:
     name = first.format.name
     is_grey = name.startswith(("gray", "ya8", "ya16"))
     is_ycbcr = name.startswith(YCBCR_FORMATS)
-    is_full = name.startswith("yuvj") or int(first.color_range) == 2
+    is_full = name.startswith("yuvj") or int(first.color_range) == FULL
     is_full = is_full and (is_grey or is_ycbcr)
-    is_full = is_full or (is_grey and int(first.color_range) != 1)
+    is_full = is_full or (is_grey and int(first.color_range) != LIMITED)
     planar = _planar_format(first, is_grey=is_grey, is_ycbcr=is_ycbcr)
     is_even = first.width % 2 == 0 and first.height % 2 == 0
     own = _subsampling(first) if is_ycbcr else None
@@ -74,6 +83,7 @@ def picture_format(first: VideoFrame) -> PictureFormat:
         depth=VideoFormat(planar).components[0].bits,
         subsampling=own or ("420" if is_even else "444"),
         is_grey=is_grey,
+        is_rgb=not (is_grey or is_ycbcr),
         full_range=is_full,
         matrix=_matrix(first),
         color=_color_tags(first, is_full, is_ycbcr=is_ycbcr),
@@ -82,18 +92,17 @@ def picture_format(first: VideoFrame) -> PictureFormat:
 
 def _planar_format(first: VideoFrame, *, is_grey: bool, is_ycbcr: bool) -> str:
     """Return the format itself if its first plane is luma, else the nearest one that has it."""
-    name = first.format.name
-    depth = first.format.components[0].bits
-    is_little_endian = not first.format.is_big_endian
+    name, bits = first.format.name, first.format.components[0].bits
+    starts_with_luma = is_grey or (is_ycbcr and first.format.is_planar and name.startswith("yuv"))
+    is_other = first.format.is_big_endian or "msb" in name or name.startswith(("ya", "grayf"))
+    if starts_with_luma and not is_other and bits <= 16:
+        return name
+    depth = next((depth for depth in PLANAR_DEPTHS if depth >= bits), 16)
+    samples = "" if depth == 8 else f"{depth}le"
     if is_grey:
-        ready = name.startswith("gray") and (depth == 8 or is_little_endian) and depth <= 16
-        nearest = {8: "gray", 10: "gray10le", 12: "gray12le"}.get(depth, "gray16le")
-        return name if ready else nearest
-    if is_ycbcr:
-        ready = first.format.is_planar and name.startswith("yuv") and is_little_endian
-        sampling = _subsampling(first) or "444"
-        return name if ready else f"yuv{sampling}p" + (f"{depth}le" if depth > 8 else "")
-    return "yuv444p" if depth <= 8 else "yuv444p10le"
+        return f"gray{samples}"
+    own = _subsampling(first) if is_ycbcr else None
+    return f"yuv{own or '444'}p{samples}"
 
 
 def _subsampling(frame: VideoFrame) -> Subsampling | None:
@@ -115,11 +124,12 @@ def _color_tags(frame: VideoFrame, is_full: bool, *, is_ycbcr: bool) -> ColorTag
     """Return the tags of the result: the film's own, plus what RGB and grey leave open."""
     matrix, color_range = int(frame.colorspace), int(frame.color_range)
     if not is_ycbcr:
-        color_range = 1
-        if matrix not in MATRIX_OF_TAG:
-            matrix = {"bt601": 6, "bt709": 1, "bt2020": 9}[_matrix(frame)]
+        color_range = LIMITED
+    is_silent = is_ycbcr and matrix == UNSPECIFIED
+    if matrix not in MATRIX_OF_TAG and not is_silent:
+        matrix = {"bt601": 6, "bt709": 1, "bt2020": 9}[_matrix(frame)]
     return ColorTags(
-        range=2 if is_full else color_range,
+        range=FULL if is_full else color_range,
         primaries=int(frame.color_primaries),
         transfer=int(frame.color_trc),
         matrix=matrix,

@@ -28,7 +28,7 @@ FORMATS = (
     "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,apng,h264,hevc,m4v,mpegvideo,ivf,dv,mxf,"
     "nut,rm,yuv4mpegpipe,png_pipe,jpeg_pipe,tiff_pipe,bmp_pipe,webp_pipe"
 )
-"""Demuxers that read the files they are given and nothing else. A playlist would make FFmpeg read its neighbours
+"""Demuxers that read one file and nothing else. A playlist would make FFmpeg read its neighbours
 or the network, whatever the protocol whitelist says."""
 DEFAULT_RATE = Fraction(24)
 """Frames a second of pictures: that of most films."""
