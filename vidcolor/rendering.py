@@ -96,7 +96,9 @@ def render(
     """
     out = Path(out)
     rate = None if options.rate is None else rate_from_text(options.rate)
-    film = probe(source, rate=rate, max_pixels=options.max_pixels)
+    film = probe(
+        source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace
+    )
     identity = fingerprint(film, options)
     if out.exists() and folder_of(out).exists():
         with work_on(out, identity) as work:
