@@ -1,6 +1,8 @@
 """Sound that a container lacks is converted without loss: its samples, times and notes are kept."""
 
-from fractions import Fraction
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -8,64 +10,10 @@ import pytest
 
 from tests.clips import audio_packets_of
 from tests.render_media import render
+from tests.sounds import RATE, film_with_sound, noise, sound_of
 from vidcolor.errors import InputError, OutputError
 from vidcolor.media import convert
 from vidcolor.media.changes import Changes
-
-RATE = 8000
-
-
-def noise(seconds: float, channels: int = 1) -> np.ndarray:
-    """Return samples (n, channels) in [-0.5, 0.5) that no codec can guess."""
-    count = round(seconds * RATE)
-    return np.random.default_rng(0).random((count, channels), np.float32) - 0.5
-
-
-def film_with_sound(path, codec, samples, *, layout="mono", starts=(0.0,), rate=RATE, **notes):
-    """Write two seconds of picture with a track of `samples`, once from each start, seconds."""
-    with av.open(str(path), "w", container_options={"strict": "experimental"}) as output:
-        video = output.add_stream("mpeg4", rate=25)
-        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
-        sound = output.add_stream(codec, rate=rate, layout=layout)
-        sound.metadata.update({"language": "fra", "title": "Musique", **notes})
-        if codec == "wmav2":
-            sound.codec_context.bit_rate = 128000
-        sound.disposition = av.stream.Disposition.comment
-        for number in range(50):
-            frame = av.VideoFrame(32, 32, "yuv420p")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            output.mux(video.encode(frame))
-        output.mux(video.encode(None))
-        size = sound.codec_context.frame_size or 1000
-        for start in starts:
-            for first in range(0, len(samples), size):
-                frame = av.AudioFrame.from_ndarray(
-                    np.ascontiguousarray(samples[first : first + size].reshape(1, -1)),
-                    "flt",
-                    layout,
-                )
-                frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
-                frame.pts = round(start * rate) + first
-                made = av.AudioResampler(format=sound.format.name).resample(frame)
-                output.mux([packet for part in made for packet in sound.encode(part)])
-        output.mux(sound.encode(None))
-    return path
-
-
-def sound_of(path):
-    """Return the samples (n, channels) as floats in [-1, 1], and when they start, seconds."""
-    with av.open(str(path)) as container:
-        frames = list(container.decode(container.streams.audio[0]))
-    parts = []
-    for frame in frames:
-        array = frame.to_ndarray()
-        part = array.T if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels)
-        if part.dtype == np.uint8:
-            part = (part.astype(np.float64) - 128) / 128
-        elif part.dtype.kind == "i":
-            part = part.astype(np.float64) / 2.0 ** (8 * part.dtype.itemsize - 1)
-        parts.append(part.astype(np.float64))
-    return np.concatenate(parts), float((frames[0].pts or 0) * frames[0].time_base)
 
 
 @pytest.mark.parametrize(
@@ -151,16 +99,17 @@ def test_channels_whose_places_cannot_be_noted_are_said(tmp_path, caplog):
 
 
 def test_a_late_start_of_the_sound_is_kept(tmp_path):
-    path = film_with_sound(tmp_path / "a.mkv", "flac", noise(1), starts=(0.5,))
+    path = film_with_sound(tmp_path / "a.mkv", "flac", noise(1), start=0.5)
     found, start = sound_of(render(path, "out.mov"))
     assert start == pytest.approx(0.5, abs=1e-3)
     assert len(found) == RATE
 
 
-def with_moved_packets(path, to, move):
+def with_moved_packets(path: Path, to: Path, move: Callable[[float], float | None]) -> Path:
     """Copy a film, with the time of each sound packet `move(seconds)`; None leaves it out."""
     with av.open(str(path)) as source, av.open(str(to), "w") as output:
         added = {s.index: output.add_stream_from_template(s) for s in source.streams}
+        packet: Any
         for packet in source.demux():
             if packet.dts is None:
                 continue

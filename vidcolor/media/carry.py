@@ -127,7 +127,7 @@ class TrackCopier:
         else:
             added = _add_text(stream, output)
             self._texts.add(stream.index)
-        note_stream(stream, added, output.format.name)
+        note_stream(stream, added, output.format.name, with_timecode=True)
         self._outputs[stream.index] = added
         self.written[stream.index] = WrittenTrack(index=stream.index, codec=codec_name(added))
 
@@ -135,7 +135,7 @@ class TrackCopier:
         """Put a font or a cover into the container; MP4 takes covers as a packet of a stream."""
         if stream.type == "attachment":
             added = output.add_stream_from_template(stream, opaque=True)
-            note_stream(stream, added, output.format.name)
+            note_stream(stream, added, output.format.name, with_timecode=True)
             self.attached[stream.index] = digest(cast(Any, stream).data)
         elif output.format.name == "matroska":
             data = _cover_bytes(self._source, stream)
@@ -146,7 +146,7 @@ class TrackCopier:
             self.attached[stream.index] = digest(data)
         else:
             added = output.add_stream_from_template(stream, opaque=True)
-            note_stream(stream, added, output.format.name)
+            note_stream(stream, added, output.format.name, with_timecode=True)
             self._outputs[stream.index] = added
             self._covers.add(stream.index)
 

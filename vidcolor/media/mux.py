@@ -121,10 +121,14 @@ def _write(
             )
         )
         picture = _add_picture(output, first.streams.video[0], film, times.tick)
-        is_late = plan.start is not None
-        note_stream(source.streams[film.stream_index], picture, plan.format, is_late=is_late)
+        note_stream(
+            source.streams[film.stream_index],
+            picture,
+            plan.format,
+            with_timecode=plan.has_timecode,
+        )
         copier = TrackCopier(source, output, plan.tracks, plan.out, changes)
-        carry_header(source, output, offset=plan.offset, end=end, is_late=is_late)
+        carry_header(source, output, offset=plan.offset, end=end, with_timecode=plan.has_timecode)
         output.start_encoding()
         pictures = _picture_packets(segments, picture, times)
         company = copier.packets(offset=plan.offset, end=end)

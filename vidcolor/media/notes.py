@@ -15,6 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.media.changes import Changes
+from vidcolor.media.codecs import encoder_rate
 from vidcolor.media.film import KEEP_BYTES, Film, fraction
 from vidcolor.media.tracks import TEXT_CODEC_OF_FORMAT, Carried
 
@@ -51,22 +52,15 @@ MOV_LANGUAGES = {
 """ISO 639-2 has two codes of some languages; FFmpeg's MOV writer knows one (libavformat/isom.c)."""
 
 
-def carried_tags(tags: dict[str, str], *, is_late: bool = False) -> dict[str, str]:
-    """Return the tags of a file or stream that are as true of the result.
-
-    Args:
-        tags: by their names.
-        is_late: the result starts later than the film, so that its timecode would be wrong.
-    """
-    stale = (*STALE_TAGS, "timecode") if is_late else STALE_TAGS
+def carried_tags(tags: dict[str, str], *, with_timecode: bool = True) -> dict[str, str]:
+    """Return the tags of a file or stream that are as true of the result."""
+    stale = STALE_TAGS if with_timecode else (*STALE_TAGS, "timecode")
     return {name: value for name, value in tags.items() if not name.lower().startswith(stale)}
 
 
-def note_stream(
-    stream: Stream, added: Stream, output_format: str, *, is_late: bool = False
-) -> None:
+def note_stream(stream: Stream, added: Stream, output_format: str, *, with_timecode: bool) -> None:
     """Give a stream of the result the tags, language and disposition that it has in the film."""
-    added.metadata.update(carried_tags(stream.metadata, is_late=is_late))
+    added.metadata.update(carried_tags(stream.metadata, with_timecode=with_timecode))
     added.disposition = stream.disposition
     if output_format in ("mp4", "mov"):
         # FFmpeg does not read the box back into which it writes a title, but it reads this one.
@@ -83,10 +77,10 @@ def carry_header(
     *,
     offset: Fraction,
     end: Fraction | None,
-    is_late: bool = False,
+    with_timecode: bool,
 ) -> None:
     """Copy the film's tags, and the chapters that lie in the part that is rendered."""
-    output.metadata.update(carried_tags(source.metadata, is_late=is_late))
+    output.metadata.update(carried_tags(source.metadata, with_timecode=with_timecode))
     chapters = []
     for chapter in source.chapters():
         base = fraction(chapter["time_base"]) or Fraction(1, 1000)
@@ -99,6 +93,28 @@ def carry_header(
             chapters.append({**chapter, "start": max(starts, 0), "end": ends})
     if chapters:
         output.set_chapters(cast(Any, chapters))
+
+
+def has_timecode(container: InputContainer) -> bool:
+    """Tell whether a film notes the time of day, or of the reel, at which it begins."""
+    tags = container.metadata, *(stream.metadata for stream in container.streams)
+    return any(name.lower() == "timecode" for names in tags for name in names)
+
+
+def can_note_timecode(container: InputContainer, film: Film, output_format: str) -> bool:
+    """Try it: MP4 and MOV count it in frames, so not every rate and not every text will do."""
+    file = io.BytesIO()
+    try:
+        with av.open(file, "w", format=output_format, **KEEP_BYTES) as output:
+            added = _add_stand_in("video", output, encoder_rate(film))
+            for tags in (container.metadata, container.streams[film.stream_index].metadata):
+                added.metadata.update(carried_tags(tags))
+            output.mux(list(_stand_in_packets(added)))
+        file.seek(0)
+        with av.open(file, **KEEP_BYTES) as written:
+            return has_timecode(written)
+    except av.FFmpegError:
+        return False
 
 
 def say_what_is_not_noted(
@@ -122,8 +138,8 @@ def say_what_is_not_noted(
     with av.open(file, "w", format=output_format, **KEEP_BYTES) as output:
         stand_ins = [_add_stand_in(stream.type, output) for stream in streams]
         for stream, added in zip(streams, stand_ins, strict=True):
-            note_stream(stream, added, output_format)
-        carry_header(container, output, offset=Fraction(0), end=None)
+            note_stream(stream, added, output_format, with_timecode=False)
+        carry_header(container, output, offset=Fraction(0), end=None, with_timecode=False)
         output.start_encoding()
         output.mux([packet for added in stand_ins for packet in _stand_in_packets(added)])
     file.seek(0)
@@ -136,9 +152,9 @@ def _where(output_format: str) -> str:
     return "no container that is written can" if output_format == "matroska" else ".mkv notes more"
 
 
-def _add_stand_in(kind: str, output: OutputContainer) -> Stream:
+def _add_stand_in(kind: str, output: OutputContainer, rate: Fraction = Fraction(25)) -> Stream:
     if kind == "video":
-        video = output.add_stream("mpeg4", rate=25)
+        video = output.add_stream("mpeg4", rate=rate)
         assert isinstance(video, VideoStream)
         video.width, video.height, video.pix_fmt = 16, 16, "yuv420p"
         return video
@@ -187,7 +203,9 @@ def _missing(tags: dict[str, str], found: dict[str, str]) -> list[str]:
     there = {name.lower() for name in found}
     if "title" in tags and found.get("handler_name") == tags["title"]:
         there.add("title")
-    return sorted(name for name in carried_tags(tags) if name.lower() not in there)
+    return sorted(
+        name for name in carried_tags(tags, with_timecode=False) if name.lower() not in there
+    )
 
 
 def _one_code(language: str) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from av.container import InputContainer
+
 from vidcolor.errors import OutputError
 from vidcolor.media.changes import Changes
 from vidcolor.media.codecs import (
@@ -18,7 +20,7 @@ from vidcolor.media.codecs import (
     say_if_interlacing_is_lost,
 )
 from vidcolor.media.film import Film, Subsampling, open_film
-from vidcolor.media.notes import say_what_is_not_noted
+from vidcolor.media.notes import can_note_timecode, has_timecode, say_what_is_not_noted
 from vidcolor.media.tracks import Carried, plan_tracks
 from vidcolor.options import Codec, RenderOptions, Verification, seconds_from_text
 
@@ -63,6 +65,8 @@ class OutputPlan:
     """Last moment, not included, on the same scale."""
     tracks: tuple[Carried, ...]
     """What becomes of each stream beside the picture, in the film's order."""
+    has_timecode: bool
+    """The result begins at the film's timecode, if the film has one."""
     verify: Verification
     """How thoroughly the result is read back."""
 
@@ -101,11 +105,7 @@ def check_output(
     with open_film(film) as container:
         tracks = plan_tracks(container, film, out, output_format, changes)
         say_what_is_not_noted(container, film, tracks, out, output_format, changes)
-        if start is not None and "timecode" in container.streams[film.stream_index].metadata:
-            changes.add(
-                f"{out}: gets no timecode, because the film's is that of its beginning; "
-                "leave out --start to keep it"
-            )
+        with_timecode = _keeps_timecode(container, film, out, output_format, start, changes)
     return OutputPlan(
         out=out,
         format=output_format,
@@ -121,6 +121,7 @@ def check_output(
         start=start,
         end=end,
         tracks=tracks,
+        has_timecode=with_timecode,
         verify=options.verify,
     )
 
@@ -157,6 +158,30 @@ def _chroma_shape(film: Film, subsampling: Subsampling) -> tuple[int, int, int]:
     height = math.ceil(film.height / 2) if subsampling == "420" else film.height
     width = film.width if subsampling == "444" else math.ceil(film.width / 2)
     return 2, height, width
+
+
+def _keeps_timecode(
+    container: InputContainer,
+    film: Film,
+    out: Path,
+    output_format: str,
+    start: Fraction | None,
+    changes: Changes,
+) -> bool:
+    if not has_timecode(container):
+        return False
+    if start is not None:
+        changes.add(
+            f"{out}: gets no timecode, because the film's is that of its beginning; "
+            "leave out --start to keep it"
+        )
+        return False
+    can_note = can_note_timecode(container, film, output_format)
+    if not can_note:
+        changes.add(
+            f"{out}: cannot count the film's timecode, so it is left out; .mkv notes it as it is"
+        )
+    return can_note
 
 
 def _offset(film: Film, start: Fraction | None) -> Fraction:

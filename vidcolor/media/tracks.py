@@ -139,7 +139,7 @@ def describe(stream: Stream) -> str:
     """Return what a stream is in a few words, for messages."""
     name = stream.name if isinstance(stream, AttachmentStream) else codec_name(stream)
     language = stream.metadata.get("language")
-    return " ".join(word for word in (stream.type, name, language) if word)
+    return " ".join(word for word in (stream.type, name, language) if word not in (None, "und"))
 
 
 def codec_name(stream: Stream) -> str | None:
