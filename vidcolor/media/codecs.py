@@ -1,7 +1,7 @@
 """What the encoders can do and how they are asked: formats, depths, quality, presets."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -147,14 +147,20 @@ def codec_settings(film: Film, options: RenderOptions, subsampling: Subsampling)
     return chosen
 
 
+def marks_fields(film: Film, codec: Codec, codec_options: Mapping[str, str]) -> bool:
+    """Tell whether each frame of the result will say that it is made of two fields."""
+    # x264's lossless mode is not exact when it is told that lines are interlaced.
+    is_told = codec in ("ffv1", "prores_ks") or (codec == "libx264" and "qp" not in codec_options)
+    return film.field_order != "progressive" and is_told
+
+
 def say_if_interlacing_is_lost(film: Film, options: RenderOptions, changes: Changes) -> None:
     """Note that players will not know of the film's interlaced lines, if so."""
-    # x264's lossless mode is not exact when it is told that lines are interlaced.
-    is_noted = options.codec == "libx264" and options.crf != 0
-    if film.field_order != "progressive" and not is_noted:
+    is_told = marks_fields(film, options.codec, codec_settings(film, options, film.subsampling))
+    if film.field_order != "progressive" and not is_told:
         changes.add(
-            f"{film.path}: is interlaced; {options.codec} keeps the lines as they are, but does "
-            "not say so to players; libx264 does"
+            f"{film.path}: is interlaced; {options.codec} keeps the lines as they are, but its "
+            "frames do not say so to players; ffv1 and prores_ks do, as does libx264 above --crf 0"
         )
 
 

@@ -18,9 +18,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.errors import OutputError, VidcolorError
-from vidcolor.media.codecs import encoder_rate
-from vidcolor.media.decode import Frame, plane_of
+from vidcolor.media.codecs import encoder_rate, marks_fields
+from vidcolor.media.fields import FieldMarker
 from vidcolor.media.film import KEEP_BYTES, Film
+from vidcolor.media.frame import Frame, plane_of
 from vidcolor.media.levels import Codes, luma_at_depth
 from vidcolor.media.plan import OutputPlan
 
@@ -55,6 +56,7 @@ class SegmentWriter:
         self._decoding_times: deque[int] = deque()
         self._is_first = True
         self._last_duration = 0
+        self._mark: FieldMarker | None = None
         self._container: OutputContainer
         self._stream: VideoStream
 
@@ -83,6 +85,11 @@ class SegmentWriter:
         encoder.time_base = film.time_base
         encoder.flags |= Flags.frame_duration
         tag_picture(stream, film)
+        if marks_fields(film, plan.codec, plan.codec_options):
+            if plan.codec == "prores_ks":
+                encoder.flags |= Flags.interlaced_dct
+            size = plan.width, plan.height
+            self._mark = FieldMarker(film.field_order, *size, plan.pix_fmt, film.time_base)
         return stream
 
     def write(self, frame: Frame, chroma_2hw: Codes) -> None:
@@ -110,11 +117,13 @@ class SegmentWriter:
         picture = VideoFrame(plan.width, plan.height, plan.pix_fmt)
         for index, samples in enumerate((luma, *chroma_2hw)):
             plane_of(picture, index, plan.depth)[:] = samples
-        picture.pts = frame.pts - self._offset_ticks + SEGMENT_START_TICKS
+        picture.pts = shown = frame.pts - self._offset_ticks + SEGMENT_START_TICKS
         picture.time_base = frame.time_base
         picture.duration = frame.duration
+        if self._mark is not None:
+            picture = self._mark(picture)
         self._tag(picture)
-        self._plan_decoding(picture.pts)
+        self._plan_decoding(shown)
         self._last_duration = frame.duration
         with output_errors(plan.out):
             self._mux(self._stream.encode(picture))
