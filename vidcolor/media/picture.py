@@ -126,7 +126,8 @@ def _color_tags(frame: VideoFrame, is_full: bool, *, is_ycbcr: bool) -> ColorTag
     if not is_ycbcr:
         color_range = LIMITED
     is_silent = is_ycbcr and matrix == UNSPECIFIED
-    if matrix not in MATRIX_OF_TAG and not is_silent:
+    # Chroma is made by one of the three matrices, whatever the film's own was made by.
+    if matrix not in (1, 4, 5, 6, 9) and not is_silent:
         matrix = {"bt601": 6, "bt709": 1, "bt2020": 9}[_matrix(frame)]
     return ColorTags(
         range=FULL if is_full else color_range,
