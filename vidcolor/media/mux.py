@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from vidcolor.errors import OutputError
 from vidcolor.media.account import StreamAccount, account
-from vidcolor.media.carry import TrackCopier
+from vidcolor.media.carry import Fingerprint, TrackCopier
 from vidcolor.media.changes import Changes
 from vidcolor.media.convert import ANY_CODEC
 from vidcolor.media.encode import SEGMENT_START_TICKS, clocks, output_errors, sync_file, tag_picture
@@ -130,12 +130,13 @@ def _write(
         copier = TrackCopier(source, output, plan.tracks, plan.out, changes)
         carry_header(source, output, offset=plan.offset, end=end, with_timecode=plan.has_timecode)
         output.start_encoding()
-        pictures = _picture_packets(segments, picture, times)
+        fingerprint = Fingerprint()
+        pictures = _picture_packets(segments, picture, times, fingerprint)
         company = copier.packets(offset=plan.offset, end=end)
         for packet in heapq.merge(pictures, company, key=_decoding_seconds):
             output.mux(packet)
         tracks = [track for track in copier.written.values() if track.packet_count]
-        written = Written(times=times, tracks=tracks, attached=copier.attached)
+        written = Written(times=times, picture=fingerprint, tracks=tracks, attached=copier.attached)
         return written, account(source, film, plan, copier.written, len(times.shown))
 
 
@@ -152,7 +153,7 @@ def _add_picture(
 
 
 def _picture_packets(
-    segments: Sequence[Path], output: VideoStream, times: PacketTimes
+    segments: Sequence[Path], output: VideoStream, times: PacketTimes, fingerprint: Fingerprint
 ) -> "Iterator[Packet[Stream]]":
     """Yield the packets of the segments with decoding times that rise across all of them."""
     number = 0
@@ -167,6 +168,7 @@ def _picture_packets(
                 packet.time_base = times.tick
                 packet.stream = output
                 number += 1
+                fingerprint.add(output, cast("Packet[Stream]", packet))
                 yield cast("Packet[Stream]", packet)
 
 

@@ -20,12 +20,18 @@ from vidcolor.media.film import KEEP_BYTES, fraction
 from vidcolor.media.plan import OutputPlan
 from vidcolor.media.timing import PacketTimes
 
+OTHER_BYTES = (
+    "stream {} reads back with other bytes than were written; check the disk and try again"
+)
+
 
 @dataclass(kw_only=True)
 class Written:
     """What was meant to go into the result."""
 
     times: PacketTimes
+    """Of the picture's packets."""
+    picture: Fingerprint
     """Of the picture's packets."""
     tracks: Sequence[WrittenTrack]
     """The other streams, in the order they were added; none without packets, which MP4 drops."""
@@ -62,6 +68,8 @@ def verify(whole: Path, plan: OutputPlan, written: Written) -> None:
     with av.open(str(whole), **KEEP_BYTES) as container:
         found = _read(container)
         _check_tracks(found, plan, written.tracks, is_full=is_full)
+        if is_full and found.fingerprints[found.streams[0].index] != written.picture:
+            raise OutputError(f"{plan.out}: {OTHER_BYTES.format(0)}")
         _check_attached(found, plan, written.attached)
         base = fraction(container.streams.video[0].time_base) or Fraction(1)
         _check_times(found.shown, base, plan, written.times)
@@ -86,8 +94,7 @@ def _read(container: InputContainer) -> _Found:
         found.packet_counts[stream.index] += 1
         if stream.index == picture.index:
             shown.append(packet.pts or 0)
-        else:
-            found.fingerprints.setdefault(stream.index, Fingerprint()).add(stream, packet)
+        found.fingerprints.setdefault(stream.index, Fingerprint()).add(stream, packet)
     for stream in container.streams.attachments:
         found.attached.add(digest(cast(Any, stream).data))
     found.streams = [container.streams[index] for index in sorted(found.packet_counts)]
@@ -116,10 +123,7 @@ def _check_tracks(
                 f"{meant.byte_count} bytes in stream {stream.index}); try again"
             )
         if is_full and not meant.is_rewritten and fingerprint != meant:
-            raise OutputError(
-                f"{plan.out}: stream {stream.index} reads back with other bytes than were written; "
-                "check the disk and try again"
-            )
+            raise OutputError(f"{plan.out}: {OTHER_BYTES.format(stream.index)}")
 
 
 def _check_attached(found: _Found, plan: OutputPlan, attached: Mapping[int, bytes]) -> None:
@@ -161,15 +165,18 @@ def _check_ends(whole: Path, plan: OutputPlan) -> None:
 
 
 def _check_all_frames(whole: Path, plan: OutputPlan, wanted: int) -> None:
-    with av.open(str(whole), **KEEP_BYTES) as container:
-        picture = container.streams.video[0]
-        picture.thread_type = "AUTO"
-        frame_count = damaged_count = 0
-        for frame in container.decode(picture):
-            frame_count += 1
-            damaged_count += frame.is_corrupt
-    if frame_count != wanted or damaged_count:
+    frame_count = 0
+    try:
+        with av.open(str(whole), **KEEP_BYTES) as container:
+            picture = container.streams.video[0]
+            picture.thread_type = "AUTO"
+            picture.codec_context.options = {"err_detect": "explode"}
+            for frame in container.decode(picture):
+                frame_count += not frame.is_corrupt
+    except av.FFmpegError as error:
         raise OutputError(
-            f"{plan.out}: {frame_count} of {wanted} frames decode, {damaged_count} of them "
-            "damaged; check the disk and try again"
-        )
+            f"{plan.out}: decodes up to frame {frame_count} of {wanted} only; check the disk and "
+            "try again"
+        ) from error
+    if frame_count != wanted:
+        raise OutputError(f"{plan.out}: {frame_count} of {wanted} frames decode; report this")
