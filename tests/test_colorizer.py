@@ -11,7 +11,7 @@ from vidcolor.color import convert_chroma
 from vidcolor.errors import ModelError
 from vidcolor.network.blocks import remove_spectral_norms
 from vidcolor.network.colorizer import Colorizer
-from vidcolor.segments import divide
+from vidcolor.segments import Placed, divide
 
 
 def _colorizer(**changes) -> Colorizer:
@@ -54,6 +54,25 @@ def test_every_frame_is_encoded_once(monkeypatch):
     monkeypatch.setattr(colorizer.network, "encode", counted)
     _colorize(colorizer, _scene(0, 6))
     assert len(calls) == 6
+
+
+def test_batches_have_one_shape_and_begin_anew_with_each_segment(monkeypatch):
+    colorizer = _colorizer()
+    colorizer.batch = 4
+    shapes: dict[str, list[int]] = {"encode": [], "decode": []}
+    for name, calls in shapes.items():
+        whole = getattr(colorizer.network, name)
+
+        def noted(*args, _whole=whole, _calls=calls):
+            first = args[0] if isinstance(args[0], torch.Tensor) else args[0][0]
+            _calls.append(len(first))
+            return _whole(*args)
+
+        monkeypatch.setattr(colorizer.network, name, noted)
+    placed = [Placed(frame, n == 0, n // 6) for n, frame in enumerate(_scene(0, 13))]
+    colored = list(colorizer.colorize(placed, luma=lambda frame: frame, matrix="bt601"))
+    assert [c.place for c in colored] == placed
+    assert shapes == {"encode": [4] * 5, "decode": [4] * 5}  # 4 + 2, 4 + 2, 1 of 4
 
 
 def test_streaming_gives_what_three_encoder_passes_give():

@@ -1,12 +1,14 @@
 """The work folder and the journal: nothing done is lost, nothing half done is believed."""
 
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidcolor import work as work_module
 from vidcolor.errors import OutputError
 from vidcolor.journal import (
     Fingerprint,
@@ -84,6 +86,14 @@ def test_a_journal_that_was_cut_anywhere_tells_the_beginning(tmp_path_factory, d
     else:
         assert record.fingerprint == WORK
         assert list(record.segments) == done[: sum(length <= cut for length in lengths)]
+
+
+def test_a_line_without_its_end_is_not_believed(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    write_journal(path, Record(WORK))
+    note(path, segments_example())
+    os.truncate(path, path.stat().st_size - 1)
+    assert read_journal(path) == Record(WORK)
 
 
 @given(st.lists(segments, max_size=4))
@@ -203,6 +213,21 @@ def test_two_renders_of_one_file_do_not_meet(tmp_path):
     with work_on(out, WORK), pytest.raises(OutputError, match="another run"), work_on(out, WORK):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_goes_away_while_waiting_is_made_again(tmp_path, monkeypatch):
+    out = tmp_path / "out.mp4"
+    calls = []
+
+    def lock_too_late(file, *, if_held):
+        calls.append(file)
+        if len(calls) == 1:  # the last holder tidies up between our opening and our locking
+            shutil.rmtree(folder_of(out))
+
+    monkeypatch.setattr(work_module, "lock", lock_too_late)
+    with work_on(out, WORK) as work:
+        assert (work.folder / "lock").exists()
+    assert len(calls) == 2
 
 
 def test_a_lock_file_without_a_process_holds_nobody_up(tmp_path):
