@@ -16,13 +16,13 @@ from tests.clips import audio_packets_of, luma_of, times_of
 from tests.render_media import render, write_segments
 from vidcolor.errors import OutputError
 from vidcolor.media import mux
-from vidcolor.media.carry import Fingerprint
 from vidcolor.media.changes import Changes
 from vidcolor.media.encode import sync_file
 from vidcolor.media.film import probe
 from vidcolor.media.mux import join
 from vidcolor.media.plan import check_output
 from vidcolor.media.verify import verify
+from vidcolor.media.written import Fingerprint
 from vidcolor.options import RenderOptions
 
 

@@ -7,10 +7,10 @@ from typing import Any, Literal
 from av.container import InputContainer
 from av.stream import Stream
 
-from vidcolor.media.carry import WrittenTrack
 from vidcolor.media.film import Film
 from vidcolor.media.plan import OutputPlan
 from vidcolor.media.tracks import How, codec_name
+from vidcolor.media.written import WrittenTrack
 
 Fate = Literal["coloured", "copied", "converted", "attached", "written anew", "left out"]
 

@@ -1,9 +1,7 @@
 """The streams beside the picture, on their way from the film into the result."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -21,6 +19,7 @@ from vidcolor.media.convert import SoundConverter
 from vidcolor.media.film import fraction
 from vidcolor.media.notes import note_stream
 from vidcolor.media.tracks import TEXT_CODEC_OF_FORMAT, Carried, codec_name, describe
+from vidcolor.media.written import WrittenTrack, digest
 
 COVER_KINDS = {"mjpeg": "jpeg", "png": "png", "bmp": "bmp", "gif": "gif", "webp": "webp"}
 """Kinds of cover pictures by their codecs, for Matroska; others are noted as they are called."""
@@ -30,53 +29,6 @@ BROKEN_READS = 100
 MOST_HELD_BACK = 17
 """Pictures: H.264 and HEVC decode a picture at most 16 others before it is shown. Matroska does not
 store when the first ones are decoded."""
-
-
-class Fingerprint:
-    """The bytes of a track's packets, wherever a container draws the line between them."""
-
-    def __init__(self) -> None:
-        self.byte_count = 0
-        self.is_rewritten = False
-        """Video with start codes, which MP4 and Matroska replace with lengths."""
-        self._digest = hashlib.blake2b()
-
-    def add(self, stream: Stream, packet: "Packet[Stream]") -> None:
-        """Add a packet, less what the containers' writers and readers add and take away."""
-        data = bytes(packet)
-        if stream.type == "video":
-            self.is_rewritten |= data.startswith((b"\0\0\1", b"\0\0\0\1"))
-        elif stream.type == "audio" and stream.codec_context.name == "aac":
-            data = data[_adts_size(data) :]
-        elif stream.type == "subtitle" and data == b"\0\0":
-            return  # MP4 fills the time between texts with empty ones
-        self.byte_count += len(data)
-        self._digest.update(data)
-
-    def __eq__(self, other: object) -> bool:
-        """Tell whether two tracks have the same bytes."""
-        return isinstance(other, Fingerprint) and self._digest.digest() == other._digest.digest()
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-@dataclass
-class WrittenTrack:
-    """What went into a stream of the result."""
-
-    index: int
-    """Number of the stream in the film."""
-    codec: str | None
-    """FFmpeg's name of what was written."""
-    packet_count: int = 0
-    fingerprint: Fingerprint = field(default_factory=Fingerprint)
-
-
-def _adts_size(data: bytes) -> int:
-    """Return the size of the header that a broadcast puts before each packet of AAC, or 0."""
-    if len(data) < 7 or data[0] != 0xFF or data[1] & 0xF6 != 0xF0:
-        return 0
-    return 7 if data[1] & 1 else 9
 
 
 class TrackCopier:
@@ -227,7 +179,7 @@ class TrackCopier:
             yield ready
 
     def _order(self, packet: "Packet[Stream]") -> None:
-        """Keep decoding times rising, and give sound that has no duration that of the last step."""
+        """Keep decoding times rising, and let what has no duration last like the step to it."""
         index = packet.stream.index
         assert packet.dts is not None
         assert packet.pts is not None
@@ -237,7 +189,7 @@ class TrackCopier:
             self._last_step[index] = packet.dts - self._last_dts[index]
         self._last_dts[index] = packet.dts
         # MP4 hides a last packet that lasts no time.
-        if packet.stream.type == "audio" and not packet.duration:
+        if packet.stream.type != "subtitle" and not packet.duration:
             packet.duration = self._last_step.get(index, 1)
 
     def _as_other_text(self, packet: "Packet[Stream]") -> "Packet[Stream] | None":
@@ -303,11 +255,6 @@ def _cut(packet: "Packet[Stream]", last: int | None) -> None:
         starts = 0
         packet.pts = packet.dts = 0
     packet.duration = max(ends - starts, 0)
-
-
-def digest(data: bytes) -> bytes:
-    """Return what identifies an attached file."""
-    return hashlib.blake2b(data).digest()
 
 
 def _cover_bytes(source: InputContainer, stream: Stream) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import av
+import numpy as np
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -16,7 +17,7 @@ from av.video.stream import VideoStream
 
 from vidcolor.errors import OutputError
 from vidcolor.media.account import StreamAccount, account
-from vidcolor.media.carry import Fingerprint, TrackCopier
+from vidcolor.media.carry import TrackCopier
 from vidcolor.media.changes import Changes
 from vidcolor.media.convert import ANY_CODEC
 from vidcolor.media.encode import SEGMENT_START_TICKS, clocks, output_errors, sync_file, tag_picture
@@ -24,7 +25,8 @@ from vidcolor.media.film import KEEP_BYTES, Film, fraction, open_film
 from vidcolor.media.notes import carry_header, note_stream
 from vidcolor.media.plan import OutputPlan
 from vidcolor.media.timing import PacketTimes, packet_times
-from vidcolor.media.verify import Written, verify
+from vidcolor.media.verify import verify
+from vidcolor.media.written import Fingerprint, Written
 
 
 def join(
@@ -81,7 +83,7 @@ def _times_of(segments: Sequence[Path], film: Film, plan: OutputPlan) -> PacketT
                 if packet.size:
                     stored.append(_film_ticks(packet.pts, stream, film) - SEGMENT_START_TICKS)
                     last_duration = _film_ticks(packet.duration, stream, film)
-    if len(set(stored)) < len(stored):
+    if len(np.unique(np.frombuffer(stored, np.int64))) < len(stored):
         raise OutputError(f"{plan.out}: two frames were encoded for one time; report this")
     return packet_times(
         stored,

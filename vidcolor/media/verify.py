@@ -15,28 +15,14 @@ from av.stream import Disposition, Stream
 from numpy.typing import NDArray
 
 from vidcolor.errors import OutputError
-from vidcolor.media.carry import Fingerprint, WrittenTrack, digest
 from vidcolor.media.film import KEEP_BYTES, fraction
 from vidcolor.media.plan import OutputPlan
 from vidcolor.media.timing import PacketTimes
+from vidcolor.media.written import Fingerprint, Written, WrittenTrack, digest
 
 OTHER_BYTES = (
     "stream {} reads back with other bytes than were written; check the disk and try again"
 )
-
-
-@dataclass(kw_only=True)
-class Written:
-    """What was meant to go into the result."""
-
-    times: PacketTimes
-    """Of the picture's packets."""
-    picture: Fingerprint
-    """Of the picture's packets."""
-    tracks: Sequence[WrittenTrack]
-    """The other streams, in the order they were added; none without packets, which MP4 drops."""
-    attached: Mapping[int, bytes]
-    """Digests of attached files and covers, by the stream's number in the film."""
 
 
 @dataclass
