@@ -1,12 +1,14 @@
 """Damaged bytes, hundreds of them: a result or one error, never a crash, a hang or half a file.
 
-Each case is a seed, so that `broken(data, Random(seed))` makes it again. The work is done in another
-process, for a crash or a hang in a library must not end the tests.
+Each case is a seed, so that `broken(data, Random(seed))` makes it again. The work is done in
+another process, for a crash or a hang in a library must not end the tests.
 """
 
 import multiprocessing
 import resource
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,8 +18,8 @@ from typing import Any
 import pytest
 
 from tests.clips import draw_clip
-from tests.faults import names_in, picture_of, tiny_model, work_folder
-from vidcolor.errors import ModelError, VidcolorError
+from tests.faults import draw_film_of_shots, names_in, picture_of, tiny_model, work_folder
+from vidcolor.errors import ModelError, OutputError, VidcolorError
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.options import RenderOptions
 from vidcolor.rendering import render
@@ -246,9 +248,9 @@ def _load(folder: Path) -> None:
     ("name", "seeds"),
     [
         ("card.toml", range(40)),
-        ("weights.safetensors", range(40)),
+        ("weights.safetensors", range(20)),
         pytest.param("card.toml", range(40, 1000), marks=pytest.mark.slow),
-        pytest.param("weights.safetensors", range(40, 1000), marks=pytest.mark.slow),
+        pytest.param("weights.safetensors", range(20, 400), marks=pytest.mark.slow),
     ],
 )
 def test_a_damaged_model_loads_or_is_refused(name, seeds, worker, model, tmp_path):
@@ -260,4 +262,64 @@ def test_a_damaged_model_loads_or_is_refused(name, seeds, worker, model, tmp_pat
         outcome = worker.outcome(_load, tmp_path)
         if outcome.split()[0] not in ("done", ModelError.__name__):
             wrong[seed] = outcome
+    assert not wrong
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A film, its whole result and the work folder that an interrupted render of it left."""
+
+    film: Path
+    whole: Path
+    work: Path
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory, model) -> Interrupted:
+    folder = tmp_path_factory.mktemp("interrupted")
+    film = draw_film_of_shots(folder / "film.mkv", shots=4)
+    whole, out = folder / "whole.mkv", folder / "out.mkv"
+    render(film, whole, _lossless(model))
+
+    def stop(done: int) -> None:
+        if done == 100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render(film, out, _lossless(model), on_frame=stop)
+    return Interrupted(film, whole, work_folder(out))
+
+
+def _lossless(model: str) -> RenderOptions:
+    return RenderOptions(model=model, device="cpu", codec="ffv1")
+
+
+def _go_on(film: Path, out: Path, model: str) -> None:
+    render(film, out, _lossless(model))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "seeds"),
+    [
+        ("journal.jsonl", range(14)),
+        ("*.nut", range(6)),
+        pytest.param("journal.jsonl", range(14, 400), marks=pytest.mark.slow),
+        pytest.param("*.nut", range(6, 100), marks=pytest.mark.slow),
+    ],
+)
+def test_damage_to_what_is_done_does_not_reach_the_result(
+    pattern, seeds, worker, model, interrupted, tmp_path
+):
+    wrong, out = {}, tmp_path / "out.mkv"
+    for seed in seeds:
+        out.unlink(missing_ok=True)
+        shutil.rmtree(work_folder(out), ignore_errors=True)
+        shutil.copytree(interrupted.work, work_folder(out))
+        target = Random(seed).choice(sorted(work_folder(out).glob(pattern)))
+        target.write_bytes(broken(target.read_bytes(), Random(seed)))
+        outcome = worker.outcome(_go_on, interrupted.film, out, model)
+        if outcome.split()[0] not in ("done", OutputError.__name__):
+            wrong[seed] = outcome
+        elif outcome == "done" and picture_of(out) != picture_of(interrupted.whole):
+            wrong[seed] = "the result differs"
     assert not wrong
