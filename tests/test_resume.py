@@ -62,7 +62,11 @@ FILMS: dict[str, dict[str, Any]] = {
     "refresh.mp4": {"codec_options": {"x264-params": "intra-refresh=1:keyint=40:bframes=0"}},
     "mpeg4.avi": {"codec": "mpeg4", "codec_options": {"bf": "2", "g": "15"}},
     "late.mkv": {"first_seconds": Fraction(3, 2), "codec": "ffv1"},
-    "mpeg2.ts": {"codec": "mpeg2video", "codec_options": {"bf": "2", "g": "12"}, "time_base": Fraction(1, 25)},
+    "mpeg2.ts": {
+        "codec": "mpeg2video",
+        "codec_options": {"bf": "2", "g": "12"},
+        "time_base": Fraction(1, 25),
+    },
 }
 
 
@@ -216,6 +220,30 @@ def test_other_errors_are_no_lack_of_memory(draw, model, monkeypatch):
     ShortOfMemory(monkeypatch, fits=lambda features: False, error=RuntimeError("shape mismatch"))
     with pytest.raises(RuntimeError, match="shape mismatch"):
         _render(film, "out.mkv", model)
+
+
+@pytest.mark.parametrize("where", ["before the rename", "after the rename"])
+def test_a_render_killed_at_its_last_step_ends_by_the_same_command(draw, model, monkeypatch, where):
+    film = draw("film.mkv", frames=FRAMES, cuts=CUTS, codec="ffv1")
+    whole = _render(film, "whole.mkv", model)
+    rename = Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        if Path(target).name == "out.mkv":
+            if where == "after the rename":
+                rename(path, target)
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _render(film, "out.mkv", model)
+    assert folder_of(film.with_name("out.mkv")).exists()
+    done = _render(film, "out.mkv", model)
+    assert done.resumed_frame_count == FRAMES
+    assert _pictures(done.out) == _pictures(whole.out)
+    assert not folder_of(done.out).exists()
 
 
 def test_a_disk_that_fills_up_loses_nothing_that_is_done(draw, model, monkeypatch):

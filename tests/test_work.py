@@ -170,7 +170,8 @@ def test_a_run_that_was_killed_after_its_last_step_is_known_to_be_done(tmp_path)
         assert not work.is_published()
         whole = work.folder / "film.mkv"
         whole.write_bytes(b"film")
-        work.publish(whole)
+        work.announce(whole)
+        whole.replace(out)
         raise KeyboardInterrupt
     assert out.read_bytes() == b"film"
     with work_on(out, {**WORK, "--crf": 20}) as work:

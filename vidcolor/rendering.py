@@ -96,9 +96,7 @@ def render(
     """
     out = Path(out)
     rate = None if options.rate is None else rate_from_text(options.rate)
-    film = probe(
-        source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace
-    )
+    film = probe(source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace)
     identity = fingerprint(film, options)
     if out.exists() and folder_of(out).exists():
         with work_on(out, identity) as work:
@@ -118,7 +116,7 @@ def render(
         if resumed:
             log.info("%s: going on after %d frames of an interrupted render", out, resumed)
         _Line(film, plan, colorizer, work, changes, options, on_frame).run()
-        streams = join(work.paths, film, plan, changes)
+        streams = join(work.paths, film, plan, changes, before_rename=work.announce)
         return _reported(_rendered(film, work, changes, resumed, streams), options)
 
 

@@ -99,12 +99,10 @@ class Work:
             note(self._journal, segment)
         self.segments.append(segment)
 
-    def publish(self, whole: Path) -> None:
-        """Give a file that is whole and on the disk the result's name."""
+    def announce(self, whole: Path) -> None:
+        """Note which file is about to get the result's name."""
         with output_errors(self.out):
             note(self._journal, Published.of(whole))
-            whole.replace(self.out)
-            sync_file(self.out.parent)
 
     def _whole(self, segments: tuple[Segment, ...]) -> list[Segment]:
         """Return the segments before the first whose file is not what the journal says."""

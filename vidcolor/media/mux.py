@@ -2,7 +2,7 @@
 
 import heapq
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -30,7 +30,12 @@ from vidcolor.media.written import Fingerprint, Written
 
 
 def join(
-    segments: Sequence[Path], film: Film, plan: OutputPlan, changes: Changes
+    segments: Sequence[Path],
+    film: Film,
+    plan: OutputPlan,
+    changes: Changes,
+    *,
+    before_rename: Callable[[Path], None] | None = None,
 ) -> tuple[StreamAccount, ...]:
     """Put the segments and the film's other streams into `plan.out`, without encoding again.
 
@@ -42,6 +47,7 @@ def join(
         film: what the segments were made of; its other streams are read from its file.
         plan: what `check_output` decided.
         changes: gets what was damaged in the film's other streams.
+        before_rename: called with the file once it is whole and on the disk.
 
     Returns:
         What became of each stream of the film.
@@ -58,6 +64,8 @@ def join(
             written, accounts = _write(whole, segments, film, plan, times, changes)
             verify(whole, plan, written)
             sync_file(whole)
+            if before_rename is not None:
+                before_rename(whole)
             whole.replace(plan.out)
             sync_file(plan.out.parent)
     finally:
