@@ -15,6 +15,7 @@ from typing import Literal, Protocol, cast
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.sidedata.sidedata import SideData, Type
 from av.stream import Disposition
 from av.video.frame import VideoFrame
@@ -29,6 +30,8 @@ from vidcolor.options import Matrix as Matrix
 
 log = logging.getLogger(__name__)
 
+FAILURES_BEFORE_FIRST_FRAME = 1000
+"""Packets that cannot be decoded before a film is taken to have no picture."""
 FieldOrder = Literal["progressive", "tff", "bff"]
 
 
@@ -137,7 +140,7 @@ def probe(
     source = find_source(Path(path), rate=rate, megapixels=max_pixels)
     with open_source(source) as container:
         stream = main_video(container, source)
-        first = _first_frame(container, stream, source.path)
+        first = _first_frame(container, stream, source)
         film = _film_from(source, container, stream, first)
     return _deinterlaced(film) if deinterlace else film
 
@@ -174,23 +177,35 @@ def main_video(container: InputContainer, source: Source) -> VideoStream:
     return stream
 
 
-def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
-    damaged = 0
-    packets = container.demux(stream)
-    while True:
+def _first_frame(container: InputContainer, stream: VideoStream, source: Source) -> VideoFrame:
+    for _ in range(FAILURES_BEFORE_FIRST_FRAME):
         try:
-            packet = next(packets)
-            frames = packet.decode()
-        except StopIteration:
+            for packet in container.demux(stream):
+                _refuse_encrypted(packet, source.path)
+                frames = packet.decode()
+                if frames:
+                    return frames[0]
             break
+        except av.ExitError as error:
+            raise InputError(f"{source.path}: its disk does not answer; check it") from error
         except av.FFmpegError:
-            damaged += 1
-            if damaged > 1000:
-                break
             continue
-        if frames:
-            return frames[0]
-    raise InputError(f"{path}: no frame of its video can be decoded; the file is damaged or empty")
+    # Of a picture that is too large, FFmpeg tells no size either.
+    too_large = (
+        ""
+        if stream.codec_context.width
+        else f", or its picture exceeds {source.megapixels} million pixels: then add --max-pixels"
+    )
+    raise InputError(
+        f"{source.path}: no frame of its video can be decoded; the file is damaged or empty"
+        f"{too_large}"
+    )
+
+
+def _refuse_encrypted(packet: "Packet[VideoStream]", path: Path) -> None:
+    # MP4 says so with each packet (ISO/IEC 23001-7), Matroska with the track.
+    if packet.has_sidedata("encryption_info") or "enc_key_id" in packet.stream.metadata:
+        raise InputError(f"{path}: is encrypted; give a copy without protection")
 
 
 def _film_from(

@@ -89,7 +89,11 @@ def find_source(
         _check_file(path)
         files, options = (path,), _clock_of_file(path, rate, clock)
         found = {"url": f"file:{absolute}", "format": _format_of_file(absolute)}
-    safe = {"protocol_whitelist": "file", "format_whitelist": found["format"] or FORMATS}
+    safe = {
+        "protocol_whitelist": "file",
+        "format_whitelist": found["format"] or FORMATS,
+        "max_pixels": str(megapixels * 1_000_000),  # opening decodes the first frames of some
+    }
     return Source(path=path, files=files, options=options | safe, megapixels=megapixels, **found)
 
 
