@@ -240,7 +240,10 @@ def _film_from(
 
 
 def _side_data(frame: VideoFrame, kind: Type) -> bytes | None:
-    data = cast("Mapping[Type, SideData]", frame.side_data).get(kind)
+    try:
+        data = cast("Mapping[Type, SideData]", frame.side_data).get(kind)
+    except ValueError:
+        return None  # PyAV 18 knows no Exif, which FFmpeg 8.1 hands over with TIFF and JPEG
     return None if data is None else bytes(data)
 
 

@@ -16,7 +16,6 @@ from av.container import InputContainer
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.media.numbered import (
     PICTURE_SUFFIXES,
-    PLACEHOLDER,
     glob_of,
     is_pattern,
     pictures_of_folder,
@@ -105,8 +104,8 @@ def _clock_of_file(path: Path, rate: Fraction | None, clock: dict[str, str]) -> 
 
 
 def _format_of_file(path: Path) -> str | None:
-    """Return the demuxer for a picture whose name holds %d: FFmpeg would take it for a pattern."""
-    if not PLACEHOLDER.search(str(path)):
+    """Return the demuxer for a picture whose name FFmpeg would take for a pattern of names."""
+    if not re.search(r"[%*?\[\]{}]", str(path)):
         return None
     suffix = path.suffix.lower()
     return "image2" if suffix in PICTURE_SUFFIXES else "gif" if suffix == ".gif" else None
