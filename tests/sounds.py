@@ -47,9 +47,11 @@ def sound_of(path):
     with av.open(str(path)) as container:
         frames = list(container.decode(container.streams.audio[0]))
     parts = []
-    for frame in frames:
-        array = frame.to_ndarray()
-        part = array.T if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels)
+    for planar in frames:
+        # PyAV 18 takes eight planes for nine.
+        packed = planar.format.packed if planar.format.is_planar else None
+        (frame,) = av.AudioResampler(format=packed).resample(planar) if packed else (planar,)
+        part = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
         if part.dtype == np.uint8:
             part = (part.astype(np.float64) - 128) / 128
         elif part.dtype.kind == "i":

@@ -110,6 +110,9 @@ def test_another_angle_of_a_part_starts_with_a_keyframe(draw, tmp_path):
     out = render(path, start="0.5", end="2")
     with av.open(str(out)) as container:
         times = times_of_angle(container)
+        container.seek(0)
+        first = next(p for p in container.demux(container.streams.video[1]) if p.size)
+        assert first.is_keyframe
     assert times[0] == pytest.approx(0.5)
     assert times[-1] <= 1.5
     assert len(times) >= 23
@@ -328,14 +331,14 @@ def test_the_last_packet_of_sound_without_durations_is_kept(tmp_path):
     assert len(sound_of(out)[0]) == len(sound_of(path)[0])
 
 
-def test_sound_without_times_is_put_in_order(draw):
+def test_sound_without_times_or_out_of_order_is_put_in_order(draw):
     path = draw("a.mkv", frames=25, audio=1)
     with av.open(str(path)) as source, av.open(str(path.with_name("o.mkv")), "w") as output:
         copied = TrackCopier(source, output, _plan(path).tracks, path, Changes())
         real = source.demux
 
         class Timeless:
-            """The film, as if it had forgotten the times of some packets."""
+            """The film, as if it had forgotten some times and mixed up others."""
 
             def __getattr__(self, name):
                 return getattr(source, name)
@@ -344,6 +347,8 @@ def test_sound_without_times_is_put_in_order(draw):
                 for number, packet in enumerate(real(*streams)):
                     if number % 3 == 1:
                         packet.pts = packet.dts = None
+                    elif number % 7 == 3:
+                        packet.pts = packet.dts = packet.dts - 60
                     yield packet
 
         copied._source = Timeless()  # type: ignore[assignment]

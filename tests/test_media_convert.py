@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.clips import audio_packets_of
+from tests.clips import audio_packets_of, times_of
 from tests.render_media import render
 from tests.sounds import RATE, film_with_sound, noise, sound_of
 from vidcolor.errors import InputError, OutputError
@@ -74,12 +74,14 @@ def test_language_title_and_disposition_of_converted_sound_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("layout", ["mono", "stereo", "5.1", "5.1(side)", "7.1"])
-def test_channels_keep_their_places(tmp_path, layout):
+@pytest.mark.parametrize(("codec", "result"), [("flac", "out.mov"), ("wavpack", "out.mp4")])
+def test_channels_keep_their_places(tmp_path, layout, codec, result):
     channels = av.AudioLayout(layout).nb_channels
-    path = film_with_sound(tmp_path / "a.mkv", "flac", noise(1, channels), layout=layout)
-    out = render(path, "out.mov")
-    with av.open(str(out)) as container:
-        assert container.streams.audio[0].codec_context.layout.name == layout
+    path = film_with_sound(tmp_path / "a.mkv", codec, noise(1, channels), layout=layout)
+    out = render(path, result)
+    with av.open(str(path)) as source, av.open(str(out)) as container:
+        meant = source.streams.audio[0].codec_context.layout.name
+        assert container.streams.audio[0].codec_context.layout.name == meant
     np.testing.assert_array_equal(sound_of(out)[0], sound_of(path)[0])
 
 
@@ -156,10 +158,15 @@ def test_a_broken_clock_makes_no_days_of_silence(tmp_path, caplog):
     assert "could not be used" in caplog.text
 
 
-def test_a_part_has_its_own_sound_to_the_sample(tmp_path):
-    path = film_with_sound(tmp_path / "a.mkv", "flac", noise(2))
-    found, start = sound_of(render(path, "out.mov", start="0.52", end="1.52"))
-    assert start == 0
+@pytest.mark.parametrize(
+    ("name", "codec", "result"),
+    [("a.mkv", "flac", "out.mov"), ("a.mov", "pcm_alaw", "out.mkv")],
+)
+def test_a_part_has_its_own_sound_to_the_sample(tmp_path, name, codec, result):
+    path = film_with_sound(tmp_path / name, codec, noise(2))
+    out = render(path, result, start="0.52", end="1.52")
+    found, start = sound_of(out)
+    assert start == times_of(out)[0] == 0
     first = round(0.52 * RATE)
     np.testing.assert_array_equal(found, sound_of(path)[0][first : first + RATE])
 

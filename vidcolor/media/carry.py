@@ -26,10 +26,6 @@ COVER_KINDS = {"mjpeg": "jpeg", "png": "png", "bmp": "bmp", "gif": "gif", "webp"
 BROKEN_READS = 100
 """So many failures to read on are taken for the end: damage may repeat for ever."""
 
-MOST_HELD_BACK = 17
-"""Pictures: H.264 and HEVC decode a picture at most 16 others before it is shown. Matroska does not
-store when the first ones are decoded."""
-
 
 class TrackCopier:
     """Reads the film's other streams once, in order, and hands out the result's packets."""
@@ -160,9 +156,7 @@ class TrackCopier:
         dts = None if packet.dts is None else packet.dts - shift
         if dts is None and index in self._last_dts:
             dts = self._last_dts[index] + self._last_step.get(index, 1)
-        if dts is None and pts is not None:
-            is_video = packet.stream.type == "video"
-            dts = pts - MOST_HELD_BACK * (packet.duration or 1) if is_video else pts
+        dts = pts if dts is None else dts
         packet.pts, packet.dts = dts if pts is None else pts, dts
         self._unusable[index] += dts is None
         return dts is not None
