@@ -11,7 +11,7 @@ from typing import Any, cast
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 from vidcolor.errors import OutputError
@@ -29,8 +29,8 @@ OTHER_BYTES = (
 class _Found:
     """What a file holds, stream by stream."""
 
-    streams: list[Stream]
-    """Those with packets, in order; the picture is the first."""
+    indexes: list[int]
+    """Numbers of the streams with packets, in order; the picture is the first."""
     shown: NDArray[np.int64]
     """Times of the picture's packets, ticks of its stream, rising."""
     packet_counts: Counter[int]
@@ -54,7 +54,7 @@ def verify(whole: Path, plan: OutputPlan, written: Written) -> None:
     with av.open(str(whole), **KEEP_BYTES) as container:
         found = _read(container)
         _check_tracks(found, plan, written.tracks, is_full=is_full)
-        if is_full and found.fingerprints[found.streams[0].index] != written.picture:
+        if is_full and found.fingerprints[found.indexes[0]] != written.picture:
             raise OutputError(f"{plan.out}: {OTHER_BYTES.format(0)}")
         _check_attached(found, plan, written.attached)
         base = fraction(container.streams.video[0].time_base) or Fraction(1)
@@ -83,7 +83,7 @@ def _read(container: InputContainer) -> _Found:
         found.fingerprints.setdefault(stream.index, Fingerprint()).add(stream, packet)
     for stream in container.streams.attachments:
         found.attached.add(digest(cast(Any, stream).data))
-    found.streams = [container.streams[index] for index in sorted(found.packet_counts)]
+    found.indexes = sorted(found.packet_counts)
     found.shown = np.sort(np.frombuffer(shown, np.int64))
     return found
 
@@ -92,24 +92,24 @@ def _check_tracks(
     found: _Found, plan: OutputPlan, tracks: Sequence[WrittenTrack], *, is_full: bool
 ) -> None:
     """Compare the streams beside the picture; MP4 adds its own for chapters after them."""
-    company = found.streams[1:]
+    company = found.indexes[1:]
     if len(company) < len(tracks):
         raise OutputError(f"{plan.out}: was not written whole, a stream is missing; try again")
-    for track, stream in zip(tracks, company, strict=False):
-        fingerprint, count = found.fingerprints[stream.index], found.packet_counts[stream.index]
+    for track, index in zip(tracks, company, strict=False):
+        fingerprint, count = found.fingerprints[index], found.packet_counts[index]
         meant = track.fingerprint
         if meant.is_rewritten and count < track.packet_count:
             raise OutputError(
                 f"{plan.out}: was not written whole ({count} of {track.packet_count} packets in "
-                f"stream {stream.index}); try again"
+                f"stream {index}); try again"
             )
         if not meant.is_rewritten and fingerprint.byte_count != meant.byte_count:
             raise OutputError(
                 f"{plan.out}: was not written whole ({fingerprint.byte_count} of "
-                f"{meant.byte_count} bytes in stream {stream.index}); try again"
+                f"{meant.byte_count} bytes in stream {index}); try again"
             )
         if is_full and not meant.is_rewritten and fingerprint != meant:
-            raise OutputError(f"{plan.out}: {OTHER_BYTES.format(stream.index)}")
+            raise OutputError(f"{plan.out}: {OTHER_BYTES.format(index)}")
 
 
 def _check_attached(found: _Found, plan: OutputPlan, attached: Mapping[int, bytes]) -> None:
