@@ -23,8 +23,9 @@ from vidcolor.media.frame import unit_luma as unit_luma
 
 log = logging.getLogger(__name__)
 
-UNSEEKABLE = ("h264", "hevc", "m4v", "mpegvideo", "dv", "gif", "apng", "yuv4mpegpipe")
-"""Formats without an index, or without times, that are read from their beginning."""
+UNSEEKABLE = ("h264", "hevc", "m4v", "mpegvideo", "mpeg", "dv", "gif", "apng", "yuv4mpegpipe")
+"""Formats without an index, or without a time for each frame, that are read from their beginning.
+(MPEG program streams time a frame in a few; after a jump FFmpeg guesses the others otherwise.)"""
 SEEK_BACK_SECONDS = (1, 30)
 """How far before the wanted time a seek goes: indexes speak of decoding, not of showing."""
 
