@@ -235,3 +235,10 @@ def test_the_result_is_on_the_disk_before_it_gets_its_name(draw, tmp_path, monke
     monkeypatch.setattr(Path, "replace", rename)
     join(segments, film, plan, Changes())
     assert order == [("sync", "film.mp4"), ("rename", "film.mp4"), ("sync", tmp_path.name)]
+
+
+def test_a_quick_look_finds_sound_that_lacks_a_byte(draw):
+    whole, plan, meant = written(draw("a.mkv", frames=5, audio=1), "out.mkv")
+    meant.tracks[0].fingerprint.byte_count += 1
+    with pytest.raises(OutputError, match="was not written whole"):
+        verify(whole, plan, meant)
