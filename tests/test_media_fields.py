@@ -1,5 +1,6 @@
 """Interlaced films: their fields stay and are marked, or become whole pictures where asked for."""
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.test_media_render import render
 from vidcolor.errors import OutputError
 from vidcolor.media.changes import Changes
 from vidcolor.media.decode import read_frames
-from vidcolor.media.fields import FieldMarker
+from vidcolor.media.fields import FieldMarker, whole_pictures
 from vidcolor.media.film import probe
 from vidcolor.media.plan import check_output
 from vidcolor.options import RenderOptions
@@ -143,6 +144,17 @@ def test_whole_pictures_keep_the_first_field_the_count_and_the_times(tmp_path, o
         # The other field's lines jump 2 pixels against their neighbours until they are made anew.
         step = np.abs(np.diff(luma.astype(int), axis=0)).mean()
         assert step < np.abs(np.diff(woven.astype(int), axis=0)).mean() / 2
+
+
+def test_new_lines_stay_within_the_codes_of_the_depth(draw):
+    # Lines that alternate sharply make bwdif overshoot.
+    film = probe(draw("a.mkv", frames=3, codec="ffv1", pix_fmt="gray10le"))
+    film = replace(film, deinterlaced="tff")
+    frames = []
+    for number, frame in enumerate(read_frames(replace(film, deinterlaced=None))):
+        codes = np.random.default_rng(number).integers(0, 2, frame.luma.shape) * 1023
+        frames.append(replace(frame, luma=codes.astype(np.uint16)))
+    assert max(int(frame.luma.max()) for frame in whole_pictures(frames, film)) == 1023
 
 
 def test_whole_pictures_are_the_same_from_any_start(tmp_path):

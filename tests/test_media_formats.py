@@ -167,6 +167,14 @@ def test_rgb_becomes_luma_of_its_depth(draw, pix_fmt):
     np.testing.assert_allclose(luma, wanted, atol=steps.get(pix_fmt, 1 / 219))
 
 
+@pytest.mark.parametrize(
+    ("pix_fmt", "planar_format"),
+    [("grayf32le", "gray16le"), ("grayf16le", "gray16le"), ("gbrpf32le", "yuv444p16le")],
+)
+def test_floating_samples_are_read_with_16_bits(pix_fmt, planar_format):
+    assert picture_format(av.VideoFrame(64, 48, pix_fmt)).planar_format == planar_format
+
+
 @pytest.mark.parametrize(("codec", "name", "pix_fmt"), CODECS)
 def test_films_of_many_codecs_are_rendered(draw, codec, name, pix_fmt):
     base = Fraction(1, 100) if name == "a.gif" else Fraction(1, 25)

@@ -45,6 +45,7 @@ FILMS: dict[str, dict[str, Any]] = {
     "hevc.mp4": HEVC,
     "hevc.ts": HEVC,
     "mpeg2.ts": {**PARTS, "codec_options": {"g": "15", "bf": "2"}},
+    "mpeg4.ts": {"codec": "mpeg4", "codec_options": {"g": "75", "bf": "2"}, "time_base": TICK},
     "mpeg2.mpg": {**PARTS, "codec_options": {"g": "15", "bf": "2"}},
     "mpeg2.mkv": {**PARTS, "codec_options": {"g": "60", "bf": "2"}},
     "mpeg4.avi": {"codec": "mpeg4", "codec_options": {"g": "30", "bf": "2"}},
