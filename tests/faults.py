@@ -5,6 +5,7 @@ film is as it would have been without: `picture_of` and `company_of` say what th
 """
 
 import hashlib
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -68,6 +69,16 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+def peak_kilobytes(process: int | str = "self") -> int:
+    """Return the most memory that a process had at once; 0 if it is over.
+
+    What `getrusage` says begins at that of the process which started it.
+    """
+    status = Path(f"/proc/{process}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+)", status)
+    return int(found[1]) if found else 0
+
+
 def draw_film_of_shots(path: Path, *, shots: int, shot_frames: int = 30, **wanted: Any) -> Path:
     """Draw a Matroska film of several shots with two sound tracks, chapters and subtitles."""
     frames = shots * shot_frames
@@ -99,6 +110,7 @@ def repeat_film(film: Path, times: int, path: Path) -> Path:
     with av.open(str(film)) as source, av.open(str(path), "w") as out:
         shown = source.streams.video[0]
         stream = out.add_stream_from_template(shown)
+        time_base: Any = shown.time_base
         packets = [packet for packet in source.demux(shown) if packet.size]
         length = sum(packet.duration or 0 for packet in packets)
         again = [
@@ -109,7 +121,7 @@ def repeat_film(film: Path, times: int, path: Path) -> Path:
             for data, pts, dts, is_keyframe in again:
                 packet = av.Packet(data)
                 packet.pts, packet.dts = pts + number * length, dts + number * length
-                packet.time_base, packet.is_keyframe = shown.time_base, is_keyframe
+                packet.time_base, packet.is_keyframe = time_base, is_keyframe
                 packet.stream = stream
                 out.mux(packet)
     return path
@@ -124,7 +136,7 @@ def picture_of(path: Path) -> list[tuple[Fraction, str]]:
             for plane in frame.planes:
                 lines = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)
                 sample_bytes = 1 if frame.format.components[0].bits == 8 else 2
-                planes.update(np.ascontiguousarray(lines[:, : plane.width * sample_bytes]))
+                planes.update(lines[:, : plane.width * sample_bytes].tobytes())
             base: Any = frame.time_base
             seconds = (frame.pts or 0) * Fraction(base.numerator, base.denominator)
             shown.append((seconds, planes.hexdigest()))

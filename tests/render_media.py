@@ -12,6 +12,10 @@ from vidcolor.media.film import Film, probe
 from vidcolor.media.mux import join
 from vidcolor.media.plan import OutputPlan, check_output
 from vidcolor.options import RenderOptions
+from vidcolor.work import work_on
+
+BLUE_CHROMA_8BIT = 108
+"""Twenty codes below grey: a render that mixes planes up shows it."""
 
 
 def render(path: Path, name: str = "out.mp4", **wanted: Any) -> Path:
@@ -30,10 +34,9 @@ def render_with_account(
     """Render as `render` does; also return what became of the streams."""
     film = probe(path)
     plan = check_output(film, path.with_name(name), RenderOptions(**options), Changes())
-    work = path.with_name(f"{name}.work")
-    work.mkdir()
-    written = write_segments(film, plan, work, segments)
-    accounts = join(written, film, plan, join_changes or Changes())
+    with work_on(plan.out, {}) as work:
+        written = write_segments(film, plan, work.folder, segments)
+        accounts = join(written, film, plan, join_changes or Changes())
     return plan.out, accounts
 
 
@@ -41,6 +44,7 @@ def write_segments(film: Film, plan: OutputPlan, work: Path, count: int = 1) -> 
     """Write `count` segments of about equal length and return their files."""
     kind = np.uint8 if plan.depth == 8 else np.uint16
     chroma = np.full(plan.chroma_shape, 1 << (plan.depth - 1), kind)
+    chroma[0] = BLUE_CHROMA_8BIT << (plan.depth - 8)
     frames = list(read_frames(film, start=plan.start, end=plan.end))
     size = -(-len(frames) // count)
     written = []

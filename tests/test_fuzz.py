@@ -5,7 +5,6 @@ another process, for a crash or a hang in a library must not end the tests.
 """
 
 import multiprocessing
-import resource
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +17,14 @@ from typing import Any
 import pytest
 
 from tests.clips import draw_clip
-from tests.faults import draw_film_of_shots, names_in, picture_of, tiny_model, work_folder
+from tests.faults import (
+    draw_film_of_shots,
+    names_in,
+    peak_kilobytes,
+    picture_of,
+    tiny_model,
+    work_folder,
+)
 from vidcolor.errors import ModelError, OutputError, VidcolorError
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.options import RenderOptions
@@ -89,7 +95,7 @@ class Worker:
 
 
 def _serve(end: Connection) -> None:
-    end.send(_peak_kilobytes())
+    end.send(peak_kilobytes())
     while True:
         function, arguments = end.recv()
         try:
@@ -99,11 +105,7 @@ def _serve(end: Connection) -> None:
             outcome = f"{type(error).__name__} {error}"
         except BaseException as error:  # noqa: BLE001  that is what is looked for
             outcome = f"UNEXPECTED {type(error).__name__}: {error}"
-        end.send((outcome, _peak_kilobytes()))
-
-
-def _peak_kilobytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        end.send((outcome, peak_kilobytes()))
 
 
 def broken(data: bytes, random: Random) -> bytes:
@@ -130,7 +132,7 @@ def _claim(film: bytearray, random: Random) -> None:
     """Write an extreme number where there may be a size, a count or a time."""
     place = _place(film, random)
     number = random.choice([0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, random.getrandbits(32)])
-    film[place : place + 4] = number.to_bytes(4, random.choice(["big", "little"]))  # type: ignore[arg-type]
+    film[place : place + 4] = number.to_bytes(4, random.choice(["big", "little"]))
 
 
 def _blank(film: bytearray, random: Random) -> None:

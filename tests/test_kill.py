@@ -292,7 +292,12 @@ class PowerCuts:
         for files in (leading, lagging):
             disk = Disk(
                 frozenset(str(folder.relative_to(self._top)) for folder in folders),
-                tuple(sorted((str(path.relative_to(self._top)), *rest) for path, *rest in files)),
+                tuple(
+                    sorted(
+                        (str(path.relative_to(self._top)), content, inode)
+                        for path, content, inode in files
+                    )
+                ),
             )
             if disk not in self.disks:
                 self.disks.append(disk)

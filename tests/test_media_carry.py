@@ -13,7 +13,6 @@ from tests.render_media import render, render_with_account
 from tests.sounds import film_with_sound, noise, sound_of
 from vidcolor.errors import OutputError
 from vidcolor.media import carry
-from vidcolor.media.account import as_json
 from vidcolor.media.carry import TrackCopier
 from vidcolor.media.changes import Changes
 from vidcolor.media.film import probe
@@ -399,4 +398,4 @@ def test_each_stream_of_the_film_is_accounted_for(draw, tmp_path):
         (2, "audio", "aac", "fra", "copied", "aac", count),
         (3, "subtitle", "subrip", "deu", "converted", "mov_text", 2),
     ]
-    assert as_json(accounts)[3]["why"] == "mov_text, the container's own text"
+    assert accounts[3].why == "mov_text, the container's own text"

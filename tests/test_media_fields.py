@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.clips import luma_of, times_of
-from tests.test_media_render import render
+from tests.render_media import render
 from vidcolor.errors import OutputError
 from vidcolor.media.changes import Changes
 from vidcolor.media.decode import read_frames

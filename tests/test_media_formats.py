@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.test_media_render import render
+from tests.render_media import render
 from vidcolor.media.changes import Changes
 from vidcolor.media.decode import read_frames
 from vidcolor.media.film import probe

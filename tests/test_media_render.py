@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.clips import audio_packets_of, audio_start_of, luma_of, times_of
+from tests.render_media import BLUE_CHROMA_8BIT, render
 from vidcolor.errors import OutputError
 from vidcolor.media import mux
 from vidcolor.media.carry import TrackCopier
@@ -18,7 +19,6 @@ from vidcolor.media.changes import Changes
 from vidcolor.media.decode import read_frames
 from vidcolor.media.encode import SegmentWriter
 from vidcolor.media.film import probe
-from vidcolor.media.mux import join
 from vidcolor.media.plan import check_output
 from vidcolor.options import RenderOptions
 from vidcolor.work import work_on
@@ -31,26 +31,6 @@ LOSSLESS = [
     ("ffv1", "out.mkv", {}),
 ]
 ALL_CODECS = [*LOSSLESS, ("libsvtav1", "out.mp4", {}), ("prores_ks", "out.mov", {})]
-
-
-def render(path, name="out.mp4", *, segments=1, **options):
-    film = probe(path)
-    plan = check_output(film, path.with_name(name), RenderOptions(**options), Changes())
-    chroma = np.full(
-        plan.chroma_shape, 1 << (plan.depth - 1), np.uint8 if plan.depth == 8 else "<u2"
-    )
-    chroma[0] -= 20 << (plan.depth - 8)
-    frames = list(read_frames(film, start=plan.start, end=plan.end))
-    size = -(-len(frames) // segments)
-    with work_on(plan.out, {}) as work:
-        written = []
-        for number in range(segments):
-            with SegmentWriter(work.folder / plan.segment_name(number), film, plan) as segment:
-                for frame in frames[number * size : (number + 1) * size]:
-                    segment.write(frame, chroma)
-            written.append(segment.path)
-        join(written, film, plan, Changes())
-    return plan.out
 
 
 def digest(path):
@@ -86,7 +66,7 @@ def test_the_given_chroma_is_written(draw):
     frame = next(read_frames(probe(out)))
     chroma = frame.chroma()
     assert chroma is not None
-    assert [np.unique(plane).tolist() for plane in chroma] == [[108], [128]]
+    assert [np.unique(plane).tolist() for plane in chroma] == [[BLUE_CHROMA_8BIT], [128]]
 
 
 @pytest.mark.parametrize(("codec", "name", "options"), ALL_CODECS)
@@ -295,3 +275,24 @@ def test_chroma_of_another_shape_or_type_is_refused(draw, tmp_path):
             SegmentWriter(tmp_path / "0.mov", film, plan) as segment,
         ):
             segment.write(frame, chroma)
+
+
+CAPTION_SEI = b"\0\0\1\x06\x04\x0e\xb5\0\x31GA94\x03\x41\xff\xfc\x94\x2c\xff\x80"
+"""H.264 user data (ATSC A/53 part 4, 6.2.3) with one pair of caption bytes."""
+
+
+def film_with_captions(path):
+    with av.open(str(path)) as film:
+        packets = [bytes(packet) for packet in film.demux() if packet.size]
+    path.write_bytes(b"".join(CAPTION_SEI + packet for packet in packets))
+    return path
+
+
+def test_closed_captions_inside_the_picture_are_said_to_be_lost(draw):
+    path = film_with_captions(draw("a.h264", frames=5))
+    changes = Changes()
+    check_output(probe(path), path.with_name("out.mkv"), RenderOptions(), changes)
+    (said,) = changes.sentences
+    assert "closed captions" in said
+    with pytest.raises(OutputError, match="leave out --strict"):
+        check_output(probe(path), path.with_name("out.mkv"), RenderOptions(), Changes(strict=True))

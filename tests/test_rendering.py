@@ -125,3 +125,12 @@ def test_bad_input_output_and_model_are_told_apart(draw, model):
         render(film, film.with_name("o.mp4"), RenderOptions(model="nobody"))
     with pytest.raises(InputError, match="no frame between --start 50"):
         render(film, film.with_name("o.mp4"), RenderOptions(model=model, start="50"))
+
+
+def test_a_film_with_colours_of_its_own_is_said_to_lose_them(draw, model, caplog):
+    caplog.set_level("INFO", "vidcolor")
+    _render(draw("grey.mp4", frames=30), "grey-out.mkv", model)
+    assert "its own colours" not in caplog.text
+    film = draw("color.mp4", frames=50, is_color=True)
+    _render(film, "color-out.mkv", model)
+    assert caplog.text.count(f"{film}: its own colours are replaced") == 1

@@ -1,8 +1,6 @@
 """Long films: memory stays flat, and the work folder holds little more than the result does."""
 
 import contextlib
-import os
-import subprocess
 import time
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.clips import draw_clip
-from tests.faults import ROOT, command, repeat_film, tiny_model, work_folder
+from tests.faults import command, peak_kilobytes, repeat_film, start, tiny_model, work_folder
 
 MINUTES = 30
 LOOK_SECONDS = 0.1
@@ -30,18 +28,14 @@ class Measured:
 
 def measure(film: Path, out: Path, model: str) -> Measured:
     """Render a film in a process of its own and watch it."""
-    words = command(film, out, model, "--preset", "ultrafast", "--quiet")
-    process = subprocess.Popen(words, cwd=ROOT)
-    work_bytes = 0
-    while True:
-        done, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if done:
-            break
-        work_bytes = max(work_bytes, bytes_in(work_folder(out)))
-        time.sleep(LOOK_SECONDS)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return Measured(usage.ru_maxrss, work_bytes, out.stat().st_size)
+    kilobytes = work_bytes = 0
+    with start(command(film, out, model, "--preset", "ultrafast", "--quiet")) as process:
+        while process.poll() is None:
+            kilobytes = max(kilobytes, peak_kilobytes(process.pid))
+            work_bytes = max(work_bytes, bytes_in(work_folder(out)))
+            time.sleep(LOOK_SECONDS)
+        assert process.returncode == 0
+    return Measured(kilobytes, work_bytes, out.stat().st_size)
 
 
 def bytes_in(folder: Path) -> int:

@@ -24,7 +24,7 @@ from vidcolor.fingerprint import fingerprint
 from vidcolor.journal import Segment, digest
 from vidcolor.media.account import StreamAccount
 from vidcolor.media.changes import Changes
-from vidcolor.media.decode import Frame, read_frames, unit_luma
+from vidcolor.media.decode import Frame, read_frames, unit_chroma, unit_luma
 from vidcolor.media.encode import SegmentWriter, output_errors
 from vidcolor.media.film import Film, probe
 from vidcolor.media.levels import Codes, chroma_from_unit
@@ -39,6 +39,11 @@ from vidcolor.segments import divide
 from vidcolor.work import Work, folder_of, work_on
 
 log = logging.getLogger(__name__)
+
+LOOK_EVERY_FRAMES = 24
+"""How often a film's own colour is looked for: once a second."""
+COLOR_UNIT_CHROMA = 2 / 255
+"""A frame whose chroma is further from 0, on average, has colour; compressed grey is nearer."""
 
 OnFrame = Callable[[int], None]
 
@@ -180,7 +185,8 @@ class _Line:
                 )
 
     def _render_rest(self) -> None:
-        pictures = (_Picture(frame, unit_luma(frame)) for frame in self._frames_left())
+        frames = _saying_if_colored(self._frames_left(), self.film)
+        pictures = (_Picture(frame, unit_luma(frame)) for frame in frames)
         done = len(self.work.segments)
         placed = divide(pictures, luma=lambda p: p.luma_hw, first_segment=done)
         colored = self.colorizer.colorize(placed, luma=lambda p: p.luma_hw, matrix=self.film.matrix)
@@ -242,6 +248,17 @@ class _Line:
 
     def _chroma(self, colored: Colored[_Picture]) -> Codes:
         return chroma_codes(colored, self.plan, self.film.matrix, self.options.saturation)
+
+
+def _saying_if_colored(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
+    """Yield the frames; say it once where they have colours, or a tint, that will be replaced."""
+    is_said = False
+    for number, frame in enumerate(frames):
+        if not is_said and number % LOOK_EVERY_FRAMES == 0:
+            is_said = bool(np.abs(unit_chroma(frame)).mean() > COLOR_UNIT_CHROMA)
+            if is_said:
+                log.info("%s: its own colours are replaced; only its luma is used", film.path)
+        yield frame
 
 
 def _checksum(frame: Frame) -> int:

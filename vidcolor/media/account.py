@@ -1,8 +1,8 @@
-"""What became of each stream of a film: for people to read, and for machines as JSON."""
+"""What became of each stream of a film."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 from av.container import InputContainer
 from av.stream import Stream
@@ -97,8 +97,3 @@ def _entry(
         packet_count=packet_count,
         why=why,
     )
-
-
-def as_json(streams: Iterable[StreamAccount]) -> list[dict[str, Any]]:
-    """Return the accounts as JSON holds them: a list of objects with the fields' names."""
-    return [asdict(stream) for stream in streams]

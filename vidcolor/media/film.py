@@ -85,6 +85,8 @@ class Film(PictureFormat):
     """FFmpeg's AVMasteringDisplayMetadata of an HDR film."""
     content_light: bytes | None = field(repr=False)
     """FFmpeg's AVContentLightMetadata of an HDR film."""
+    has_captions: bool
+    """Closed captions (ATSC A/53) lie inside the coded picture, not in a stream of their own."""
     audio: tuple[AudioTrack, ...]
 
     @property
@@ -235,6 +237,7 @@ def _film_from(
         deinterlaced=None,
         mastering_display=_side_data(first, Type.MASTERING_DISPLAY_METADATA),
         content_light=_side_data(first, Type.CONTENT_LIGHT_LEVEL),
+        has_captions=_side_data(first, Type.A53_CC) is not None,
         audio=tuple(_audio_tracks(container)),
     )
 

@@ -100,6 +100,11 @@ def check_output(
     codec_options = codec_settings(film, options, subsampling)
     check_encoder(film, options.codec, pix_fmt, codec_options)
     say_if_interlacing_is_lost(film, options, changes)
+    if film.has_captions:
+        changes.add(
+            f"{film.path}: the closed captions inside its pictures are lost when these are encoded "
+            "anew; extract them to a file of their own first"
+        )
     start = seconds_from_text(options.start, option="--start") if options.start else None
     end = seconds_from_text(options.end, option="--end") if options.end else None
     with open_film(film) as container:
