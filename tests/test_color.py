@@ -92,9 +92,30 @@ def test_the_grey_of_a_grey_film_is_that_of_its_grey_pixels(value, grey):
 
 @given(rgb_strategy, st.sampled_from(["chroma", "rgb"]), st.sampled_from(["bt601", "bt709"]))
 def test_a_perfect_prediction_gives_the_true_chroma(rgb, output, grey):
-    rgb_311 = _pixel(rgb)
+    assert _error_of_perfect_prediction(rgb, output, grey) < 1e-12
+
+
+@given(rgb_strategy, st.sampled_from(["bt601", "bt709", "lab"]))
+def test_a_perfect_prediction_of_ab_gives_the_true_chroma_to_half_a_code(rgb, grey):
+    assert _error_of_perfect_prediction(rgb, "ab", grey) < 0.5 / 255
+
+
+def _error_of_perfect_prediction(rgb, output, grey) -> float:
+    rgb_311, matrix = _pixel(rgb), color.matrix_of(grey)
     target = color.target_from_rgb(rgb_311, output, grey)
     assert target.abs().max() <= 1 + 1e-12
-    chroma = color.chroma_from_prediction(target, output, grey)
-    expected = color.chroma_from_rgb(rgb_311, color.matrix_of(grey))
-    assert torch.allclose(chroma, expected, atol=1e-12)
+    luma = color.luma_from_rgb(rgb_311, matrix)
+    chroma = color.chroma_from_prediction(target, luma, output, grey)
+    return float((chroma - color.chroma_from_rgb(rgb_311, matrix)).abs().max())
+
+
+@given(rgb_strategy)
+def test_rgb_survives_the_way_to_lab_and_back(rgb):
+    rgb_311 = _pixel(rgb)
+    assert torch.allclose(color.rgb_from_lab(color.lab_from_rgb(rgb_311)), rgb_311, atol=1e-9)
+
+
+@given(unit)
+def test_no_ab_is_no_chroma(luma):
+    chroma = color.chroma_from_ab(torch.zeros(2, 1, 1).double(), _pixel((luma,)), "bt709")
+    assert chroma.abs().max() < 1e-9

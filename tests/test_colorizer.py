@@ -47,9 +47,9 @@ def test_every_frame_is_encoded_once(monkeypatch):
     colorizer = _colorizer()
     encode, calls = colorizer.network.encode, []
 
-    def counted(grey):
-        calls.append(grey)
-        return encode(grey)
+    def counted(frame, embedding):
+        calls.append(frame)
+        return encode(frame, embedding)
 
     monkeypatch.setattr(colorizer.network, "encode", counted)
     _colorize(colorizer, _scene(0, 6))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.models import TINY
+from vidcolor.network.card import FAMILIES
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.weights import save_model
@@ -44,10 +45,11 @@ def test_cuda_gives_the_chroma_of_the_cpu(tmp_path: Path):
 
 def test_a_training_step_on_cuda_loses_what_one_on_the_cpu_loses():
     options = TrainOptions(dataset="none", size=64, ngf=8, ndf=8, batch_size=2)
+    setup = FAMILIES[options.model].set_up(options)
     batch = torch.rand(2, 3, 3, 64, 64)
     losses = []
     for device in ("cpu", "cuda"):
         torch.manual_seed(0)
-        trainer = GanTrainer(TINY, options, device=torch.device(device), steps=1)
+        trainer = GanTrainer(TINY, setup, options, device=torch.device(device), steps=1)
         losses.append(trainer.step(batch))
     assert losses[0] == pytest.approx(losses[1], rel=0.02)

@@ -13,7 +13,7 @@ from vidcolor.network.blocks import (
     plain_state,
     remove_spectral_norms,
 )
-from vidcolor.network.card import ARCHITECTURES
+from vidcolor.network.card import FAMILIES
 from vidcolor.network.discriminators import (
     build_discriminator,
     discriminator_loss,
@@ -22,18 +22,17 @@ from vidcolor.network.discriminators import (
 from vidcolor.network.losses import CELLS, cell_index, count_cells, pixel_loss, rarity_weights
 from vidcolor.network.squeeze_unet import SqueezeUNet, SqueezeUNetConfig
 from vidcolor.network.temporal_unet import TemporalUNet, TemporalUNetConfig
-from vidcolor.options import Family
+from vidcolor.options import FamilyName
 
-SMALL: dict[Family, dict[str, Any]] = {
+SMALL: dict[FamilyName, dict[str, Any]] = {
     "temporal-unet": {"base_channels": 8, "norm": "batch"},
     "squeeze-unet": {"widths": (16, 8, 8)},
 }
 
 
-def _network(family: Family):
-    network, config = ARCHITECTURES[family]
+def _network(family: FamilyName):
     torch.manual_seed(0)
-    return network(config(**SMALL[family])).eval()
+    return FAMILIES[family].network(FAMILIES[family].config(**SMALL[family])).eval()
 
 
 def _seed002(**changes):
@@ -72,7 +71,7 @@ def test_squeezenet_encoder_has_the_published_layers():
     assert _count(SqueezeUNet(SqueezeUNetConfig()).features) == 1_235_496 - 513_000
 
 
-@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_predictions_have_the_frames_size_and_stay_in_range(family):
     network = _network(family)
     grey = torch.rand(2, 1, 64, 96)
@@ -82,7 +81,7 @@ def test_predictions_have_the_frames_size_and_stay_in_range(family):
     assert prediction.abs().max() <= 1
 
 
-@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_frames_of_a_batch_do_not_mix(family):
     network = _network(family)
     frames = torch.rand(3, 1, 64, 64)
@@ -93,7 +92,7 @@ def test_frames_of_a_batch_do_not_mix(family):
         assert torch.allclose(together[i], network.decode(own, own, own)[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_both_neighbours_change_the_middle_frame(family):
     network = _network(family)
     a, b, c = (network.encode(torch.rand(1, 1, 64, 64)) for _ in range(3))
@@ -115,7 +114,7 @@ def test_fusion_gives_the_middle_frame_three_quarters_of_the_channels():
         WindowFusion(12)
 
 
-@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_our_networks_see_brightness(family):
     network = _network(family)
     grey = torch.rand(1, 1, 64, 64)
@@ -124,7 +123,7 @@ def test_our_networks_see_brightness(family):
     assert difference.abs().mean() > 1e-4
 
 
-@pytest.mark.parametrize("family", ARCHITECTURES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_spectral_norm_is_multiplied_in_without_changing_the_result(family):
     network = _network(family)
     plain = _network(family)

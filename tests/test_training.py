@@ -92,6 +92,7 @@ def test_training_brings_the_error_on_its_own_film_below_a_third_of_greys(frames
         {"average": 0.9, "rarity": 0.5, "lr_schedule": "cosine", "adversarial_from": 0.5},
         {"model": "squeeze-unet"},
         {"crop": False, "balance": True},
+        {"output": "rgb", "pixel_loss": "l2", "discriminator_lr": 1e-4},
     ],
     ids=str,
 )
@@ -224,16 +225,30 @@ def test_a_window_holds_neighbours_cut_alike(frames):
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"size": 100}, "multiple of 32"),
+        ({"size": 16}, "--size 16"),
         ({"batch_size": 0}, "--batch-size 0"),
         ({"lr": 0}, "--lr 0"),
         ({"adversarial_from": 2.0}, "--adversarial-from"),
-        ({"model": "squeeze-unet", "preset": "seed002"}, "only temporal-unet"),
+        ({"rebalance": 0.0}, "--rebalance 0.0"),
+        ({"discriminator_lr": 0.0}, "--discriminator-lr 0.0"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(changes, complaint):
     with pytest.raises(OptionsError, match=complaint):
         TrainOptions(dataset="x", **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"size": 80}, "multiple of 32 for temporal-unet"),
+        ({"model": "squeeze-unet", "preset": "seed002"}, "--preset seed002: squeeze-unet"),
+        ({"output": "bins"}, "--output bins: temporal-unet does not have it; it has chroma, rgb"),
+    ],
+)
+def test_what_a_family_does_not_have_is_refused(frames, tmp_path, changes, complaint):
+    with pytest.raises(OptionsError, match=complaint):
+        train(_options(frames, tmp_path / "m", **changes))
 
 
 def test_training_imports_neither_pyav_nor_ffmpeg():

@@ -14,8 +14,14 @@ from vidcolor.options import Matrix
 Grey = Literal["bt601", "bt709", "lab"]
 """What a black-and-white film holds of a colour: Y' by a matrix, or CIE lightness."""
 
-Output = Literal["chroma", "rgb"]
-"""What a network predicts, in [-1, 1]: Cb, Cr times 2, or R'G'B' times 2 minus 1."""
+Output = Literal["chroma", "rgb", "ab"]
+"""How colour is held in [-1, 1]: Cb, Cr times 2, R'G'B' times 2 minus 1, or CIE a*, b* / 110."""
+
+AB_RANGE = 110.0
+"""Largest |a*|, |b*| that sRGB reaches, rounded up to the grid of Zhang et al. 2016."""
+
+LIGHTNESS_STEPS = 10
+"""Halvings of [0, 100] in `chroma_from_ab`: to 0.1 of a lightness, half a code of chroma."""
 
 KR_KB: dict[Matrix, tuple[float, float]] = {
     "bt601": (0.299, 0.114),  # BT.601-7, 2.5.1
@@ -91,6 +97,13 @@ def linear_from_srgb(rgb: Tensor) -> Tensor:
     return torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb.clamp(min=0) + 0.055) / 1.055) ** 2.4)
 
 
+def srgb_from_linear(linear: Tensor) -> Tensor:
+    """Return sRGB values of linear light (IEC 61966-2-1, 5.2); negative light mirrors positive."""
+    size = linear.abs()
+    curved = 1.055 * size.clamp(min=1e-12) ** (1 / 2.4) - 0.055
+    return torch.where(size <= 0.0031308, 12.92 * size, curved) * linear.sign()
+
+
 def _lab_curve(ratio: Tensor) -> Tensor:
     delta = 6 / 29
     linear = ratio / (3 * delta**2) + 4 / 29
@@ -109,6 +122,39 @@ def lab_from_rgb(rgb_3hw: Tensor) -> Tensor:
     xyz_3hw = torch.einsum("xc,...chw->...xhw", xyz_from_rgb / white[:, None], linear_3hw)
     x, y, z = _lab_curve(xyz_3hw).split(1, dim=-3)
     return torch.cat((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=-3)
+
+
+def rgb_from_lab(lab_3hw: Tensor) -> Tensor:
+    """Return sRGB (..., 3, h, w), not clipped, of CIE L*, a*, b*: `lab_from_rgb` backwards."""
+    xyz_from_rgb = lab_3hw.new_tensor(XYZ_FROM_RGB)
+    white = xyz_from_rgb.sum(dim=1)
+    lightness, a, b = lab_3hw.split(1, dim=-3)
+    y = (lightness + 16) / 116
+    curved_3hw = torch.cat((y + a / 500, y, y - b / 200), dim=-3)
+    delta = 6 / 29
+    xyz_3hw = torch.where(curved_3hw > delta, curved_3hw**3, 3 * delta**2 * (curved_3hw - 4 / 29))
+    rgb_from_xyz = torch.linalg.inv(xyz_from_rgb / white[:, None])
+    return srgb_from_linear(torch.einsum("cx,...xhw->...chw", rgb_from_xyz, xyz_3hw))
+
+
+def chroma_from_ab(ab_2hw: Tensor, luma_1hw: Tensor, matrix: Matrix) -> Tensor:
+    """Return Cb, Cr (..., 2, h, w) of the colour with this a*, b* and this Y'.
+
+    L* of a colour is not that of a grey with its luma: on pure blue they are 32 and 10. The
+    lightness that has this luma is found by halving the interval in which it lies.
+
+    Args:
+        ab_2hw: (..., 2, h, w).
+        luma_1hw: (..., 1, h, w) in [0, 1], by the same matrix.
+        matrix: the matrix of luma and result.
+    """
+    lightness_1hw, step = torch.full_like(luma_1hw, 50), 25.0
+    for _ in range(LIGHTNESS_STEPS):
+        rgb_3hw = rgb_from_lab(torch.cat((lightness_1hw, ab_2hw), dim=-3))
+        lightness_1hw = lightness_1hw + step * (luma_1hw - luma_from_rgb(rgb_3hw, matrix)).sign()
+        step /= 2
+    rgb_3hw = rgb_from_lab(torch.cat((lightness_1hw, ab_2hw), dim=-3))
+    return chroma_from_rgb(rgb_3hw, matrix)
 
 
 def grey_from_rgb(rgb_3hw: Tensor, grey: Grey) -> Tensor:
@@ -143,14 +189,26 @@ def target_from_rgb(rgb_3hw: Tensor, output: Output, grey: Grey) -> Tensor:
     """Return what a network should predict, (..., 2 or 3, h, w) in [-1, 1], of R'G'B' in [0, 1]."""
     if output == "rgb":
         return rgb_3hw * 2 - 1
+    if output == "ab":
+        return lab_from_rgb(rgb_3hw)[..., 1:, :, :] / AB_RANGE
     return chroma_from_rgb(rgb_3hw, matrix_of(grey)) * 2
 
 
-def chroma_from_prediction(prediction_chw: Tensor, output: Output, grey: Grey) -> Tensor:
-    """Return Cb, Cr (..., 2, h, w) in [-0.5, 0.5], by `matrix_of(grey)`, of what a network said.
+def chroma_from_prediction(
+    prediction_chw: Tensor, luma_1hw: Tensor, output: Output, grey: Grey
+) -> Tensor:
+    """Return Cb, Cr (..., 2, h, w), by `matrix_of(grey)`, of what a network said.
 
     The luma of a network that predicts R'G'B' is left behind: the film keeps its own.
+
+    Args:
+        prediction_chw: (..., 2 or 3, h, w) in [-1, 1], as `output` says.
+        luma_1hw: the film's Y' (..., 1, h, w) in [0, 1].
+        output: how the prediction holds colour.
+        grey: what the network was shown.
     """
+    if output == "ab":
+        return chroma_from_ab(prediction_chw * AB_RANGE, luma_1hw, matrix_of(grey))
     if output == "rgb":
         return chroma_from_rgb((prediction_chw + 1) / 2, matrix_of(grey))
     return prediction_chw / 2

@@ -17,7 +17,10 @@ Codec = Literal["libx264", "libx265", "libsvtav1", "ffv1", "prores_ks"]
 Device = Literal["auto", "cpu", "cuda"]
 FrameFormat = Literal["jpg", "png"]
 Preset = Literal["default", "seed002", "seed002-text"]
-Family = Literal["temporal-unet", "squeeze-unet"]
+FamilyName = Literal["temporal-unet", "squeeze-unet"]
+Prediction = Literal["chroma", "rgb", "ab", "bins"]
+"""What a network returns: colour as `vidcolor.color.Output` holds it, or logits of 313 ab bins."""
+PixelLoss = Literal["l1", "l2"]
 Window = Literal[1, 3]
 Schedule = Literal["constant", "cosine"]
 Verification = Literal["quick", "full", "none"]
@@ -145,6 +148,10 @@ class RenderOptions:
     """Short side that the network sees, pixels; default: what the model's card says."""
     saturation: float = 1.0
     """Multiplies the colour; 0 leaves the film grey."""
+    decode_temperature: float = 0.38
+    """Of a model that predicts bins: 1 is their mean and calm, towards 0 the likeliest, vivid."""
+    seed: int = 0
+    """Decides among the results of a model that takes noise."""
     start: str | None = None
     """First moment to render, seconds or HH:MM:SS."""
     end: str | None = None
@@ -181,6 +188,10 @@ class RenderOptions:
         _require(
             0 <= self.saturation <= 4,
             f"--saturation {self.saturation}: must be between 0 (grey) and 4",
+        )
+        _require(
+            0 < self.decode_temperature <= 1,
+            f"--decode-temperature {self.decode_temperature}: must be above 0 and at most 1",
         )
         _require(self.max_pixels >= 1, f"--max-pixels {self.max_pixels}: must be 1 or more")
         _require(self.batch is None or self.batch >= 1, f"--batch {self.batch}: must be 1 or more")
@@ -237,16 +248,20 @@ class TrainOptions:
     """Folder that holds the datasets."""
     out: Path | None = None
     """Folder of the model; default: models/ and the dataset's name."""
-    model: Family = "temporal-unet"
+    model: FamilyName = "temporal-unet"
     """Network family."""
     preset: Preset = "default"
-    """default predicts chroma; seed002 is the original's code, seed002-text its paper."""
+    """default is our best; seed... is an original as its code has it, -text as its paper does."""
+    output: Prediction | None = None
+    """What the network predicts; default: what the family and its preset do."""
+    pixel_loss: PixelLoss | None = None
+    """Absolute (l1) or squared (l2) error; default: what the family and its preset do."""
     size: int = 224
     """Height and width of what the network is shown, pixels (the original: 224 or 480)."""
     crop: bool = True
     """Show random parts at their true aspect; off squashes whole frames, as the original does."""
-    window: Window = 3
-    """Frames the generator sees; 1 trains the baseline without neighbours."""
+    window: Window | None = None
+    """Frames the generator sees, 3 or 1 (without neighbours); default: the family's own."""
     batch_size: int = 8
     """Windows in a step."""
     epochs: int = 50
@@ -255,6 +270,8 @@ class TrainOptions:
     """Stop after so many steps."""
     lr: float = 1e-3
     """Learning rate of both Adams."""
+    discriminator_lr: float | None = None
+    """Learning rate of the discriminator's Adam; default: --lr."""
     lr_schedule: Schedule = "constant"
     """constant, or cosine: falls to a hundredth over the whole training."""
     weight_decay: float = 0.0
@@ -263,6 +280,8 @@ class TrainOptions:
     """Weight of the pixel loss in the generator's loss (the original's lambda)."""
     rarity: float = 0.0
     """Weigh pixels by the rarity of their colour to this power; 0.5 makes colours bolder."""
+    rebalance: float | None = None
+    """Weigh bins by rarity, this share of the uniform distribution mixed in (original: 0.5)."""
     adversarial_weight: float = 1.0
     """Weight of the adversarial loss; 0 trains without a discriminator."""
     adversarial_from: float = 0.0
@@ -299,16 +318,7 @@ class TrainOptions:
     """Go on from the checkpoint in the model's folder."""
 
     def __post_init__(self) -> None:
-        multiple = 32 if self.model == "temporal-unet" else 16
-        _require(
-            self.size >= 64 and self.size % multiple == 0,
-            f"--size {self.size}: must be a multiple of {multiple} and at least 64 for "
-            f"{self.model}; the original uses 224 or 480",
-        )
-        _require(
-            self.model == "temporal-unet" or self.preset == "default",
-            f"--preset {self.preset}: only temporal-unet has it",
-        )
+        _require(self.size >= 32, f"--size {self.size}: must be 32 or more")
         for option in ("batch_size", "epochs", "generator_every", "discriminator_every", "ndf"):
             value = getattr(self, option)
             _require(value >= 1, f"--{option.replace('_', '-')} {value}: must be 1 or more")
@@ -318,6 +328,14 @@ class TrainOptions:
             f"--max-steps {self.max_steps}: must be 1 or more",
         )
         _require(self.lr > 0, f"--lr {self.lr}: must be above 0")
+        _require(
+            self.discriminator_lr is None or self.discriminator_lr > 0,
+            f"--discriminator-lr {self.discriminator_lr}: must be above 0",
+        )
+        _require(
+            self.rebalance is None or 0 < self.rebalance <= 1,
+            f"--rebalance {self.rebalance}: must be above 0 and at most 1, which weighs all alike",
+        )
         for option in ("pixel_weight", "adversarial_weight", "weight_decay", "rarity"):
             value = getattr(self, option)
             _require(value >= 0, f"--{option.replace('_', '-')} {value}: must not be negative")

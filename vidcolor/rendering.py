@@ -112,7 +112,12 @@ def render(
     changes = Changes(strict=options.strict)
     plan = check_output(film, out, options, changes)
     colorizer = Colorizer.load(
-        options.model, options.device, size=options.size, batch=options.batch
+        options.model,
+        options.device,
+        size=options.size,
+        batch=options.batch,
+        seed=options.seed,
+        temperature=options.decode_temperature,
     )
     with half_the_cores(), work_on(plan.out, identity) as work:
         work.take_up(restart=options.restart, is_expendable=options.overwrite)

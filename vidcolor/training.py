@@ -8,12 +8,13 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from vidcolor._version import __version__
 from vidcolor.batches import SMALLEST_CROP, Batches, BatchPlan
@@ -21,18 +22,19 @@ from vidcolor.checkpoints import FREE_ON_RESUME, Journal, load_checkpoint, save_
 from vidcolor.color import (
     chroma_from_rgb,
     fit_gamut,
+    lab_from_rgb,
     luma_from_rgb,
     matrix_of,
     rgb_from_ycbcr,
 )
 from vidcolor.dataset import FrameTable, open_frames
-from vidcolor.errors import InputError, VidcolorError
-from vidcolor.network.card import Card
+from vidcolor.errors import InputError, OptionsError, VidcolorError
+from vidcolor.network.bins import ab_bins, soft_encode
+from vidcolor.network.card import FAMILIES, Card
 from vidcolor.network.device import choose_device
+from vidcolor.network.family import Setup, one_of
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.losses import CELLS, count_cells
-from vidcolor.network.squeeze_unet import SqueezeUNetConfig
-from vidcolor.network.temporal_unet import TemporalUNetConfig
 from vidcolor.network.weights import (
     find_model,
     is_weights_file,
@@ -79,12 +81,17 @@ def train(options: TrainOptions, *, on_step: Callable[[Progress], None] | None =
     device = choose_device(options.device)
     table = open_frames(options.dataset, "train", options.data)
     test_table = _test_frames(options)
+    family = FAMILIES[options.model]
+    window = one_of(options, "window", *family.windows)
+    options = replace(options, window=window)
+    setup = family.set_up(options)
     batches = Batches(table, _plan(options))
     steps = options.epochs * batches.per_epoch
     steps = min(steps, options.max_steps or steps)
-    card = _card(options, folder, table)
-    counts = _colour_counts(batches, card) if options.rarity else None
-    trainer = GanTrainer(card, options, device=device, steps=steps, colour_counts=counts)
+    card = _card(options, setup, folder, table)
+    counts = _colour_counts(batches, card, options)
+    _check_size(options, card)
+    trainer = GanTrainer(card, setup, options, device=device, steps=steps, colour_counts=counts)
     folder.mkdir(parents=True, exist_ok=True)
     if options.resume:
         load_checkpoint(folder, trainer, options)
@@ -164,33 +171,30 @@ def _plan(options: TrainOptions, *, is_test: bool = False) -> BatchPlan:
         batch_size=options.samples if is_test else options.batch_size,
         height=options.size,
         width=options.size,
-        window=options.window,
+        window=options.window or 1,
         augment=options.crop and not is_test,
         balance=options.balance and not is_test,
         seed=options.seed,
     )
 
 
-def _card(options: TrainOptions, folder: Path, table: FrameTable) -> Card:
-    is_seed = options.preset != "default"
-    shape: TemporalUNetConfig | SqueezeUNetConfig = SqueezeUNetConfig()
-    if options.model == "temporal-unet":
-        shape = TemporalUNetConfig(
-            base_channels=options.ngf,
-            norm="instance" if options.preset == "seed002" else "batch",
-            output="rgb" if is_seed else "chroma",
-            first_norm=is_seed,
-            self_attention=options.self_attention,
-            spectral_norm=not is_seed,
+def _check_size(options: TrainOptions, card: Card) -> None:
+    multiple = card.build_network().multiple
+    if options.size % multiple:
+        raise OptionsError(
+            f"--size {options.size}: must be a multiple of {multiple} for {options.model}"
         )
+
+
+def _card(options: TrainOptions, setup: Setup, folder: Path, table: FrameTable) -> Card:
     return Card(
         name=folder.name,
         family=options.model,
-        network=asdict(shape),
-        output="rgb" if is_seed else "chroma",
-        grey="lab" if options.preset == "seed002-text" else "bt601",
+        network=asdict(setup.config),
+        output=setup.output,
+        grey=setup.grey,
         working_size=_working_size(options),
-        window=options.window,
+        window=options.window or 1,
         training={
             "vidcolor": __version__,
             "options": _told(options),
@@ -222,12 +226,20 @@ def _told(options: TrainOptions) -> dict[str, str | float]:
     return told | {"epochs": options.epochs}
 
 
-def _colour_counts(batches: Batches, card: Card) -> Tensor:
-    counts = torch.zeros(CELLS**2)
+def _colour_counts(batches: Batches, card: Card, options: TrainOptions) -> Tensor | None:
+    """Return how often each colour occurs: in cells, or in bins; None if all weigh alike."""
+    is_binned = card.output == "bins"
+    if (options.rebalance is None) if is_binned else not options.rarity:
+        return None
+    bins_Q2 = ab_bins()
+    counts = torch.zeros(len(bins_Q2) if is_binned else CELLS**2)
     for step in range(min(COUNTED_BATCHES, batches.per_epoch)):
-        counts += count_cells(
-            chroma_from_rgb(batches.read(step).flatten(0, 1), matrix_of(card.grey))
-        )
+        rgb_N3hw = batches.read(step).flatten(0, 1)
+        if is_binned:
+            ab_N2hw = functional.avg_pool2d(lab_from_rgb(rgb_N3hw)[:, 1:], 4)
+            counts += soft_encode(ab_N2hw, bins_Q2).sum(dim=(0, 2, 3))
+        else:
+            counts += count_cells(chroma_from_rgb(rgb_N3hw, matrix_of(card.grey)))
     return counts
 
 

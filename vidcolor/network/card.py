@@ -5,25 +5,24 @@ page. The card alone says how to rebuild the network; weights that do not fit it
 """
 
 import tomllib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
 import tomli_w
 
-from vidcolor.color import Grey, Output
+from vidcolor.color import Grey
 from vidcolor.errors import ModelError
+from vidcolor.network import squeeze_unet, temporal_unet
+from vidcolor.network.family import Family
 from vidcolor.network.generator import Generator
-from vidcolor.network.squeeze_unet import SqueezeUNet, SqueezeUNetConfig
-from vidcolor.network.temporal_unet import TemporalUNet, TemporalUNetConfig
-from vidcolor.options import Family
+from vidcolor.options import FamilyName, Prediction
 
-ARCHITECTURES: dict[Family, tuple[Callable[[Any], Generator], type]] = {
-    "temporal-unet": (TemporalUNet, TemporalUNetConfig),
-    "squeeze-unet": (SqueezeUNet, SqueezeUNetConfig),
+FAMILIES: dict[FamilyName, Family] = {
+    "temporal-unet": temporal_unet.FAMILY,
+    "squeeze-unet": squeeze_unet.FAMILY,
 }
-"""Every family: its network and the dataclass that shapes it. A new one is a line here."""
+"""Every family of networks. A new one is a line here, and its name in `vidcolor.options`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +32,11 @@ class Card:
     name: str
     """The model's name."""
     family: str
-    """Key of ARCHITECTURES."""
+    """Key of FAMILIES."""
     network: dict[str, Any]
     """Fields of the family's config dataclass."""
-    output: Output
-    """chroma: Cb, Cr times 2; rgb: R'G'B' times 2 minus 1."""
+    output: Prediction
+    """chroma: Cb, Cr times 2; rgb: R'G'B' times 2 minus 1; ab: CIE a*, b* / 110; bins: logits."""
     grey: Grey
     """What the network was shown as grey."""
     working_size: int
@@ -57,18 +56,18 @@ class Card:
         Raises:
             ModelError: the family is unknown or its configuration does not fit.
         """
-        if self.family not in ARCHITECTURES:
+        if self.family not in FAMILIES:
             raise ModelError(
                 f"model {self.name!r}: no network is called {self.family!r}; "
-                f"this version knows {', '.join(ARCHITECTURES)}"
+                f"this version knows {', '.join(FAMILIES)}"
             )
-        network, config = ARCHITECTURES[self.family]
+        family = FAMILIES[self.family]
         values = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in self.network.items()
         }
         try:
-            return network(config(**values))
+            return family.network(family.config(**values))
         except (TypeError, ValueError) as error:
             raise ModelError(
                 f"model {self.name!r}: its card does not fit {self.family}: {error}; "
@@ -104,7 +103,7 @@ def read_card(folder: Path) -> Card:
 
 
 def _check_choices(path: Path, values: dict[str, Any]) -> None:
-    choices = {"output": get_args(Output), "grey": get_args(Grey), "window": (1, 3)}
+    choices = {"output": get_args(Prediction), "grey": get_args(Grey), "window": (1, 3)}
     for key, allowed in choices.items():
         if key in values and values[key] not in allowed:
             raise ModelError(

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -12,16 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from vidcolor.color import (
-    chroma_from_prediction,
-    convert_chroma,
-    grey_from_luma,
-    matrix_of,
-)
+from vidcolor.color import convert_chroma, grey_from_luma, matrix_of
 from vidcolor.errors import ModelError
 from vidcolor.network.card import Card
 from vidcolor.network.device import choose_device
 from vidcolor.network.generator import Features, Generator
+from vidcolor.network.outputs import DECODE_TEMPERATURE, chroma_of
 from vidcolor.network.weights import find_model, load_network
 from vidcolor.options import Device, Matrix
 from vidcolor.scaling import resize, working_size
@@ -61,6 +57,8 @@ class Colored(Generic[Frame]):
 class _Small(Generic[Frame]):
     place: Placed[Frame]
     luma_hw: NDArray[np.float32]
+    is_first: bool
+    """Of its shot, or of its segment: a run may begin there, so what a shot shares begins anew."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +85,10 @@ class Colorizer:
         *,
         size: int | None = None,
         batch: int | None = None,
+        seed: int = 0,
+        temperature: float = DECODE_TEMPERATURE,
     ) -> None:
-        self.card = card
+        self.card, self.seed, self.temperature = card, seed, temperature
         self.network = network.eval()
         self._wished_size = size or card.working_size
         self._use(device, self._wished_size, batch or (CUDA_BATCH if device.type == "cuda" else 1))
@@ -105,6 +105,8 @@ class Colorizer:
         *,
         size: int | None = None,
         batch: int | None = None,
+        seed: int = 0,
+        temperature: float = DECODE_TEMPERATURE,
     ) -> "Colorizer":
         """Return the colorizer of a model.
 
@@ -113,13 +115,23 @@ class Colorizer:
             device: where its network shall run.
             size: short side that the network sees, pixels; default: what the card says.
             batch: frames that it sees at once; default: CUDA_BATCH, on a CPU 1.
+            seed: makes the noise, where the network takes noise.
+            temperature: of the annealed mean, where the network predicts bins.
 
         Raises:
             ModelError: there is no such model, or its weights are not to be trusted.
             OptionsError: the device is not there.
         """
         card, network = load_network(find_model(name))
-        return cls(card, network, choose_device(device), size=size, batch=batch)
+        return cls(
+            card,
+            network,
+            choose_device(device),
+            size=size,
+            batch=batch,
+            seed=seed,
+            temperature=temperature,
+        )
 
     def lighten(self, min_size: int | None) -> bool:
         """Need less memory from now on: a smaller batch, then a smaller size, then a CPU.
@@ -181,9 +193,14 @@ class Colorizer:
     def _look(
         self, frames: Iterable[Placed[Frame]], luma: Callable[[Frame], NDArray[np.float32]]
     ) -> Iterator[_Seen[Frame]]:
-        small = (_Small(place, self._shrink(luma(place.frame))) for place in frames)
+        shot_1C: Tensor | None = None
+        small = self._shrunk(frames, luma)
         for batch in self._batches(small, lambda look: look.place.segment):
-            features = self._encode([look.luma_hw for look in batch])
+            with torch.inference_mode():
+                grey_B1hw = grey_from_luma(self._luma(batch), self.card.grey)
+                embedding_BC, shot_1C = self._embed(grey_B1hw, batch, shot_1C)
+                frame_Bchw = self.network.frame(grey_B1hw, noise_Bnhw=self._noise(grey_B1hw))
+                features = self.network.encode(frame_Bchw, embedding_BC)
             for number, look in enumerate(batch):
                 own = [level[number : number + 1] for level in features]
                 yield _Seen(look.place, look.luma_hw, own)
@@ -195,20 +212,54 @@ class Colorizer:
             while batch := list(islice(group, self.batch)):
                 yield batch
 
-    def _shrink(self, luma_HW: NDArray[np.float32]) -> NDArray[np.float32]:
-        height, width = luma_HW.shape
-        return resize(luma_HW, *working_size(height, width, self.size))
+    def _shrunk(
+        self, frames: Iterable[Placed[Frame]], luma: Callable[[Frame], NDArray[np.float32]]
+    ) -> Iterator[_Small[Frame]]:
+        segment = -1
+        for place in frames:
+            luma_HW = luma(place.frame)
+            height, width = luma_HW.shape
+            luma_hw = resize(luma_HW, *working_size(height, width, self.size))
+            yield _Small(place, luma_hw, place.starts_shot or place.segment != segment)
+            segment = place.segment
 
-    @torch.inference_mode()
-    def _encode(self, luma: Sequence[NDArray[np.float32]]) -> list[Tensor]:
-        """Return the features of frames (h, w), a whole batch: the last is repeated to fill it."""
+    def _luma(self, batch: Sequence[_Small[Frame] | _Seen[Frame]]) -> Tensor:
+        """Return Y' (B, 1, h, w), a whole batch: the last is repeated to fill it, and its edges."""
+        luma = [look.luma_hw for look in batch]
         filled_Bhw = np.stack([*luma, *[luma[-1]] * (self.batch - len(luma))])
         luma_B1hw = torch.from_numpy(filled_Bhw)[:, None].to(self.device)
-        grey_B1hw = grey_from_luma(luma_B1hw, self.card.grey)
         height, width = filled_Bhw.shape[1:]
         padding = (0, -width % self.network.multiple, 0, -height % self.network.multiple)
-        padded_B1hw = functional.pad(grey_B1hw, padding, mode="replicate")
-        return self.network.encode(padded_B1hw)
+        return functional.pad(luma_B1hw, padding, mode="replicate")
+
+    def _embed(
+        self, grey_B1hw: Tensor, batch: Sequence[_Small[Frame]], shot_1C: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return the embeddings (B, C) of a batch's shots, and the last one's (1, C).
+
+        Args:
+            grey_B1hw: the batch, filled.
+            batch: its frames.
+            shot_1C: the embedding of the shot in which the batch begins.
+        """
+        embeddings: list[Any] = []
+        for number, look in enumerate(batch):
+            if look.is_first:
+                shot_1C = self.network.embed(grey_B1hw[number : number + 1])
+            embeddings.append(shot_1C)
+        if shot_1C is None:
+            return None, None
+        embeddings += [shot_1C] * (self.batch - len(batch))
+        return torch.cat(embeddings), shot_1C
+
+    def _noise(self, grey_B1hw: Tensor) -> Tensor | None:
+        """Return the noise (B, n, h, w) in [-1, 1] that the seed makes, the same in every frame."""
+        channels, (height, width) = self.network.noise_channels, grey_B1hw.shape[-2:]
+        if not channels:
+            return None
+        random = torch.Generator().manual_seed(self.seed)
+        noise_1nhw = torch.rand(1, channels, height, width, generator=random) * 2 - 1
+        return noise_1nhw.to(self.device).expand(len(grey_B1hw), -1, -1, -1)
 
     @torch.inference_mode()
     def _decode(
@@ -219,18 +270,17 @@ class Colorizer:
         if self.card.window == 1:
             filled = [(current, current, current) for _, current, _ in filled]
         previous, current, next_ = (_stack([w[n].features for w in filled]) for n in range(3))
-        height, width = batch[0][1].luma_hw.shape
-        prediction_Bchw = self.network.decode(previous, current, next_)[
-            ..., :height, :width
-        ].float()
-        if not bool(torch.isfinite(prediction_Bchw).all()):
+        predicted_Bchw = self.network.decode(previous, current, next_).float()
+        if not bool(torch.isfinite(predicted_Bchw).all()):
             raise ModelError(
                 f"model {self.card.name!r}: its network returned values that are not numbers; "
                 "the weights are damaged, fetch or train them again"
             )
-        own_B2hw = chroma_from_prediction(prediction_Bchw, self.card.output, self.card.grey)
-        film_B2hw = convert_chroma(own_B2hw, matrix_of(self.card.grey), matrix)
-        chroma_B2hw: NDArray[np.float32] = film_B2hw.cpu().numpy()
+        card, luma_B1hw = self.card, self._luma([current for _, current, _ in batch])
+        own_B2hw = chroma_of(predicted_Bchw, luma_B1hw, card.output, card.grey, self.temperature)
+        film_B2hw = convert_chroma(own_B2hw, matrix_of(card.grey), matrix)
+        height, width = batch[0][1].luma_hw.shape
+        chroma_B2hw: NDArray[np.float32] = film_B2hw[..., :height, :width].cpu().numpy()
         return chroma_B2hw
 
 

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 Features = list[Tensor]
@@ -13,11 +14,40 @@ class Generator(nn.Module):
 
     multiple: int
     """Height and width must be multiples of this many pixels."""
+    takes_mask: bool = False
+    """The second channel of a frame is a mask: 1 where there shall be colour, 0 where grey."""
+    noise_channels: int = 0
+    """The last channels of a frame are noise in [-1, 1], by which results differ."""
+
+    def frame(
+        self, grey_B1hw: Tensor, mask_B1hw: Tensor | None = None, noise_Bnhw: Tensor | None = None
+    ) -> Tensor:
+        """Return what `encode` takes, (B, 1 + mask + noise, h, w): grey and what else is wanted.
+
+        Args:
+            grey_B1hw: in [0, 1].
+            mask_B1hw: in [0, 1]; None: colour everywhere.
+            noise_Bnhw: in [-1, 1], `noise_channels` of it; None: none.
+        """
+        channels = [grey_B1hw]
+        if self.takes_mask:
+            channels.append(torch.ones_like(grey_B1hw) if mask_B1hw is None else mask_B1hw)
+        if self.noise_channels:
+            size = (len(grey_B1hw), self.noise_channels, *grey_B1hw.shape[-2:])
+            channels.append(grey_B1hw.new_zeros(size) if noise_Bnhw is None else noise_Bnhw)
+        return torch.cat(channels, dim=1)
+
+    def embed(self, grey_B1hw: Tensor) -> Tensor | None:
+        """Return what whole frames show, (B, C), to be kept for a shot; None: nothing is wanted."""
+        return None
 
     @abstractmethod
-    def encode(self, grey_B1hw: Tensor) -> Features:
-        """Return the features of frames (B, 1, h, w) in [0, 1]."""
+    def encode(self, frame_Bchw: Tensor, embedding_BC: Tensor | None = None) -> Features:
+        """Return the features of what `frame` returned, and of what `embed` did."""
 
     @abstractmethod
     def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
-        """Return the colour of the middle frames, (B, 2 or 3, h, w) in [-1, 1]."""
+        """Return the colour of the middle frames: (B, 2 or 3, h, w) in [-1, 1], or logits.
+
+        A family whose cards say `bins` returns logits (B, 313, h / 4, w / 4).
+        """

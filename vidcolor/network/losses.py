@@ -1,12 +1,11 @@
 """What the generator is trained to make small, beside the adversarial term."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-PixelLoss = Literal["l1", "l2"]
+from vidcolor.network.bins import soft_encode
+from vidcolor.options import PixelLoss
 
 CELL = 1 / 32
 """Width of a cell in the Cb, Cr plane whose frequency is counted: 8 codes of 256.
@@ -66,3 +65,21 @@ def pixel_loss(
 def count_cells(chroma_B2hw: Tensor) -> Tensor:
     """Return how many pixels lie in each cell, (CELLS ** 2,) float."""
     return torch.bincount(cell_index(chroma_B2hw).flatten(), minlength=CELLS**2).float()
+
+
+def bin_loss(
+    logits_BQhw: Tensor, ab_B2hw: Tensor, bins_Q2: Tensor, weights_Q: Tensor | None = None
+) -> Tensor:
+    """Return the cross entropy of soft-encoded colours (Zhang et al. 2016, equations 2 and 3).
+
+    Args:
+        logits_BQhw: what the network returned.
+        ab_B2hw: the true a*, b*, at the logits' size.
+        bins_Q2: the bins' centres.
+        weights_Q: of a pixel whose likeliest bin it is; None: 1.
+    """
+    shares_BQhw = soft_encode(ab_B2hw, bins_Q2)
+    entropy_Bhw = -(shares_BQhw * torch.log_softmax(logits_BQhw, dim=1)).sum(dim=1)
+    if weights_Q is None:
+        return entropy_Bhw.mean()
+    return (weights_Q[shares_BQhw.argmax(dim=1)] * entropy_Bhw).mean()

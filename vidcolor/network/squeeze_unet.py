@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidcolor.network.blocks import WindowFusion, spectrally_normalised
+from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
+from vidcolor.options import TrainOptions
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of R', G', B' in [0, 1]: what published ImageNet weights expect to be taken out."""
@@ -87,12 +89,12 @@ class SqueezeUNet(Generator):
         for part in (self.fusion, self.bottleneck, self.decoders):
             spectrally_normalised(part, is_on=config.spectral_norm)
 
-    def encode(self, grey_B1hw: Tensor) -> Features:
+    def encode(self, frame_B1hw: Tensor, embedding_BC: Tensor | None = None) -> Features:
         """Return four scales, h/2 to h/16, of frames (B, 1, h, w) in [0, 1]."""
-        mean = grey_B1hw.new_tensor(IMAGENET_MEAN)[:, None, None]
-        deviation = grey_B1hw.new_tensor(IMAGENET_DEVIATION)[:, None, None]
+        mean = frame_B1hw.new_tensor(IMAGENET_MEAN)[:, None, None]
+        deviation = frame_B1hw.new_tensor(IMAGENET_DEVIATION)[:, None, None]
         layers = self.features
-        half = functional.relu(layers["0"]((grey_B1hw - mean) / deviation))
+        half = functional.relu(layers["0"]((frame_B1hw - mean) / deviation))
         quarter = layers["4"](layers["3"](_halved(half)))
         eighth = layers["7"](layers["6"](_halved(quarter)))
         sixteenth = _halved(eighth)
@@ -125,3 +127,15 @@ def _halved(x: Tensor) -> Tensor:
 
 def _doubled(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def _set_up(options: TrainOptions) -> Setup:
+    one_of(options, "preset", "default")
+    return Setup(
+        config=SqueezeUNetConfig(),
+        output=one_of(options, "output", "chroma"),
+        pixel_loss=options.pixel_loss or "l1",
+    )
+
+
+FAMILY = Family(network=SqueezeUNet, config=SqueezeUNetConfig, windows=(3, 1), set_up=_set_up)

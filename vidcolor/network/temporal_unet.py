@@ -17,7 +17,9 @@ from vidcolor.network.blocks import (
     norm_layer,
     spectrally_normalised,
 )
+from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
+from vidcolor.options import TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +77,10 @@ class TemporalUNet(Generator):
                 _initialise(part)
         spectrally_normalised(self, is_on=config.spectral_norm)
 
-    def encode(self, grey_B1hw: Tensor) -> Features:
+    def encode(self, frame_B1hw: Tensor, embedding_BC: Tensor | None = None) -> Features:
         """Return the five scales, h/2 to h/32, of frames (B, 1, h, w) in [0, 1]."""
         features: Features = []
-        x = grey_B1hw * 2 - 1
+        x = frame_B1hw * 2 - 1
         for encoder in self.encoders:
             x = encoder(x)
             features.append(x)
@@ -114,3 +116,27 @@ def _initialise(convolution: nn.Conv2d | nn.ConvTranspose2d) -> None:
     """Draw weights from N(0, 2 / (k * k * out_channels)), as the original does (He, fan out)."""
     fan_out = convolution.kernel_size[0] * convolution.kernel_size[1] * convolution.out_channels
     nn.init.normal_(convolution.weight, std=(2 / fan_out) ** 0.5)
+
+
+def _set_up(options: TrainOptions) -> Setup:
+    preset = one_of(options, "preset", "default", "seed002", "seed002-text")
+    is_seed = preset != "default"
+    outputs: tuple[Output, Output] = ("rgb", "chroma") if is_seed else ("chroma", "rgb")
+    output = one_of(options, "output", *outputs)
+    return Setup(
+        config=TemporalUNetConfig(
+            base_channels=options.ngf,
+            norm="instance" if preset == "seed002" else "batch",
+            output=output,
+            first_norm=is_seed,
+            self_attention=options.self_attention,
+            spectral_norm=not is_seed,
+        ),
+        output=output,
+        grey="lab" if preset == "seed002-text" else "bt601",
+        pixel_loss=options.pixel_loss or ("l2" if preset == "seed002-text" else "l1"),
+        is_conditional=preset != "seed002",
+    )
+
+
+FAMILY = Family(network=TemporalUNet, config=TemporalUNetConfig, windows=(3, 1), set_up=_set_up)

@@ -1,0 +1,64 @@
+"""What a file of networks tells the rest: how its network is built, and how it likes to learn."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from vidcolor.color import Grey
+from vidcolor.errors import OptionsError
+from vidcolor.network.generator import Generator
+from vidcolor.options import PixelLoss, Prediction, TrainOptions, Window
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """A network and its training, as options want them."""
+
+    config: Any
+    """The family's configuration."""
+    output: Prediction = "chroma"
+    grey: Grey = "bt601"
+    pixel_loss: PixelLoss = "l1"
+    """Mean absolute or squared error; what is predicted in bins has its own loss."""
+    is_conditional: bool = True
+    """The discriminator sees the grey, and the mask, beside the colour."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A family of networks.
+
+    FAMILY = Family(network=MyNetwork, config=MyConfig, windows=(1,), set_up=set_up)
+    """
+
+    network: Callable[[Any], Generator]
+    config: type
+    """Frozen dataclass that the network takes; its fields stand on the card."""
+    windows: tuple[Window, ...]
+    """Frames it can look at, 3 or 1; the first is its own choice."""
+    set_up: Callable[[TrainOptions], Setup]
+    """Makes network and training of options.
+
+    Raises:
+        OptionsError: an option does not go with the family.
+    """
+
+
+def one_of(options: TrainOptions, option: str, *allowed: Value) -> Value:
+    """Return what an option says, the first of `allowed` where it says nothing.
+
+    Raises:
+        OptionsError: it says what the family does not have.
+    """
+    value = getattr(options, option)
+    if value is None:
+        return allowed[0]
+    if value not in allowed:
+        raise OptionsError(
+            f"--{option.replace('_', '-')} {value}: {options.model} does not have it; "
+            f"it has {', '.join(map(str, allowed))}"
+        )
+    chosen: Value = value
+    return chosen

@@ -1,0 +1,57 @@
+"""From what a network returns to colour: the only place that tells regression from bins."""
+
+from torch import Tensor
+from torch.nn import functional
+
+from vidcolor.color import AB_RANGE, Grey, Output, chroma_from_prediction
+from vidcolor.network.bins import ab_bins, annealed_mean
+from vidcolor.options import Prediction
+
+DECODE_TEMPERATURE = 0.38
+"""Of the annealed mean (Zhang et al. 2016, section 2.3): vivid, and not yet speckled."""
+
+
+def colour_space(prediction: Prediction) -> Output:
+    """Return how colour is held that `colour_of` returns."""
+    return "ab" if prediction == "bins" else prediction
+
+
+def colour_of(
+    predicted_Bchw: Tensor,
+    prediction: Prediction,
+    size: tuple[int, int],
+    temperature: float = DECODE_TEMPERATURE,
+) -> Tensor:
+    """Return colour (B, 2 or 3, h, w) in [-1, 1] of what a network returned; differentiable.
+
+    Args:
+        predicted_Bchw: colour, or logits of bins (B, 313, h / 4, w / 4).
+        prediction: what it is.
+        size: h and w of the frame.
+        temperature: of the annealed mean of bins; nothing else depends on it.
+    """
+    if prediction != "bins":
+        return predicted_Bchw
+    ab_B2hw = annealed_mean(predicted_Bchw, ab_bins().to(predicted_Bchw), temperature)
+    return functional.interpolate(ab_B2hw / AB_RANGE, size, mode="bilinear", align_corners=False)
+
+
+def chroma_of(
+    predicted_Bchw: Tensor,
+    luma_B1hw: Tensor,
+    prediction: Prediction,
+    grey: Grey,
+    temperature: float = DECODE_TEMPERATURE,
+) -> Tensor:
+    """Return Cb, Cr (B, 2, h, w), by `matrix_of(grey)`, of what a network returned.
+
+    Args:
+        predicted_Bchw: as for `colour_of`.
+        luma_B1hw: the frames' Y' in [0, 1].
+        prediction: what the network returned.
+        grey: what it was shown.
+        temperature: as for `colour_of`.
+    """
+    size = (luma_B1hw.shape[-2], luma_B1hw.shape[-1])
+    colour_Bchw = colour_of(predicted_Bchw, prediction, size, temperature)
+    return chroma_from_prediction(colour_Bchw, luma_B1hw, colour_space(prediction), grey)
