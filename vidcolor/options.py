@@ -23,6 +23,7 @@ Prediction = Literal["chroma", "rgb", "ab", "bins"]
 PixelLoss = Literal["l1", "l2"]
 Window = Literal[1, 3]
 Schedule = Literal["constant", "cosine"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Verification = Literal["quick", "full", "none"]
 Gan = Literal["lsgan", "bce"]
 DiscriminatorKind = Literal["patch", "fc"]
@@ -263,7 +264,7 @@ class TrainOptions:
     window: Window | None = None
     """Frames the generator sees, 3 or 1 (without neighbours); default: the family's own."""
     batch_size: int = 8
-    """Windows in a step."""
+    """Windows in a step, of all processes together."""
     epochs: int = 50
     """Times that the dataset is gone through."""
     max_steps: int | None = None
@@ -276,6 +277,8 @@ class TrainOptions:
     """constant, or cosine: falls to a hundredth over the whole training."""
     weight_decay: float = 0.0
     """Weight decay of both Adams."""
+    clip: float | None = None
+    """Largest norm of an Adam's gradients; larger ones are shortened to it. Default: any."""
     pixel_weight: float = 20.0
     """Weight of the pixel loss in the generator's loss (the original's lambda)."""
     rarity: float = 0.0
@@ -310,6 +313,8 @@ class TrainOptions:
     """Decides initial weights, order and crops."""
     device: Device = "auto"
     """Where to train; auto takes CUDA where there is one."""
+    precision: Precision = "auto"
+    """Of what networks compute; weights stay fp32. auto: bf16 on a GPU that has it, else fp32."""
     checkpoint_minutes: float = 10.0
     """A checkpoint is written at least so often, and after every epoch."""
     samples: int = 8
@@ -332,6 +337,7 @@ class TrainOptions:
             self.discriminator_lr is None or self.discriminator_lr > 0,
             f"--discriminator-lr {self.discriminator_lr}: must be above 0",
         )
+        _require(self.clip is None or self.clip > 0, f"--clip {self.clip}: must be above 0")
         _require(
             self.rebalance is None or 0 < self.rebalance <= 1,
             f"--rebalance {self.rebalance}: must be above 0 and at most 1, which weighs all alike",

@@ -1,10 +1,10 @@
-"""One step of adversarial training: generator, discriminator, their optimisers and losses."""
+"""One step of adversarial training: generator, discriminator and their losses."""
 
-import math
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -23,30 +23,38 @@ from vidcolor.network.discriminators import (
     discriminator_loss,
     generator_loss,
 )
+from vidcolor.network.engine import Engine
 from vidcolor.network.family import Setup
-from vidcolor.network.generator import Generator
+from vidcolor.network.generator import Generator, WindowedGenerator
 from vidcolor.network.losses import bin_loss, cell_index, pixel_loss, rarity_weights
+from vidcolor.network.optimisers import (
+    Schedule,
+    discriminator_adam,
+    generator_adam,
+    schedule_of,
+    set_rates,
+)
 from vidcolor.network.outputs import chroma_of, colour_of, colour_space
-from vidcolor.network.weights import is_weights_file
 from vidcolor.options import TrainOptions
 
-ADVERSARIAL_BETAS = (0.5, 0.999)
-"""Of Adam: seed 002's; a momentum of 0.5 steadies adversarial training (Radford et al. 2016)."""
+Terms = dict[str, tuple[float, Tensor]]
+"""What the generator makes small: each term's weight and value (a number) by its name."""
 
-PLAIN_BETAS = (0.9, 0.999)
-"""Of Adam where nothing is adversarial (Kingma and Ba 2015)."""
 
-PRETRAINED_RATE = 0.2
-"""Share of the learning rate for layers that began with ImageNet weights.
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A batch, and what the generator made of it, as the losses see them."""
 
-At the full rate their features grew without bound within 500 steps and forgot what they knew.
-"""
-
-LAST_RATE = 0.01
-"""Share of the learning rate at which the cosine schedule ends."""
-
-WARMUP_STEPS = 200
-"""Steps over which the cosine schedule rises: moments of Adam need some to settle."""
+    grey_B1hw: Tensor
+    """Middle frames in [0, 1]."""
+    rgb_B3hw: Tensor
+    """The same in colour, R'G'B' in [0, 1]."""
+    truth_Bchw: Tensor
+    """Their colour in the space that the discriminator sees."""
+    predicted_Bchw: Tensor
+    """What the generator returned: colour, or logits of bins."""
+    colour_Bchw: Tensor
+    """That as colour, in the space of the truth."""
 
 
 class GanTrainer:
@@ -65,6 +73,7 @@ class GanTrainer:
         device: torch.device,
         steps: int,
         colour_counts: Tensor | None = None,
+        schedule: Schedule | None = None,
     ) -> None:
         """Build the networks.
 
@@ -72,14 +81,20 @@ class GanTrainer:
             card: of the model that is made.
             setup: what the family made of the options.
             options: how to train.
-            device: where.
+            device: where; several processes share the work (see `Engine`).
             steps: in all.
             colour_counts: of the dataset's pixels, where rare colours weigh more: in each cell
                 (`--rarity`), or in each bin (`--rebalance`).
+            schedule: of the learning rates; default: what the options say.
+
+        Raises:
+            OptionsError: the device does not have the precision.
         """
-        self.card, self.setup, self.options = card, setup, options
-        self.device, self.steps = device, steps
-        self.generator = card.build_network().to(device)
+        self.card, self.setup, self.options, self.steps = card, setup, options, steps
+        self.schedule = schedule or schedule_of(options, steps)
+        self.engine = Engine(device, precision=options.precision, clip=options.clip)
+        self.device = self.engine.device
+        self.generator = self.engine.synchronised(card.build_network().to(self.device))
         self.averaged = (
             AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(options.average))
             if options.average
@@ -87,19 +102,23 @@ class GanTrainer:
         )
         self.colour_space = colour_space(card.output)
         seen_channels = (3 if self.colour_space == "rgb" else 2) + setup.is_conditional
-        self.discriminator = build_discriminator(
-            options.discriminator,
-            seen_channels,
-            options.ndf,
-            self_attention=options.self_attention,
-        ).to(device)
-        self.bins_Q2 = ab_bins().to(device)
-        self.colour_weights = (
-            None if colour_counts is None else self._colour_weights(colour_counts.to(device))
+        self.discriminator = self.engine.synchronised(
+            build_discriminator(
+                options.discriminator,
+                seen_channels,
+                options.ndf,
+                self_attention=options.self_attention,
+            )
         )
-        self.generator_adam = self._adam(_groups(self.generator, options), options.lr)
-        self.discriminator_adam = self._adam(
-            [{"params": [*self.discriminator.parameters()]}], options.discriminator_lr or options.lr
+        self._forger = self.engine.prepare(WindowedGenerator(self.generator))
+        self._judge = self.engine.prepare(self.discriminator)
+        self.generator_adam = self.engine.prepare_optimiser(generator_adam(self.generator, options))
+        self.discriminator_adam = self.engine.prepare_optimiser(
+            discriminator_adam(self.discriminator, options)
+        )
+        self.bins_Q2 = ab_bins().to(self.device)
+        self.colour_weights = (
+            None if colour_counts is None else self._colour_weights(colour_counts.to(self.device))
         )
         self.steps_done = 0
 
@@ -109,13 +128,6 @@ class GanTrainer:
             prior_Q = smoothed_prior(counts, self.bins_Q2)
             return rebalancing_weights(prior_Q, self.options.rebalance)
         return rarity_weights(counts, self.options.rarity)
-
-    def _adam(self, groups: list[dict[str, Any]], rate: float) -> torch.optim.AdamW:
-        options = self.options
-        betas = ADVERSARIAL_BETAS if options.adversarial_weight else PLAIN_BETAS
-        for group in groups:
-            group["rate"] = rate * group.pop("share", 1.0)
-        return torch.optim.AdamW(groups, rate, betas, weight_decay=options.weight_decay)
 
     @property
     def result(self) -> Generator:
@@ -129,82 +141,78 @@ class GanTrainer:
         if self.averaged is not None:
             self.averaged.module.load_state_dict(self.generator.state_dict())
 
-    def predict(self, network: Generator, grey_BT1hw: Tensor) -> Tensor:
-        """Return what the network returns for the middle frame of each window."""
-        batch, frames = grey_BT1hw.shape[:2]
-        grey_N1hw = grey_BT1hw.flatten(0, 1)
-        features = network.encode(network.frame(grey_N1hw), network.embed(grey_N1hw))
-        # A scale's tensor holds the frames of all windows: take them apart by their place.
-        per_frame = [
-            [scale.unflatten(0, (batch, frames))[:, t] for scale in features] for t in range(frames)
-        ]
-        window = per_frame if frames == 3 else per_frame * 3
-        previous, current, next_ = window
-        return network.decode(previous, current, next_)
-
     def step(self, rgb_BT3hw: Tensor) -> dict[str, float]:
-        """Learn from a batch of windows, R'G'B' (B, T, 3, h, w) in [0, 1]; return the losses."""
-        options, card = self.options, self.card
-        self._set_learning_rate()
+        """Learn from a batch of windows and return the losses.
+
+        Args:
+            rgb_BT3hw: R'G'B' (B, T, 3, h, w) in [0, 1], this process's share of the batch.
+
+        Returns:
+            Each loss and the norm of the generator's gradients, of the batch of all processes.
+
+        Raises:
+            FloatingPointError: something is not finite; raised in every process.
+        """
+        options, done = self.options, self.steps_done
+        for adam in (self.generator_adam, self.discriminator_adam):
+            set_rates(adam, self.schedule(done))
         self.generator.train()
         self.discriminator.train()
-        rgb_BT3hw = rgb_BT3hw.to(self.device, non_blocking=True)
-        middle_B3hw = rgb_BT3hw[:, rgb_BT3hw.shape[1] // 2]
-        grey_BT1hw = grey_from_rgb(rgb_BT3hw, card.grey)
-        grey_B1hw = grey_BT1hw[:, grey_BT1hw.shape[1] // 2]
-        truth_Bchw = target_from_rgb(middle_B3hw, self.colour_space, card.grey)
-        predicted_Bchw = self.predict(self.generator, grey_BT1hw)
-        colour_Bchw = colour_of(predicted_Bchw, card.output, _size(grey_B1hw))
-        losses: dict[str, float] = {}
+        shown = self._look(rgb_BT3hw.to(self.device, non_blocking=True))
         is_adversarial = (
-            options.adversarial_weight > 0
-            and self.steps_done >= options.adversarial_from * self.steps
+            options.adversarial_weight > 0 and done >= options.adversarial_from * self.steps
         )
-        if is_adversarial and self.steps_done % options.discriminator_every == 0:
-            losses |= self._discriminator_step(grey_B1hw, truth_Bchw, colour_Bchw.detach())
-        if self.steps_done % options.generator_every == 0:
-            pixel = self._pixel_loss(predicted_Bchw, truth_Bchw, middle_B3hw)
-            losses |= self._generator_step(pixel, grey_B1hw, colour_Bchw, is_adversarial)
+        losses: dict[str, Tensor] = {}
+        if is_adversarial and done % options.discriminator_every == 0:
+            losses |= self._discriminator_step(shown)
+        if done % options.generator_every == 0:
+            losses |= self._generator_step(shown, is_adversarial=is_adversarial)
         self.steps_done += 1
-        return losses
+        return self.engine.mean(losses)
 
-    def _discriminator_step(
-        self, grey_B1hw: Tensor, truth_Bchw: Tensor, fake_Bchw: Tensor
-    ) -> dict[str, float]:
-        real = self.discriminator(self._seen(grey_B1hw, truth_Bchw))
-        fake = self.discriminator(self._seen(grey_B1hw, fake_Bchw))
+    def _look(self, rgb_BT3hw: Tensor) -> Shown:
+        """Show the generator a batch."""
+        card, middle = self.card, rgb_BT3hw.shape[1] // 2
+        grey_BT1hw = grey_from_rgb(rgb_BT3hw, card.grey)
+        rgb_B3hw, grey_B1hw = rgb_BT3hw[:, middle], grey_BT1hw[:, middle]
+        predicted_Bchw = self._forger(grey_BT1hw)
+        return Shown(
+            grey_B1hw=grey_B1hw,
+            rgb_B3hw=rgb_B3hw,
+            truth_Bchw=target_from_rgb(rgb_B3hw, self.colour_space, card.grey),
+            predicted_Bchw=predicted_Bchw,
+            colour_Bchw=colour_of(predicted_Bchw, card.output, _size(grey_B1hw)),
+        )
+
+    def _discriminator_step(self, shown: Shown) -> dict[str, Tensor]:
+        real = self._judge(self._seen(shown.grey_B1hw, shown.truth_Bchw))
+        fake = self._judge(self._seen(shown.grey_B1hw, shown.colour_Bchw.detach()))
         loss = discriminator_loss(real, fake, self.options.gan)
-        self.discriminator_adam.zero_grad(set_to_none=True)
-        loss.backward()
-        self.discriminator_adam.step()
-        return {"discriminator": loss.item()}
+        self.engine.learn(loss, self.discriminator_adam)
+        return {"discriminator": loss}
 
-    def _generator_step(
-        self,
-        pixel: Tensor,
-        grey_B1hw: Tensor,
-        colour_Bchw: Tensor,
-        is_adversarial: bool,
-    ) -> dict[str, float]:
-        options = self.options
-        losses = {"pixel": pixel.item()}
-        if not math.isfinite(losses["pixel"]):
-            raise FloatingPointError("the generator's loss is not finite")
-        loss = options.pixel_weight * pixel
-        if is_adversarial:
-            # The discriminator is only looked through here: it keeps no gradients.
-            self.discriminator.requires_grad_(False)
-            scores = self.discriminator(self._seen(grey_B1hw, colour_Bchw))
-            self.discriminator.requires_grad_(True)
-            adversarial = generator_loss(scores, options.gan)
-            losses["adversarial"] = adversarial.item()
-            loss = loss + options.adversarial_weight * adversarial
-        self.generator_adam.zero_grad(set_to_none=True)
-        loss.backward()
-        self.generator_adam.step()
+    def _generator_step(self, shown: Shown, *, is_adversarial: bool) -> dict[str, Tensor]:
+        terms = self._terms(shown, is_adversarial=is_adversarial)
+        loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
+        norm = self.engine.learn(loss, self.generator_adam)
         if self.averaged is not None:
             self.averaged.update_parameters(self.generator)
-        return losses
+        return {name: value for name, (_, value) in terms.items()} | {"gradient": norm}
+
+    def _terms(self, shown: Shown, *, is_adversarial: bool) -> Terms:
+        """Return what the generator is to make small; a new term is one more entry."""
+        options = self.options
+        terms = {"pixel": (options.pixel_weight, self._pixel_loss(shown))}
+        if is_adversarial:
+            terms["adversarial"] = (options.adversarial_weight, self._adversarial_loss(shown))
+        return terms
+
+    def _adversarial_loss(self, shown: Shown) -> Tensor:
+        # The discriminator is only looked through: it keeps no gradients, and sends none about.
+        self.discriminator.requires_grad_(False)
+        scores = self.discriminator(self._seen(shown.grey_B1hw, shown.colour_Bchw))
+        self.discriminator.requires_grad_(True)
+        return generator_loss(scores, self.options.gan)
 
     def _seen(self, grey_B1hw: Tensor, colour_Bchw: Tensor) -> Tensor:
         """Return what the discriminator looks at: colour, and the grey it belongs to."""
@@ -214,34 +222,23 @@ class GanTrainer:
             else colour_Bchw
         )
 
-    def _pixel_loss(
-        self, predicted_Bchw: Tensor, truth_Bchw: Tensor, middle_B3hw: Tensor
-    ) -> Tensor:
+    def _pixel_loss(self, shown: Shown) -> Tensor:
+        predicted_Bchw, truth_Bchw = shown.predicted_Bchw, shown.truth_Bchw
         if self.card.output == "bins":
             ab_B2hw = functional.adaptive_avg_pool2d(truth_Bchw * AB_RANGE, _size(predicted_Bchw))
             return bin_loss(predicted_Bchw, ab_B2hw, self.bins_Q2, self.colour_weights)
         weight_Bhw = None
         if self.colour_weights is not None:
-            chroma_B2hw = chroma_from_rgb(middle_B3hw, matrix_of(self.card.grey))
+            chroma_B2hw = chroma_from_rgb(shown.rgb_B3hw, matrix_of(self.card.grey))
             weight_Bhw = self.colour_weights[cell_index(chroma_B2hw)]
         return pixel_loss(predicted_Bchw, truth_Bchw, self.setup.pixel_loss, weight_Bhw)
-
-    def _set_learning_rate(self) -> None:
-        factor = 1.0
-        if self.options.lr_schedule == "cosine":
-            share = min(1.0, self.steps_done / self.steps)
-            fall = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * share)) / 2
-            factor = fall * min(1.0, (self.steps_done + 1) / WARMUP_STEPS)
-        for adam in (self.generator_adam, self.discriminator_adam):
-            for group in adam.param_groups:
-                group["lr"] = group["rate"] * factor
 
     @torch.inference_mode()
     def chroma(self, rgb_BT3hw: Tensor) -> Tensor:
         """Return the Cb, Cr (B, 2, h, w) that the result gives the middle frames, on the CPU."""
         card, rgb_BT3hw = self.card, rgb_BT3hw.to(self.device)
         luma_B1hw = luma_from_rgb(rgb_BT3hw[:, rgb_BT3hw.shape[1] // 2], matrix_of(card.grey))
-        predicted_Bchw = self.predict(self.result, grey_from_rgb(rgb_BT3hw, card.grey))
+        predicted_Bchw = WindowedGenerator(self.result)(grey_from_rgb(rgb_BT3hw, card.grey))
         return chroma_of(predicted_Bchw, luma_B1hw, card.output, card.grey).cpu()
 
     def _parts(self) -> dict[str, Any]:
@@ -256,26 +253,15 @@ class GanTrainer:
     def state(self) -> dict[str, Any]:
         """Return everything that a resumed training needs: tensors and plain values."""
         states = {name: part.state_dict() for name, part in self._parts().items()}
-        random = torch.get_rng_state()
-        return states | {"steps_done": self.steps_done, "random": random}
+        return states | {"steps_done": self.steps_done, "engine": self.engine.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go back to a state that `state` returned."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.steps_done = int(state["steps_done"])
-        torch.set_rng_state(state["random"])
+        self.engine.load_state(state["engine"])
 
 
 def _size(picture_Bchw: Tensor) -> tuple[int, int]:
     return picture_Bchw.shape[-2], picture_Bchw.shape[-1]
-
-
-def _groups(generator: nn.Module, options: TrainOptions) -> list[dict[str, Any]]:
-    """Return the generator's parameters, those from ImageNet with their own share of the rate."""
-    if options.init is None or not is_weights_file(options.init):
-        return [{"params": [*generator.parameters()]}]
-    named = list(generator.named_parameters())
-    pretrained = [p for name, p in named if name.startswith("features.")]
-    fresh = [p for name, p in named if not name.startswith("features.")]
-    return [{"params": fresh}, {"params": pretrained, "share": PRETRAINED_RATE}]

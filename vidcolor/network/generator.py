@@ -51,3 +51,24 @@ class Generator(nn.Module):
 
         A family whose cards say `bins` returns logits (B, 313, h / 4, w / 4).
         """
+
+
+class WindowedGenerator(nn.Module):
+    """A generator as one function of windows: what is trained, on one device or several."""
+
+    def __init__(self, network: Generator) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, grey_BT1hw: Tensor) -> Tensor:
+        """Return what the network returns for the middle frame of each window."""
+        batch, frames = grey_BT1hw.shape[:2]
+        grey_N1hw = grey_BT1hw.flatten(0, 1)
+        network = self.network
+        features = network.encode(network.frame(grey_N1hw), network.embed(grey_N1hw))
+        # A scale's tensor holds the frames of all windows: take them apart by their place.
+        per_frame = [
+            [scale.unflatten(0, (batch, frames))[:, t] for scale in features] for t in range(frames)
+        ]
+        previous, current, next_ = per_frame if frames == 3 else per_frame * 3
+        return network.decode(previous, current, next_)
