@@ -16,6 +16,7 @@ from vidcolor.batches import Batches, BatchPlan
 from vidcolor.checkpoints import CHECKPOINT
 from vidcolor.dataset import open_frames
 from vidcolor.errors import InputError, ModelError, OptionsError
+from vidcolor.network.card import FAMILIES
 from vidcolor.network.weights import load_network
 from vidcolor.options import TrainOptions
 from vidcolor.training import train
@@ -91,6 +92,8 @@ def test_training_brings_the_error_on_its_own_film_below_a_third_of_greys(frames
         {"generator_every": 2, "discriminator_every": 3},
         {"average": 0.9, "rarity": 0.5, "lr_schedule": "cosine", "adversarial_from": 0.5},
         {"model": "squeeze-unet"},
+        {"model": "masked-unet"},
+        {"model": "masked-unet", "preset": "seed004", "discriminator": "fc", "gan": "bce"},
         {"crop": False, "balance": True},
         {"output": "rgb", "pixel_loss": "l2", "discriminator_lr": 1e-4},
     ],
@@ -99,10 +102,10 @@ def test_training_brings_the_error_on_its_own_film_below_a_third_of_greys(frames
 def test_every_option_trains_and_gives_a_model_that_loads(frames, tmp_path, changes):
     folder = train(_options(frames, tmp_path / "m", max_steps=3, **changes))
     card, network = load_network(folder)
-    grey = torch.rand(1, 1, 64, 64)
-    features = network.encode(grey)
+    features = network.encode(network.frame(torch.rand(1, 1, 64, 64)))
     assert torch.isfinite(network.decode(features, features, features)).all()
-    assert card.window == changes.get("window", 3)
+    family = FAMILIES[changes.get("model", "temporal-unet")]
+    assert card.window == changes.get("window", family.windows[0])
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(frames, tmp_path):

@@ -16,8 +16,8 @@ Matrix = Literal["bt601", "bt709", "bt2020"]
 Codec = Literal["libx264", "libx265", "libsvtav1", "ffv1", "prores_ks"]
 Device = Literal["auto", "cpu", "cuda"]
 FrameFormat = Literal["jpg", "png"]
-Preset = Literal["default", "seed002", "seed002-text"]
-FamilyName = Literal["temporal-unet", "squeeze-unet"]
+Preset = Literal["default", "seed002", "seed002-text", "seed004"]
+FamilyName = Literal["temporal-unet", "squeeze-unet", "masked-unet"]
 Prediction = Literal["chroma", "rgb", "ab", "bins"]
 """What a network returns: colour as `vidcolor.color.Output` holds it, or logits of 313 ab bins."""
 PixelLoss = Literal["l1", "l2"]
@@ -298,7 +298,7 @@ class TrainOptions:
     discriminator_every: int = 1
     """The discriminator learns every n-th step (the original's numD)."""
     ngf: int = 64
-    """Base channels of the generator (temporal-unet)."""
+    """Base channels of the generator; squeeze-unet's are fixed."""
     ndf: int = 32
     """Base channels of the discriminator."""
     self_attention: bool = False

@@ -9,6 +9,9 @@ from torch.nn.utils import parametrizations, parametrize
 
 Norm = Literal["instance", "batch"]
 
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of R', G', B' in [0, 1]: what published ImageNet weights expect to be taken out."""
+
 
 def norm_layer(kind: Norm, channels: int) -> nn.Module:
     """Return a normalisation with learned gain and bias."""
@@ -69,6 +72,34 @@ def load_plain_state(module: nn.Module, state: dict[str, Tensor]) -> None:
 
 def _normalised_parts(module: nn.Module) -> list[tuple[str, nn.Module]]:
     return [(n, part) for n, part in module.named_modules() if parametrize.is_parametrized(part)]
+
+
+def down_block(in_channels: int, out_channels: int, norm: Norm | None) -> nn.Sequential:
+    """Return a 3x3 convolution that halves the picture, its norm and a leaky ReLU (seed 002)."""
+    # Without a norm to follow, a bias is what lets the block see brightness.
+    convolution = nn.Conv2d(in_channels, out_channels, 3, 2, 1, bias=norm is None)
+    norms = [norm_layer(norm, out_channels)] if norm else []
+    return nn.Sequential(convolution, *norms, nn.LeakyReLU(0.1))
+
+
+def up_block(in_channels: int, out_channels: int, norm: Norm) -> nn.Sequential:
+    """Return a 3x3 transposed convolution that doubles the picture, norm and ReLU (seed 002)."""
+    return nn.Sequential(
+        up_convolution(in_channels, out_channels), norm_layer(norm, out_channels), nn.ReLU()
+    )
+
+
+def up_convolution(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
+    """Return a 3x3 transposed convolution that exactly doubles the picture, without a bias."""
+    return nn.ConvTranspose2d(in_channels, out_channels, 3, 2, 1, output_padding=1, bias=False)
+
+
+def draw_weights_by_fan_out(module: nn.Module) -> None:
+    """Draw each convolution's weights from N(0, 2 / (k * k * out_channels)), as seed 002 does."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+            fan_out = part.kernel_size[0] * part.kernel_size[1] * part.out_channels
+            nn.init.normal_(part.weight, std=(2 / fan_out) ** 0.5)
 
 
 class WindowFusion(nn.Module):

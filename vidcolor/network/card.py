@@ -13,7 +13,7 @@ import tomli_w
 
 from vidcolor.color import Grey
 from vidcolor.errors import ModelError
-from vidcolor.network import squeeze_unet, temporal_unet
+from vidcolor.network import masked_unet, squeeze_unet, temporal_unet
 from vidcolor.network.family import Family
 from vidcolor.network.generator import Generator
 from vidcolor.options import FamilyName, Prediction
@@ -21,6 +21,7 @@ from vidcolor.options import FamilyName, Prediction
 FAMILIES: dict[FamilyName, Family] = {
     "temporal-unet": temporal_unet.FAMILY,
     "squeeze-unet": squeeze_unet.FAMILY,
+    "masked-unet": masked_unet.FAMILY,
 }
 """Every family of networks. A new one is a line here, and its name in `vidcolor.options`."""
 

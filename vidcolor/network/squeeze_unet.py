@@ -1,8 +1,8 @@
 """A temporal U-Net on the encoder of SqueezeNet 1.1, for models that start from ImageNet.
 
-The encoder's layers and the names of its weights are SqueezeNet 1.1's (Iandola et al. 2016, and
-its authors' revision 1.1), so published ImageNet weights fit. What a picture shows decides its
-colour, and ImageNet teaches that with 1.2 million pictures more than a user has.
+The encoder's layers and the names of its weights are SqueezeNet 1.1's, so published ImageNet
+weights fit. What a picture shows decides its colour, and ImageNet teaches that with 1.2 million
+pictures more than a user has.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidcolor.network.blocks import WindowFusion, spectrally_normalised
+from vidcolor.network.blocks import (
+    IMAGENET_DEVIATION,
+    IMAGENET_MEAN,
+    WindowFusion,
+    spectrally_normalised,
+)
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
+from vidcolor.network.squeezenet import squeezenet_layers, squeezenet_scales
 from vidcolor.options import TrainOptions
-
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of R', G', B' in [0, 1]: what published ImageNet weights expect to be taken out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,21 +31,6 @@ class SqueezeUNetConfig:
     """Channels of the decoder at 1/8, 1/4 and 1/2 of the frame."""
     spectral_norm: bool = True
     """Divide the decoder's convolutions by their largest singular values while training."""
-
-
-class Fire(nn.Module):
-    """SqueezeNet's block: a 1x1 convolution that squeezes, a 1x1 and a 3x3 that expand."""
-
-    def __init__(self, in_channels: int, squeezed: int, expanded: int) -> None:
-        super().__init__()
-        self.squeeze = nn.Conv2d(in_channels, squeezed, 1)
-        self.expand1x1 = nn.Conv2d(squeezed, expanded, 1)
-        self.expand3x3 = nn.Conv2d(squeezed, expanded, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, 2 * expanded, h, w)."""
-        x = functional.relu(self.squeeze(x))
-        return functional.relu(torch.cat((self.expand1x1(x), self.expand3x3(x)), dim=1))
 
 
 class SqueezeUNet(Generator):
@@ -58,20 +46,7 @@ class SqueezeUNet(Generator):
     def __init__(self, config: SqueezeUNetConfig) -> None:
         super().__init__()
         self.config = config
-        # Indices are torchvision's, where max pooling stands at 2, 5 and 8.
-        self.features = nn.ModuleDict(
-            {
-                "0": nn.Conv2d(3, 64, 3, stride=2, padding=1),
-                "3": Fire(64, 16, 64),
-                "4": Fire(128, 16, 64),
-                "6": Fire(128, 32, 128),
-                "7": Fire(256, 32, 128),
-                "9": Fire(256, 48, 192),
-                "10": Fire(384, 48, 192),
-                "11": Fire(384, 64, 256),
-                "12": Fire(512, 64, 256),
-            }
-        )
+        self.features = squeezenet_layers()
         eighth, quarter, half = config.widths
         self.fusion = WindowFusion(512)
         self.scene = nn.Linear(512, 2 * eighth)
@@ -93,14 +68,7 @@ class SqueezeUNet(Generator):
         """Return four scales, h/2 to h/16, of frames (B, 1, h, w) in [0, 1]."""
         mean = frame_B1hw.new_tensor(IMAGENET_MEAN)[:, None, None]
         deviation = frame_B1hw.new_tensor(IMAGENET_DEVIATION)[:, None, None]
-        layers = self.features
-        half = functional.relu(layers["0"]((frame_B1hw - mean) / deviation))
-        quarter = layers["4"](layers["3"](_halved(half)))
-        eighth = layers["7"](layers["6"](_halved(quarter)))
-        sixteenth = _halved(eighth)
-        for name in ("9", "10", "11", "12"):
-            sixteenth = layers[name](sixteenth)
-        return [half, quarter, eighth, sixteenth]
+        return squeezenet_scales(self.features, (frame_B1hw - mean) / deviation)
 
     def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
         """Return the middle frame's chroma, (B, 2, h, w): Cb, Cr times 2, in [-1, 1]."""
@@ -119,10 +87,6 @@ def _block(in_channels: int, out_channels: int) -> nn.Sequential:
         nn.BatchNorm2d(out_channels),
         nn.LeakyReLU(0.1),
     )
-
-
-def _halved(x: Tensor) -> Tensor:
-    return functional.max_pool2d(x, 3, stride=2, padding=1)
 
 
 def _doubled(x: Tensor) -> Tensor:

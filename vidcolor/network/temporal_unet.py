@@ -14,8 +14,12 @@ from vidcolor.network.blocks import (
     Norm,
     SelfAttention,
     WindowFusion,
+    down_block,
+    draw_weights_by_fan_out,
     norm_layer,
     spectrally_normalised,
+    up_block,
+    up_convolution,
 )
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
@@ -59,22 +63,20 @@ class TemporalUNet(Generator):
         n = config.base_channels
         down, up = [1, n, 2 * n, 4 * n, 8 * n, 8 * n], [8 * n, 8 * n, 4 * n, 2 * n, n]
         self.encoders = nn.ModuleList(
-            _down_block(down[i], down[i + 1], config, has_norm=i > 0 or config.first_norm)
+            down_block(down[i], down[i + 1], config.norm if i or config.first_norm else None)
             for i in range(5)
         )
         self.fusion = WindowFusion(8 * n)
         self.fusion_norm = nn.Sequential(norm_layer(config.norm, 8 * n), nn.LeakyReLU(0.1))
-        self.decoders = nn.ModuleList(_up_block(up[i], up[i + 1], config) for i in range(4))
+        self.decoders = nn.ModuleList(up_block(up[i], up[i + 1], config.norm) for i in range(4))
         has_attention = (False, False, config.self_attention, config.self_attention)
         self.attentions = nn.ModuleList(
             SelfAttention(channels) if is_on else nn.Identity()
             for channels, is_on in zip(up[1:], has_attention, strict=True)
         )
         out_channels = 2 if config.output == "chroma" else 3
-        self.head = nn.ConvTranspose2d(n, out_channels, 3, 2, 1, output_padding=1, bias=False)
-        for part in self.modules():
-            if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
-                _initialise(part)
+        self.head = up_convolution(n, out_channels)
+        draw_weights_by_fan_out(self)
         spectrally_normalised(self, is_on=config.spectral_norm)
 
     def encode(self, frame_B1hw: Tensor, embedding_BC: Tensor | None = None) -> Features:
@@ -94,28 +96,6 @@ class TemporalUNet(Generator):
         ):
             x = attention(decoder(x) + skip)
         return torch.tanh(self.head(x))
-
-
-def _down_block(
-    in_channels: int, out_channels: int, config: TemporalUNetConfig, *, has_norm: bool
-) -> nn.Sequential:
-    # Without a norm to follow, a bias is what lets the block see brightness.
-    convolution = nn.Conv2d(in_channels, out_channels, 3, 2, 1, bias=not has_norm)
-    norm = [norm_layer(config.norm, out_channels)] if has_norm else []
-    return nn.Sequential(convolution, *norm, nn.LeakyReLU(0.1))
-
-
-def _up_block(in_channels: int, out_channels: int, config: TemporalUNetConfig) -> nn.Sequential:
-    convolution = nn.ConvTranspose2d(
-        in_channels, out_channels, 3, 2, 1, output_padding=1, bias=False
-    )
-    return nn.Sequential(convolution, norm_layer(config.norm, out_channels), nn.ReLU())
-
-
-def _initialise(convolution: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Draw weights from N(0, 2 / (k * k * out_channels)), as the original does (He, fan out)."""
-    fan_out = convolution.kernel_size[0] * convolution.kernel_size[1] * convolution.out_channels
-    nn.init.normal_(convolution.weight, std=(2 / fan_out) ** 0.5)
 
 
 def _set_up(options: TrainOptions) -> Setup:
