@@ -4,6 +4,7 @@ A batch is a function of the seed and the step's number alone, so a resumed trai
 what an uninterrupted one would have seen.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,12 +63,19 @@ class Batches:
             for i in range(position * size, (position + 1) * size)
         ]
 
-    def read(self, step: int) -> Tensor:
-        """Return the windows of a step, R'G'B' (B, T, 3, h, w) float in [0, 1]."""
+    def read(self, step: int, places: Iterable[int] | None = None) -> Tensor:
+        """Return the windows of a step, R'G'B' (B, T, 3, h, w) float in [0, 1].
+
+        Args:
+            step: its number.
+            places: of the wanted windows in the batch; default: all.
+        """
+        indices = self.indices(step)
+        places = range(len(indices)) if places is None else places
         return torch.stack(
             [
-                self._read_window(index, np.random.default_rng((self.plan.seed, step, i)))
-                for i, index in enumerate(self.indices(step))
+                self._read_window(indices[i], np.random.default_rng((self.plan.seed, step, i)))
+                for i in places
             ]
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from vidcolor._version import __version__
+from vidcolor.board import Board
 from vidcolor.errors import ModelError, OptionsError
 from vidcolor.network.gan import GanTrainer
 from vidcolor.options import TrainOptions
@@ -17,6 +18,7 @@ CHECKPOINT = "checkpoint.pt"
 
 FREE_ON_RESUME = {
     "resume", "device", "checkpoint_minutes", "samples", "max_steps", "epochs", "data", "out",
+    "tensorboard",
 }  # fmt: skip
 """Options that may differ when a training goes on: they change how long and where, not what."""
 
@@ -64,8 +66,8 @@ def load_checkpoint(folder: Path, trainer: GanTrainer, options: TrainOptions) ->
 class Journal:
     """The training's log, `metrics.jsonl`: one JSON object a step, one more an epoch."""
 
-    def __init__(self, folder: Path, *, from_step: int) -> None:
-        self.path, self.folder = folder / "metrics.jsonl", folder
+    def __init__(self, folder: Path, *, from_step: int, board: Board | None = None) -> None:
+        self.path, self.folder, self.board = folder / "metrics.jsonl", folder, board
         kept = [r for r in self.records() if r["step"] <= from_step] if from_step else []
         self.path.write_text("".join(json.dumps(record) + "\n" for record in kept))
 
@@ -73,6 +75,13 @@ class Journal:
         """Append a record."""
         with self.path.open("a") as file:
             file.write(json.dumps(record) + "\n")
+        if self.board is not None:
+            self.board.add(record)
+
+    def show(self, picture: Path, step: int) -> None:
+        """Put a picture on the board, where there is one."""
+        if self.board is not None:
+            self.board.show(picture, step)
 
     def records(self) -> list[dict[str, float]]:
         """Return every whole record; a line that a crash cut short is left out."""

@@ -319,6 +319,8 @@ class TrainOptions:
     """A checkpoint is written at least so often, and after every epoch."""
     samples: int = 8
     """Windows on the sample picture of an epoch: grey, result, truth."""
+    tensorboard: bool = False
+    """Write event files for TensorBoard into the model's folder, beside the log."""
     resume: bool = False
     """Go on from the checkpoint in the model's folder."""
 

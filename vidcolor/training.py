@@ -1,57 +1,37 @@
 """The verb `train`: frames in, a model out.
 
-The line: open the frames, shape the network, step through the batches; after every epoch score
-the test frames, draw a sample picture and a plot, save model and checkpoint.
+The line: prepare, step through the batches; after every epoch score the test frames, draw a
+sample picture and a plot, save model and checkpoint. Started by `torchrun`, every process steps
+and the main one alone does the rest.
 """
 
 import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
+from typing import NoReturn
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn import functional
 
-from vidcolor._version import __version__
-from vidcolor.batches import SMALLEST_CROP, Batches, BatchPlan
-from vidcolor.checkpoints import FREE_ON_RESUME, Journal, load_checkpoint, save_checkpoint
-from vidcolor.color import (
-    chroma_from_rgb,
-    fit_gamut,
-    lab_from_rgb,
-    luma_from_rgb,
-    matrix_of,
-    rgb_from_ycbcr,
-)
-from vidcolor.dataset import FrameTable, open_frames
-from vidcolor.errors import InputError, OptionsError, VidcolorError
-from vidcolor.network.bins import ab_bins, soft_encode
-from vidcolor.network.card import FAMILIES, Card
-from vidcolor.network.device import choose_device
-from vidcolor.network.family import Setup, one_of
-from vidcolor.network.gan import GanTrainer
-from vidcolor.network.losses import CELLS, count_cells
-from vidcolor.network.weights import (
-    find_model,
-    is_weights_file,
-    load_imagenet_encoder,
-    save_model,
-    start_from_model,
-)
+from vidcolor.batches import Batches
+from vidcolor.board import Board
+from vidcolor.checkpoints import Journal, load_checkpoint, save_checkpoint
+from vidcolor.color import chroma_from_rgb, fit_gamut, luma_from_rgb, matrix_of, rgb_from_ycbcr
+from vidcolor.errors import VidcolorError
+from vidcolor.network.card import Card
+from vidcolor.network.weights import save_model
 from vidcolor.options import TrainOptions
+from vidcolor.preparation import Study, plan_of, prepare
 from vidcolor.sheet import Picture, contact_sheet
 
 log = logging.getLogger(__name__)
 
 VALIDATION_WINDOWS = 64
 """Test windows that are scored after an epoch, spread evenly: a minute on a CPU at most."""
-
-COUNTED_BATCHES = 40
-"""Batches whose colours are counted for `--rarity`: some millions of pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,194 +54,105 @@ def train(options: TrainOptions, *, on_step: Callable[[Progress], None] | None =
     Raises:
         InputError: the dataset is missing or empty.
         ModelError: `--init` names no fitting model.
-        VidcolorError: the training diverged, or `--resume` meets other options.
+        VidcolorError: the training diverged, `--resume` meets other options, or another process
+            was stopped.
     """
-    torch.manual_seed(options.seed)
-    folder = options.out or Path("models") / Path(options.dataset).stem
-    device = choose_device(options.device)
-    table = open_frames(options.dataset, "train", options.data)
-    test_table = _test_frames(options)
-    family = FAMILIES[options.model]
-    window = one_of(options, "window", *family.windows)
-    options = replace(options, window=window)
-    setup = family.set_up(options)
-    batches = Batches(table, _plan(options))
-    steps = options.epochs * batches.per_epoch
-    steps = min(steps, options.max_steps or steps)
-    card = _card(options, setup, folder, table)
-    counts = _colour_counts(batches, card, options)
-    _check_size(options, card)
-    trainer = GanTrainer(card, setup, options, device=device, steps=steps, colour_counts=counts)
-    folder.mkdir(parents=True, exist_ok=True)
+    study = prepare(options)
+    trainer = study.trainer
     if options.resume:
-        load_checkpoint(folder, trainer, options)
-    else:
-        _initialise(trainer, options)
+        load_checkpoint(study.folder, trainer, trainer.options)
     log.info(
         "training %s on %d frames, %d steps of %d windows, from step %d",
-        options.model, len(table), steps, options.batch_size, trainer.steps_done,
+        options.model, len(study.batches.table), trainer.steps, options.batch_size,
+        trainer.steps_done,
     )  # fmt: skip
-    _run(trainer, batches, test_table, folder, steps, on_step or (lambda _: None))
-    return folder
-
-
-def _run(
-    trainer: GanTrainer,
-    batches: Batches,
-    test_table: FrameTable | None,
-    folder: Path,
-    steps: int,
-    on_step: Callable[[Progress], None],
-) -> None:
-    options = trainer.options
-    journal = Journal(folder, from_step=trainer.steps_done)
-    last_checkpoint = time.monotonic()
-    with ThreadPoolExecutor(2) as workers:
-        coming = workers.submit(batches.read, trainer.steps_done)
+    stop = Event()
+    with ThreadPoolExecutor(1) as worker:
         try:
-            while trainer.steps_done < steps:
-                rgb_BT3hw = coming.result()
-                coming = workers.submit(batches.read, trainer.steps_done + 1)
-                # Ctrl-C stops this thread alone: a step is never left half done.
-                losses = workers.submit(_step, trainer, rgb_BT3hw).result()
-                epoch = (trainer.steps_done - 1) // batches.per_epoch + 1
-                journal.add({"step": trainer.steps_done, "epoch": epoch} | losses)
-                on_step(Progress(step=trainer.steps_done, steps=steps, epoch=epoch, losses=losses))
-                if _ends_epoch(trainer, batches, steps):
-                    _close_epoch(trainer, test_table or batches.table, journal, folder, epoch)
-                elif time.monotonic() - last_checkpoint < options.checkpoint_minutes * 60:
-                    continue
-                save_checkpoint(folder, trainer)
-                last_checkpoint = time.monotonic()
-        except KeyboardInterrupt:
-            workers.shutdown(cancel_futures=True)
-            # An epoch that was not closed is left to the checkpoint before, which closes it.
-            if not _ends_epoch(trainer, batches, steps):
-                save_checkpoint(folder, trainer)
-            log.warning("stopped; the same command with --resume goes on from the last checkpoint")
-            raise
+            worker.submit(_run, study, stop, on_step or (lambda _: None)).result()
+        finally:
+            # Ctrl-C stops this thread alone: a step is never left half done.
+            stop.set()
+    return study.folder
 
 
-def _ends_epoch(trainer: GanTrainer, batches: Batches, steps: int) -> bool:
+def _run(study: Study, stop: Event, on_step: Callable[[Progress], None]) -> None:
+    trainer, batches = study.trainer, study.batches
+    is_main = trainer.engine.is_main
+    journal = _open_journal(study) if is_main else None
+    last_checkpoint = time.monotonic()
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(batches.read, trainer.steps_done, study.places)
+        while trainer.steps_done < trainer.steps:
+            if trainer.engine.any(stop.is_set()):
+                _stop(study)
+            rgb_BT3hw = coming.result()
+            coming = reader.submit(batches.read, trainer.steps_done + 1, study.places)
+            losses = _step(study, rgb_BT3hw)
+            if journal is None:
+                continue
+            epoch = (trainer.steps_done - 1) // batches.per_epoch + 1
+            journal.add({"step": trainer.steps_done, "epoch": epoch, "lr": trainer.rate} | losses)
+            on_step(
+                Progress(step=trainer.steps_done, steps=trainer.steps, epoch=epoch, losses=losses)
+            )
+            if _ends_epoch(study):
+                _close_epoch(study, journal, epoch, stop)
+            elif time.monotonic() - last_checkpoint < trainer.options.checkpoint_minutes * 60:
+                continue
+            if not stop.is_set():
+                save_checkpoint(study.folder, trainer)
+            last_checkpoint = time.monotonic()
+    trainer.engine.wait()
+
+
+def _open_journal(study: Study) -> Journal:
+    study.folder.mkdir(parents=True, exist_ok=True)
+    done = study.trainer.steps_done
+    board = Board(study.folder, from_step=done) if study.trainer.options.tensorboard else None
+    return Journal(study.folder, from_step=done, board=board)
+
+
+def _ends_epoch(study: Study) -> bool:
     """Tell whether the last step ended an epoch, or the training: then the model is saved."""
-    return trainer.steps_done == steps or trainer.steps_done % batches.per_epoch == 0
+    done = study.trainer.steps_done
+    return done == study.trainer.steps or done % study.batches.per_epoch == 0
 
 
-def _step(trainer: GanTrainer, rgb_BT3hw: Tensor) -> dict[str, float]:
+def _stop(study: Study) -> NoReturn:
+    """Save where it stands; the processes got here after the same step."""
+    trainer = study.trainer
+    # An epoch that was not closed is left to the checkpoint before, which closes it.
+    if trainer.engine.is_main and not _ends_epoch(study):
+        save_checkpoint(study.folder, trainer)
+        log.warning("stopped; the same command with --resume goes on from the last checkpoint")
+    trainer.engine.wait()
+    raise VidcolorError(
+        f"training stopped at step {trainer.steps_done}: another process was stopped; "
+        "the same command with --resume goes on from the last checkpoint"
+    )
+
+
+def _step(study: Study, rgb_BT3hw: Tensor) -> dict[str, float]:
     try:
-        return trainer.step(rgb_BT3hw)
+        return study.trainer.step(rgb_BT3hw)
     except FloatingPointError as error:
         raise VidcolorError(
-            f"training stopped at step {trainer.steps_done}: {error}; go on from the last "
+            f"training stopped at step {study.trainer.steps_done}: {error}; go on from the last "
             "checkpoint with --resume and a lower --lr"
         ) from error
 
 
-def _test_frames(options: TrainOptions) -> FrameTable | None:
-    """Return the dataset's test frames, or None where it has none."""
-    try:
-        return open_frames(options.dataset, "test", options.data)
-    except InputError:
-        log.warning("%s has no test frames: samples show training frames", options.dataset)
-        return None
-
-
-def _plan(options: TrainOptions, *, is_test: bool = False) -> BatchPlan:
-    return BatchPlan(
-        batch_size=options.samples if is_test else options.batch_size,
-        height=options.size,
-        width=options.size,
-        window=options.window or 1,
-        augment=options.crop and not is_test,
-        balance=options.balance and not is_test,
-        seed=options.seed,
-    )
-
-
-def _check_size(options: TrainOptions, card: Card) -> None:
-    multiple = card.build_network().multiple
-    if options.size % multiple:
-        raise OptionsError(
-            f"--size {options.size}: must be a multiple of {multiple} for {options.model}"
-        )
-
-
-def _card(options: TrainOptions, setup: Setup, folder: Path, table: FrameTable) -> Card:
-    return Card(
-        name=folder.name,
-        family=options.model,
-        network=asdict(setup.config),
-        output=setup.output,
-        grey=setup.grey,
-        working_size=_working_size(options),
-        window=options.window or 1,
-        training={
-            "vidcolor": __version__,
-            "options": _told(options),
-            "sources": sorted({table.source_names[run.source] for run in table.runs}),
-            "frames": len(table),
-        },
-    )
-
-
-def _working_size(options: TrainOptions) -> int:
-    """Return the short side at which a film's objects look as large as those that were learned.
-
-    A crop keeps a share of the frame's short side, which is scaled to `size`: on average the whole
-    short side would have been larger by that share. Rounded down to what both families divide.
-    """
-    mean_share = (SMALLEST_CROP + 1) / 2 if options.crop else 1.0
-    return int(options.size / mean_share) // 32 * 32
-
-
-def _told(options: TrainOptions) -> dict[str, str | float]:
-    """Return the options that shaped the weights, for the card: files by name, not by path."""
-    told: dict[str, str | float] = {
-        key: value
-        for key, value in asdict(options).items()
-        if value is not None and key not in FREE_ON_RESUME
-    }
-    for key in told.keys() & {"dataset", "init"}:
-        told[key] = Path(str(told[key])).name
-    return told | {"epochs": options.epochs}
-
-
-def _colour_counts(batches: Batches, card: Card, options: TrainOptions) -> Tensor | None:
-    """Return how often each colour occurs: in cells, or in bins; None if all weigh alike."""
-    is_binned = card.output == "bins"
-    if (options.rebalance is None) if is_binned else not options.rarity:
-        return None
-    bins_Q2 = ab_bins()
-    counts = torch.zeros(len(bins_Q2) if is_binned else CELLS**2)
-    for step in range(min(COUNTED_BATCHES, batches.per_epoch)):
-        rgb_N3hw = batches.read(step).flatten(0, 1)
-        if is_binned:
-            ab_N2hw = functional.avg_pool2d(lab_from_rgb(rgb_N3hw)[:, 1:], 4)
-            counts += soft_encode(ab_N2hw, bins_Q2).sum(dim=(0, 2, 3))
-        else:
-            counts += count_cells(chroma_from_rgb(rgb_N3hw, matrix_of(card.grey)))
-    return counts
-
-
-def _initialise(trainer: GanTrainer, options: TrainOptions) -> None:
-    if options.init is None:
-        return
-    if is_weights_file(options.init):
-        load_imagenet_encoder(trainer.generator, Path(options.init))
-    else:
-        start_from_model(trainer.generator, find_model(options.init))
-    trainer.start_average_here()
-
-
-def _close_epoch(
-    trainer: GanTrainer, table: FrameTable, journal: Journal, folder: Path, epoch: int
-) -> None:
-    """Score test windows, draw samples and plot, save the model."""
+def _close_epoch(study: Study, journal: Journal, epoch: int, stop: Event) -> None:
+    """Score test windows, draw samples and plot, save the model; nothing if it is to stop."""
+    trainer, table = study.trainer, study.test_table
     options = trainer.options
     chosen = np.linspace(0, len(table) - 1, min(VALIDATION_WINDOWS, len(table))).astype(int)
-    viewer = Batches(table, _plan(options, is_test=True))
+    viewer = Batches(table, plan_of(options, is_test=True))
     errors, pictures = [], []
     for index in chosen:
+        if stop.is_set():
+            return
         rgb_1T3hw = viewer.window(int(index))[None]
         middle_3hw = rgb_1T3hw[0, rgb_1T3hw.shape[1] // 2]
         chroma_2hw = trainer.chroma(rgb_1T3hw)[0]
@@ -274,9 +165,11 @@ def _close_epoch(
     log.info("epoch %d: chroma error on test frames %.2f codes (grey: %.2f)", epoch, ours, greys)
     spread = np.linspace(0, len(pictures) - 1, min(options.samples, len(pictures))).astype(int)
     rows = [_sample_row(pictures[i], trainer.card) for i in spread]
-    contact_sheet(rows, ("grey", "result", "truth"), folder / "samples" / f"epoch-{epoch:04d}.png")
+    sheet = study.folder / "samples" / f"epoch-{epoch:04d}.png"
+    contact_sheet(rows, ("grey", "result", "truth"), sheet)
+    journal.show(sheet, trainer.steps_done)
     journal.plot()
-    save_model(trainer.card, trainer.result, folder)
+    save_model(trainer.card, trainer.result, study.folder)
 
 
 def _sample_row(sample: tuple[Tensor, Tensor], card: Card) -> list[Picture]:

@@ -136,6 +136,12 @@ class GanTrainer:
         network.eval()
         return network
 
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last step."""
+        rate: float = self.generator_adam.param_groups[0]["lr"]
+        return rate
+
     def start_average_here(self) -> None:
         """Make the average equal the generator; to be called after its weights were loaded."""
         if self.averaged is not None:
