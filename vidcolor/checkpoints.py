@@ -15,6 +15,7 @@ from vidcolor.network.gan import GanTrainer
 from vidcolor.options import TrainOptions
 
 CHECKPOINT = "checkpoint.pt"
+LOG = "metrics.jsonl"
 
 FREE_ON_RESUME = {
     "resume", "device", "checkpoint_minutes", "samples", "max_steps", "epochs", "data", "out",
@@ -67,8 +68,8 @@ class Journal:
     """The training's log, `metrics.jsonl`: one JSON object a step, one more an epoch."""
 
     def __init__(self, folder: Path, *, from_step: int, board: Board | None = None) -> None:
-        self.path, self.folder, self.board = folder / "metrics.jsonl", folder, board
-        kept = [r for r in self.records() if r["step"] <= from_step] if from_step else []
+        self.path, self.folder, self.board = folder / LOG, folder, board
+        kept = [r for r in records_of(folder) if r["step"] <= from_step] if from_step else []
         self.path.write_text("".join(json.dumps(record) + "\n" for record in kept))
 
     def add(self, record: dict[str, float]) -> None:
@@ -83,21 +84,11 @@ class Journal:
         if self.board is not None:
             self.board.show(picture, step)
 
-    def records(self) -> list[dict[str, float]]:
-        """Return every whole record; a line that a crash cut short is left out."""
-        records = []
-        for line in self.path.read_text().splitlines() if self.path.exists() else []:
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-        return records
-
     def plot(self) -> None:
         """Draw `losses.png`: every loss over the steps, each in a panel of its own."""
         from matplotlib.figure import Figure
 
-        records = self.records()
+        records = records_of(self.folder)
         names = sorted({key for r in records for key in r} - {"step", "epoch", "test_grey"})
         figure = Figure(figsize=(8, 2.2 * len(names)), layout="constrained")
         for axes, name in zip(figure.subplots(len(names), squeeze=False)[:, 0], names, strict=True):
@@ -109,3 +100,14 @@ class Journal:
             if name == "test":
                 axes.legend()
         figure.savefig(self.folder / "losses.png", dpi=90)
+
+
+def records_of(folder: Path) -> list[dict[str, float]]:
+    """Return every whole record of a model's log; a line that a crash cut short is left out."""
+    path, records = folder / LOG, []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return records

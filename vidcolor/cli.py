@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from vidcolor import console
 from vidcolor._version import __version__
+from vidcolor.cli_compare import compare_models
 from vidcolor.cli_dataset import dataset
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.flags import (
@@ -63,6 +64,16 @@ Exit codes: 0 done, 2 usage, 3 input, 4 output, 5 model, 130 or 143 interrupted.
     suppress_keyboard_interrupt=False,
 )
 app.command(dataset)
+app.command(
+    compare_models,
+    help_epilogue="""\
+Examples:
+
+    vidcolor compare-models pipelines/compare.toml --dataset my --clips films/
+    vidcolor compare-models pipelines/compare.toml --dataset my --max-steps 50
+
+Interrupted, the same command goes on where it was.""",
+)
 
 
 @app.command(

@@ -55,7 +55,7 @@ def evaluate(options: EvaluateOptions, *, on_progress: OnProgress | None = None)
     colorizer = Colorizer.load(options.model, options.device)
     with half_the_cores():
         rows, pictures, notes = _score_all(references, colorizer, lpips, on_progress)
-    report = Report(options.model, options.size, tuple(rows), tuple(notes))
+    report = Report(options.model, options.size, tuple(rows), tuple(notes), pictures)
     if options.json is not None:
         _write_text(report.to_json() + "\n", options.json)
     if options.sheet is not None:

@@ -240,6 +240,28 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """What networks are compared on."""
+
+    dataset: str
+    """Dataset that all learn from: a name, a packed file or a folder of frames."""
+    data: Path = Path("data")
+    """Folder that holds the datasets."""
+    clips: Path | None = None
+    """Folder of colour films (or one film) that all are scored on; default: the test frames."""
+    out: Path = Path("comparison")
+    """Folder for a model a row, the table, the plots and the contact sheet."""
+    max_steps: int | None = None
+    """Steps of each training; default: what the recipe says."""
+    max_frames: int = 0
+    """Frames of each film that are scored, from its start; 0: all."""
+    size: int = 256
+    """Short side at which the scores are taken, pixels."""
+    device: Device = "auto"
+    """Where to train and score; auto takes CUDA where there is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """How a generator is trained; defaults are those of seed 002's README command."""
 

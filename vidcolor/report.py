@@ -10,8 +10,14 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 Kind = Literal["result", "grey", "truth"]
 """The model's result; the film without colour; the film's own colour, for scores it has."""
+
+Picture = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
 
 KINDS: tuple[Kind, ...] = ("result", "grey", "truth")
 
@@ -73,6 +79,8 @@ class Report:
     """One for each film and kind."""
     notes: tuple[str, ...] = ()
     """Why numbers are missing or say little."""
+    pictures: Sequence[Sequence[Picture]] = ()
+    """Grey, result and truth of a few frames of each film."""
 
     @property
     def mean(self) -> tuple[Row, ...]:

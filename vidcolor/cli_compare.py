@@ -1,0 +1,39 @@
+"""The command `vidcolor compare-models`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from vidcolor import console
+from vidcolor.flags import USUAL, AsFlags, MessageFlags
+from vidcolor.options import CompareOptions
+from vidcolor.signals import stoppable
+
+if TYPE_CHECKING:
+    from vidcolor.training import Progress
+
+
+def compare_models(
+    recipe: Annotated[Path, Parameter(help="TOML file with the rows; pipelines/compare.toml.")],
+    /,
+    *,
+    options: Annotated[CompareOptions, AsFlags],
+    messages: MessageFlags = USUAL,
+) -> None:
+    """Train several networks alike, score them alike, and put them side by side."""
+    from vidcolor.comparison import compare_models as compare
+    from vidcolor.comparison import table_of
+
+    with stoppable(), console.progress("training", unit="steps") as report:
+
+        def show(name: str, progress: "Progress | None") -> None:
+            if progress is None:
+                console.note(f"{name}: scoring")
+            else:
+                report(progress.step, progress.steps, progress.losses)
+
+        compared = compare(recipe, options, on_row=show)
+    heading, *rows = table_of(compared)
+    console.show_table("all films", heading, rows)
+    console.say(f"{options.out}: table.md, table.json, curves.png, scores.png and sheet.png")
