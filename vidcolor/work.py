@@ -137,12 +137,16 @@ def work_on(out: Path | str, fingerprint: Fingerprint) -> Iterator[Work]:
         OutputError: it cannot be made, or another process holds it.
     """
     work = Work(Path(out), fingerprint)
-    with _held(work.out, work.folder):
-        try:
-            yield work
-        except BaseException:
+    file: IO[str] | None = None
+    try:
+        file = _locked(work.out, work.folder)
+        yield work
+    except BaseException:
+        # An interruption may come while the folder is made: whoever gets the lock puts it away.
+        with suppress(OutputError), file or _locked(work.out, work.folder):
             _put_away(work)
-            raise
+        raise
+    with file:
         shutil.rmtree(work.folder, ignore_errors=True)
 
 
@@ -167,20 +171,13 @@ def folder_of(out: Path) -> Path:
     return out.with_name(name)
 
 
-@contextmanager
-def _held(out: Path, folder: Path) -> Iterator[None]:
-    with output_errors(out):
-        file = _locked(out, folder)
-    with file:
-        yield
-
-
 def _locked(out: Path, folder: Path) -> IO[str]:
     """Make the folder and lock it; again, if its last holder removed it in between."""
     path = folder / "lock"
     while True:
-        folder.mkdir(exist_ok=True)
-        with suppress(FileNotFoundError), ExitStack() as stack:
+        with output_errors(out):
+            folder.mkdir(exist_ok=True)
+        with output_errors(out), suppress(FileNotFoundError), ExitStack() as stack:
             file = stack.enter_context(path.open("w"))
             lock(
                 file,

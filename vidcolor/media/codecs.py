@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
@@ -139,12 +140,27 @@ def codec_settings(film: Film, options: RenderOptions, subsampling: Subsampling)
         chosen["crf"] = str(DEFAULT_CRF[codec] if crf is None else crf)
     if codec == "libx265":
         params.append("log-level=none")
+    if codec == "libx264" and has_avx512():
+        params.append("asm=avx2")
     if codec == "libx264" and film.field_order != "progressive" and crf != 0:
         params.append(f"{film.field_order}=1")
     params += hdr_params(film, codec)
     if params:
         chosen[f"{codec.removeprefix('lib')}-params"] = ":".join(params)
     return chosen
+
+
+@cache
+def has_avx512() -> bool:
+    """Tell whether the processor has AVX-512, with which x264's mb-tree is not deterministic.
+
+    The same frames then become other bytes, and other pictures, from run to run (x264 of PyAV
+    18.1); with AVX2 they do not, and a resumed render equals an uninterrupted one.
+    """
+    try:
+        return " avx512" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
 
 
 def marks_fields(film: Film, codec: Codec, codec_options: Mapping[str, str]) -> bool:
