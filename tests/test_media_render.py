@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.clips import audio_packets_of, audio_start_of, luma_of, times_of
+from tests.faults import picture_of
 from tests.render_media import BLUE_CHROMA_8BIT, render
 from vidcolor.errors import OutputError
 from vidcolor.media import mux
@@ -91,6 +92,12 @@ def test_times_of_other_containers_are_kept(draw, name):
 def test_a_start_that_is_one_coarse_tick_late_is_kept(draw):
     path = draw("a.mp4", frames=20, time_base=Fraction(1, 25), first_seconds=Fraction(1, 25))
     assert times_of(render(path)) == [Fraction(n + 1, 25) for n in range(20)]
+
+
+def test_x264_writes_the_same_frames_each_time(draw):
+    path = draw("a.mp4", frames=240, width=96, height=64)
+    first, *others = [picture_of(render(path, f"{number}.mp4")) for number in range(4)]
+    assert others == [first] * 3
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
