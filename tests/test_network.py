@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from vidcolor.errors import OptionsError
 from vidcolor.network.blocks import (
     SelfAttention,
     WindowFusion,
@@ -15,6 +16,8 @@ from vidcolor.network.blocks import (
 )
 from vidcolor.network.card import FAMILIES
 from vidcolor.network.discriminators import (
+    BatchNorm,
+    FlatDiscriminator,
     build_discriminator,
     discriminator_loss,
     generator_loss,
@@ -28,6 +31,10 @@ SMALL: dict[FamilyName, dict[str, Any]] = {
     "temporal-unet": {"base_channels": 8, "norm": "batch"},
     "squeeze-unet": {"widths": (16, 8, 8)},
     "masked-unet": {"base_channels": 8},
+    "fullres-gan": {"base_channels": 8},
+    "ab-classifier": {"base_channels": 8},
+    "residual-encoder": {"base_channels": 8},
+    "fully-connected": {"hidden_units": 32},
 }
 WITH_NEIGHBOURS = [family for family in FAMILIES if 3 in FAMILIES[family].windows]
 
@@ -66,10 +73,55 @@ def test_seed002_with_attention_has_the_originals_number_of_parameters():
 
 
 def test_the_patch_discriminator_has_the_originals_size_and_field():
-    network = build_discriminator("patch", 3, 32, self_attention=False)
+    network = build_discriminator("patch", 3, 32, size=224, self_attention=False)
     assert _count(network) == 694_240
     assert network(torch.zeros(1, 3, 224, 224)).shape == (1, 1, 26, 26)
     assert network(torch.zeros(1, 3, 480, 480)).shape == (1, 1, 58, 58)
+
+
+@pytest.mark.parametrize(("size", "parameters"), [(224, 4_355_746), (480, 15_890_082)])
+def test_the_fc_discriminator_has_the_originals_number_of_parameters(size, parameters):
+    # The original builds its two attentions even where they are off.
+    network = build_discriminator("fc", 3, 32, size=size, self_attention=True)
+    assert _count(network) == parameters
+    without = build_discriminator("fc", 3, 32, size=size, self_attention=False)
+    assert _count(without) == parameters - 2 * _count(SelfAttention(256))
+
+
+@pytest.mark.parametrize(("size", "parameters"), [(224, 16_759_424), (480, 62_896_768)])
+def test_the_fc_discriminator_is_seed004s_too(size, parameters):
+    network = build_discriminator("fc", 4, 64, size=size, self_attention=False)
+    assert _count(network) == parameters
+
+
+def test_the_patch_discriminator_with_attention_has_the_originals_number_of_parameters():
+    network = build_discriminator("patch", 3, 32, size=224, self_attention=True)
+    assert _count(network) == 797_122
+
+
+def test_the_flat_discriminator_has_the_originals_number_of_parameters():
+    assert _count(FlatDiscriminator(2, 16, size=(90, 120))) == 22_388_721
+
+
+@pytest.mark.parametrize("kind", ["patch", "fc", "flat"])
+@pytest.mark.parametrize("size", [32, 64, 104])
+def test_every_discriminator_learns_from_a_batch_of_one(kind, size):
+    network = build_discriminator(kind, 2, 8, size=size, self_attention=False).train()
+    scores = network(torch.rand(1, 2, size, size))
+    assert torch.isfinite(scores).all()
+    scores.sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+def test_a_single_value_is_normalised_by_what_larger_batches_had():
+    norm = BatchNorm(1, momentum=1.0).train()
+    norm(torch.tensor([1.0, 3.0]).view(2, 1, 1, 1))
+    assert norm(torch.tensor([[[[4.0]]]])).item() == pytest.approx((4 - 2) / 2**0.5, abs=1e-4)
+
+
+def test_the_flat_discriminator_says_that_it_has_no_attention():
+    with pytest.raises(OptionsError, match="flat discriminator has none; take patch or fc"):
+        build_discriminator("flat", 2, 8, size=32, self_attention=True)
 
 
 def test_squeezenet_encoder_has_the_published_layers():
@@ -83,8 +135,11 @@ def test_predictions_have_the_frames_size_and_stay_in_range(family):
     grey = torch.rand(2, 1, 64, 96)
     features = _encode(network, grey)
     prediction = network.decode(features, features, features)
-    assert prediction.shape == (2, 2, 64, 96)
-    assert prediction.abs().max() <= 1
+    if family == "ab-classifier":
+        assert prediction.shape == (2, 313, 16, 24)
+    else:
+        assert prediction.shape == (2, 2, 64, 96)
+        assert prediction.abs().max() <= 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -154,13 +209,13 @@ def test_training_goes_on_unharmed_after_its_weights_were_saved():
 @pytest.mark.parametrize("kind", ["patch", "fc"])
 @pytest.mark.parametrize("attention", [False, True])
 def test_discriminators_judge_the_same_picture_alike_in_evaluation(kind, attention):
-    network = build_discriminator(kind, 3, 8, self_attention=attention).eval()
+    network = build_discriminator(kind, 3, 8, size=64, self_attention=attention).eval()
     picture = torch.rand(2, 3, 64, 64)
     assert torch.equal(network(picture), network(picture))
 
 
 def test_spectral_norm_bounds_every_convolution_of_the_patch_discriminator():
-    network = build_discriminator("patch", 3, 8, self_attention=False).train()
+    network = build_discriminator("patch", 3, 8, size=64, self_attention=False).train()
     for _ in range(30):
         network(torch.rand(1, 3, 64, 64))
     for layer in network.eval().modules():

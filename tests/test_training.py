@@ -96,16 +96,24 @@ def test_training_brings_the_error_on_its_own_film_below_a_third_of_greys(frames
         {"model": "masked-unet", "preset": "seed004", "discriminator": "fc", "gan": "bce"},
         {"crop": False, "balance": True},
         {"output": "rgb", "pixel_loss": "l2", "discriminator_lr": 1e-4},
+        {"model": "fullres-gan", "discriminator": "flat", "gan": "bce"},
+        {"model": "fullres-gan", "preset": "seed000", "batch_size": 1},
+        {"model": "ab-classifier", "rebalance": 0.5},
+        {"model": "ab-classifier", "preset": "seed001", "adversarial_weight": 0.0},
+        {"model": "residual-encoder"},
+        {"model": "fully-connected", "preset": "seed001"},
+        {"discriminator": "fc", "gan": "bce", "batch_size": 1, "self_attention": True},
     ],
     ids=str,
 )
 def test_every_option_trains_and_gives_a_model_that_loads(frames, tmp_path, changes):
     folder = train(_options(frames, tmp_path / "m", max_steps=3, **changes))
     card, network = load_network(folder)
-    features = network.encode(network.frame(torch.rand(1, 1, 64, 64)))
+    grey = torch.rand(1, 1, 64, 64)
+    features = network.encode(network.frame(grey), network.embed(grey))
     assert torch.isfinite(network.decode(features, features, features)).all()
-    family = FAMILIES[changes.get("model", "temporal-unet")]
-    assert card.window == changes.get("window", family.windows[0])
+    own_window = FAMILIES[changes.get("model", "temporal-unet")].windows[0]
+    assert card.window == changes.get("window", own_window)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(frames, tmp_path):

@@ -16,8 +16,16 @@ Matrix = Literal["bt601", "bt709", "bt2020"]
 Codec = Literal["libx264", "libx265", "libsvtav1", "ffv1", "prores_ks"]
 Device = Literal["auto", "cpu", "cuda"]
 FrameFormat = Literal["jpg", "png"]
-Preset = Literal["default", "seed002", "seed002-text", "seed004"]
-FamilyName = Literal["temporal-unet", "squeeze-unet", "masked-unet"]
+Preset = Literal["default", "seed000", "seed001", "seed002", "seed002-text", "seed004"]
+FamilyName = Literal[
+    "temporal-unet",
+    "squeeze-unet",
+    "masked-unet",
+    "fullres-gan",
+    "ab-classifier",
+    "residual-encoder",
+    "fully-connected",
+]
 Prediction = Literal["chroma", "rgb", "ab", "bins"]
 """What a network returns: colour as `vidcolor.color.Output` holds it, or logits of 313 ab bins."""
 PixelLoss = Literal["l1", "l2"]
@@ -26,7 +34,7 @@ Schedule = Literal["constant", "cosine"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Verification = Literal["quick", "full", "none"]
 Gan = Literal["lsgan", "bce"]
-DiscriminatorKind = Literal["patch", "fc"]
+DiscriminatorKind = Literal["patch", "fc", "flat"]
 
 
 def seconds_from_text(text: str, *, option: str) -> Fraction:
@@ -314,7 +322,7 @@ class TrainOptions:
     gan: Gan = "lsgan"
     """lsgan: least squares; bce: the original GAN's log-likelihood."""
     discriminator: DiscriminatorKind = "patch"
-    """patch judges patches of 70 pixels; fc a whole picture."""
+    """patch judges patches of 70 pixels; fc (seed 002) and flat (seed 000) a whole picture."""
     generator_every: int = 1
     """The generator learns every n-th step (the original's numG)."""
     discriminator_every: int = 1

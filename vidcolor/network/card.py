@@ -13,7 +13,15 @@ import tomli_w
 
 from vidcolor.color import Grey
 from vidcolor.errors import ModelError
-from vidcolor.network import masked_unet, squeeze_unet, temporal_unet
+from vidcolor.network import (
+    ab_classifier,
+    fullres_gan,
+    fully_connected,
+    masked_unet,
+    residual_encoder,
+    squeeze_unet,
+    temporal_unet,
+)
 from vidcolor.network.family import Family
 from vidcolor.network.generator import Generator
 from vidcolor.options import FamilyName, Prediction
@@ -22,6 +30,10 @@ FAMILIES: dict[FamilyName, Family] = {
     "temporal-unet": temporal_unet.FAMILY,
     "squeeze-unet": squeeze_unet.FAMILY,
     "masked-unet": masked_unet.FAMILY,
+    "fullres-gan": fullres_gan.FAMILY,
+    "ab-classifier": ab_classifier.FAMILY,
+    "residual-encoder": residual_encoder.FAMILY,
+    "fully-connected": fully_connected.FAMILY,
 }
 """Every family of networks. A new one is a line here, and its name in `vidcolor.options`."""
 

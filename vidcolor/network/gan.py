@@ -34,7 +34,7 @@ from vidcolor.network.optimisers import (
     schedule_of,
     set_rates,
 )
-from vidcolor.network.outputs import chroma_of, colour_of, colour_space
+from vidcolor.network.outputs import as_coarse_as, chroma_of, colour_of, colour_space
 from vidcolor.options import TrainOptions
 
 Terms = dict[str, tuple[float, Tensor]]
@@ -107,6 +107,7 @@ class GanTrainer:
                 options.discriminator,
                 seen_channels,
                 options.ndf,
+                size=options.size,
                 self_attention=options.self_attention,
             )
         )
@@ -181,7 +182,8 @@ class GanTrainer:
         card, middle = self.card, rgb_BT3hw.shape[1] // 2
         grey_BT1hw = grey_from_rgb(rgb_BT3hw, card.grey)
         rgb_B3hw, grey_B1hw = rgb_BT3hw[:, middle], grey_BT1hw[:, middle]
-        predicted_Bchw = self._forger(grey_BT1hw)
+        first = self.engine.share(self.options.batch_size).start
+        predicted_Bchw = self._forger(grey_BT1hw, self._noise(grey_BT1hw, first))
         return Shown(
             grey_B1hw=grey_B1hw,
             rgb_B3hw=rgb_B3hw,
@@ -190,8 +192,23 @@ class GanTrainer:
             colour_Bchw=colour_of(predicted_Bchw, card.output, _size(grey_B1hw)),
         )
 
+    def _noise(self, grey_BT1hw: Tensor, first: int) -> Tensor | None:
+        """Return noise (B, n, h, w) in [-1, 1], a function of seed and step; None: not wanted.
+
+        Args:
+            grey_BT1hw: what it is for.
+            first: windows of the same step that other processes took before these.
+        """
+        channels = self.generator.noise_channels
+        if not channels:
+            return None
+        size = (first + len(grey_BT1hw), channels, *grey_BT1hw.shape[-2:])
+        random = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.steps_done)
+        return (torch.rand(size, generator=random) * 2 - 1)[first:].to(self.device)
+
     def _discriminator_step(self, shown: Shown) -> dict[str, Tensor]:
-        real = self._judge(self._seen(shown.grey_B1hw, shown.truth_Bchw))
+        real_Bchw = as_coarse_as(shown.predicted_Bchw, shown.truth_Bchw)
+        real = self._judge(self._seen(shown.grey_B1hw, real_Bchw))
         fake = self._judge(self._seen(shown.grey_B1hw, shown.colour_Bchw.detach()))
         loss = discriminator_loss(real, fake, self.options.gan)
         self.engine.learn(loss, self.discriminator_adam)
@@ -244,7 +261,8 @@ class GanTrainer:
         """Return the Cb, Cr (B, 2, h, w) that the result gives the middle frames, on the CPU."""
         card, rgb_BT3hw = self.card, rgb_BT3hw.to(self.device)
         luma_B1hw = luma_from_rgb(rgb_BT3hw[:, rgb_BT3hw.shape[1] // 2], matrix_of(card.grey))
-        predicted_Bchw = WindowedGenerator(self.result)(grey_from_rgb(rgb_BT3hw, card.grey))
+        grey_BT1hw = grey_from_rgb(rgb_BT3hw, card.grey)
+        predicted_Bchw = WindowedGenerator(self.result)(grey_BT1hw, self._noise(grey_BT1hw, 0))
         return chroma_of(predicted_Bchw, luma_B1hw, card.output, card.grey).cpu()
 
     def _parts(self) -> dict[str, Any]:

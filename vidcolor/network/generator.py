@@ -60,12 +60,19 @@ class WindowedGenerator(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, grey_BT1hw: Tensor) -> Tensor:
-        """Return what the network returns for the middle frame of each window."""
+    def forward(self, grey_BT1hw: Tensor, noise_Bnhw: Tensor | None = None) -> Tensor:
+        """Return what the network returns for the middle frame of each window.
+
+        Args:
+            grey_BT1hw: in [0, 1].
+            noise_Bnhw: of each window, in [-1, 1]; all its frames see the same; None: none.
+        """
         batch, frames = grey_BT1hw.shape[:2]
         grey_N1hw = grey_BT1hw.flatten(0, 1)
+        noise_Nnhw = None if noise_Bnhw is None else noise_Bnhw.repeat_interleave(frames, dim=0)
         network = self.network
-        features = network.encode(network.frame(grey_N1hw), network.embed(grey_N1hw))
+        frame_Nchw = network.frame(grey_N1hw, noise_Bnhw=noise_Nnhw)
+        features = network.encode(frame_Nchw, network.embed(grey_N1hw))
         # A scale's tensor holds the frames of all windows: take them apart by their place.
         per_frame = [
             [scale.unflatten(0, (batch, frames))[:, t] for scale in features] for t in range(frames)

@@ -36,6 +36,21 @@ def colour_of(
     return functional.interpolate(ab_B2hw / AB_RANGE, size, mode="bilinear", align_corners=False)
 
 
+def as_coarse_as(predicted_Bchw: Tensor, truth_Bchw: Tensor) -> Tensor:
+    """Return true colour (B, c, h, w) no finer than what a network predicts.
+
+    Beside the annealed mean, a quarter of the frame's size, a discriminator would otherwise know
+    the fake by its blur alone.
+    """
+    if predicted_Bchw.shape[-2:] == truth_Bchw.shape[-2:]:
+        return truth_Bchw
+    size = (predicted_Bchw.shape[-2], predicted_Bchw.shape[-1])
+    coarse_Bchw = functional.adaptive_avg_pool2d(truth_Bchw, size)
+    return functional.interpolate(
+        coarse_Bchw, truth_Bchw.shape[-2:], mode="bilinear", align_corners=False
+    )
+
+
 def chroma_of(
     predicted_Bchw: Tensor,
     luma_B1hw: Tensor,
