@@ -1,6 +1,7 @@
 """What each family of networks promises: published counts, that it learns, what its noise does."""
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def _card(options: TrainOptions) -> Card:
 def _trainer(family: str, *, counts: Tensor | None = None, **changes) -> GanTrainer:
     """Return a trainer of a small network, without a discriminator unless asked."""
     torch.manual_seed(0)
-    values = {
+    values: dict[str, Any] = {
         "dataset": "drawn", "model": family, "size": 32, "ngf": 8, "ndf": 8, "batch_size": 8,
         "lr": 3e-3, "adversarial_weight": 0.0,
     }  # fmt: skip
