@@ -1,6 +1,7 @@
 """What decides the frames of a result: the film, the model, the options and the versions."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,12 +10,14 @@ import av
 
 from vidcolor._version import __version__
 from vidcolor.journal import Fingerprint, digest
+from vidcolor.masks.shapes import shape_from_text
 from vidcolor.media.film import Film
+from vidcolor.media.source import find_source
 from vidcolor.network.weights import WEIGHTS, find_model
 from vidcolor.options import RenderOptions
 
 ELSEWHERE = ("model", "device", "overwrite", "restart", "strict", "verify", "report", "max_pixels",
-             "batch", "min_size")  # fmt: skip
+             "batch", "min_size", "mask")  # fmt: skip
 """Options that don't decide the frames, or not by their value: a render may go on without them."""
 WHOLE_BYTES = 1 << 28
 """Films up to this size are read whole (a quarter of a second), larger ones in places."""
@@ -26,6 +29,7 @@ def fingerprint(film: Film, options: RenderOptions) -> Fingerprint:
     """Return what must be the same for a render to go on, by its name for users.
 
     Raises:
+        InputError: there is no such mask.
         ModelError: there is no such model.
     """
     chosen = {
@@ -40,10 +44,18 @@ def fingerprint(film: Film, options: RenderOptions) -> Fingerprint:
     return {
         "film": _film_digest(film.source.files),
         "model": model.hexdigest(),
+        "mask": _mask_digest(options.mask),
         **chosen,
         "vidcolor": __version__,
         "PyAV": av.__version__,
     }
+
+
+def _mask_digest(mask: str | None) -> str:
+    """Return a SHA-256 of a mask's words, or of its files' content, as of a film's."""
+    if mask is None or shape_from_text(mask) is not None:
+        return hashlib.sha256(os.fsencode(mask or "")).hexdigest()
+    return _film_digest(find_source(Path(mask)).files)
 
 
 def _film_digest(files: Sequence[Path]) -> str:

@@ -69,6 +69,17 @@ def rate_from_text(text: str) -> Fraction:
     return rate
 
 
+def labels_from_text(text: str) -> tuple[int, ...]:
+    """Return the labels that `3,7` lists.
+
+    Raises:
+        OptionsError: the text is no list of whole numbers.
+    """
+    is_list = re.fullmatch(r"\d+(?:,\d+)*", text) is not None
+    _require(is_list, f"--pick {text!r}: not a list of labels; write whole numbers, as 3,7")
+    return tuple(map(int, text.split(",")))
+
+
 def _require(is_met: bool, message: str) -> None:
     if not is_met:
         raise OptionsError(message)
@@ -161,6 +172,12 @@ class RenderOptions:
     """Of a model that predicts bins: 1 is their mean and calm, towards 0 the likeliest, vivid."""
     seed: int = 0
     """Decides among the results of a model that takes noise."""
+    mask: str | None = None
+    """Colour only where this picture, film or folder is white; or half:left, grid:56, rect:..."""
+    mask_feather: int = 8
+    """Pixels of the film over which colour fades in from a mask's black; 0: hard edges."""
+    pick: str | None = None
+    """Take --mask for labels, and colour only these: 3,7."""
     start: str | None = None
     """First moment to render, seconds or HH:MM:SS."""
     end: str | None = None
@@ -202,6 +219,13 @@ class RenderOptions:
             0 < self.decode_temperature <= 1,
             f"--decode-temperature {self.decode_temperature}: must be above 0 and at most 1",
         )
+        _require(
+            0 <= self.mask_feather <= 200,
+            f"--mask-feather {self.mask_feather}: must be between 0 (hard edges) and 200 pixels",
+        )
+        if self.pick is not None:
+            labels_from_text(self.pick)
+            _require(self.mask is not None, f"--pick {self.pick}: add --mask with the labels")
         _require(self.max_pixels >= 1, f"--max-pixels {self.max_pixels}: must be 1 or more")
         _require(self.batch is None or self.batch >= 1, f"--batch {self.batch}: must be 1 or more")
         _require(

@@ -22,6 +22,9 @@ from vidcolor.color import fit_gamut
 from vidcolor.errors import InputError, ModelError, OutputError
 from vidcolor.fingerprint import fingerprint
 from vidcolor.journal import Segment, digest
+from vidcolor.masks.edges import chroma_mask
+from vidcolor.masks.shapes import Mask
+from vidcolor.masks.sources import Masks, open_masks
 from vidcolor.media.account import StreamAccount
 from vidcolor.media.changes import Changes
 from vidcolor.media.decode import Frame, read_frames, unit_chroma, unit_luma
@@ -75,6 +78,8 @@ class _Picture:
     frame: Frame
     luma_hw: NDArray[np.float32]
     """Its Y' in [0, 1], made once."""
+    mask_hw: Mask
+    """Where it is coloured, of any size."""
 
 
 def render(
@@ -93,7 +98,7 @@ def render(
         on_frame: called with the number of frames done, after each.
 
     Raises:
-        InputError: the film cannot be read, or has no frames between start and end.
+        InputError: the film or its mask cannot be read, or no frame is between start and end.
         OptionsError: codec, preset and container do not go together.
         OutputError: the result cannot be written, or cannot hold one of the film's tracks, or an
             interrupted render of it was made otherwise.
@@ -102,6 +107,7 @@ def render(
     out = Path(out)
     rate = None if options.rate is None else rate_from_text(options.rate)
     film = probe(source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace)
+    masks = open_masks(film, options)
     identity = fingerprint(film, options)
     if out.exists() and folder_of(out).exists():
         with work_on(out, identity) as work:
@@ -125,7 +131,7 @@ def render(
         changes.recall(work.changes)
         if resumed:
             log.info("%s: going on after %d frames of an interrupted render", out, resumed)
-        _Line(film, plan, colorizer, work, changes, options, on_frame).run()
+        _Line(film, plan, colorizer, work, changes, options, masks, on_frame).run()
         streams = join(work.paths, film, plan, changes, before_rename=work.announce)
         return _reported(_rendered(film, work, changes, resumed, streams), options)
 
@@ -171,6 +177,7 @@ class _Line:
     work: Work
     changes: Changes
     options: RenderOptions
+    masks: Masks
     on_frame: OnFrame | None
 
     def run(self) -> None:
@@ -191,10 +198,15 @@ class _Line:
 
     def _render_rest(self) -> None:
         frames = _saying_if_colored(self._frames_left(), self.film)
-        pictures = (_Picture(frame, unit_luma(frame)) for frame in frames)
+        pictures = (_Picture(frame, unit_luma(frame), self._mask_of(frame)) for frame in frames)
         done = len(self.work.segments)
         placed = divide(pictures, luma=lambda p: p.luma_hw, first_segment=done)
-        colored = self.colorizer.colorize(placed, luma=lambda p: p.luma_hw, matrix=self.film.matrix)
+        colored = self.colorizer.colorize(
+            placed,
+            luma=lambda p: p.luma_hw,
+            mask=lambda p: p.mask_hw,
+            matrix=self.film.matrix,
+        )
         for number, group in groupby(colored, key=lambda c: c.place.segment):
             if number >= done:
                 self.work.note(self._write(number, group))
@@ -203,6 +215,9 @@ class _Line:
                 f"{self.film.path}: no frame between --start {self.options.start or 0} and "
                 f"--end {self.options.end or 'its end'}; choose other times"
             )
+
+    def _mask_of(self, frame: Frame) -> Mask:
+        return self.masks.at((frame.pts - self.film.first_pts) * frame.time_base)
 
     def _frames_left(self) -> Iterator[Frame]:
         """Yield the frames that are not done, and before them the last one that is.
@@ -252,7 +267,7 @@ class _Line:
         )
 
     def _chroma(self, colored: Colored[_Picture]) -> Codes:
-        return chroma_codes(colored, self.plan, self.film.matrix, self.options.saturation)
+        return chroma_codes(colored, self.plan, self.film.matrix, self.options)
 
 
 def _saying_if_colored(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
@@ -271,16 +286,20 @@ def _checksum(frame: Frame) -> int:
 
 
 def chroma_codes(
-    colored: Colored[_Picture], plan: OutputPlan, matrix: Matrix, saturation: float
+    colored: Colored[_Picture], plan: OutputPlan, matrix: Matrix, options: RenderOptions
 ) -> Codes:
     """Return the Cb, Cr planes (2, h, w) that go beside a frame's luma.
 
     The network's chroma is enlarged to the planes' size along the film's edges, multiplied with
-    `saturation`, and shrunk towards grey wherever the pair with this luma is no colour.
+    `--saturation`, and shrunk towards grey wherever the pair with this luma is no colour. At last
+    it is multiplied with the mask: what is black there gets the very codes of grey.
     """
     luma_hw = resize(colored.frame.luma_hw, *plan.chroma_shape[1:])
     chroma_2hw = enlarge_chroma(colored.chroma_2hw, colored.luma_hw, luma_hw)
     fitted_2hw: NDArray[np.float32] = fit_gamut(
-        torch.from_numpy(luma_hw)[None], torch.from_numpy(chroma_2hw) * saturation, matrix
+        torch.from_numpy(luma_hw)[None], torch.from_numpy(chroma_2hw) * options.saturation, matrix
     ).numpy()
+    picture = colored.frame
+    film_size = picture.luma_hw.shape[0], picture.luma_hw.shape[1]
+    fitted_2hw *= chroma_mask(picture.mask_hw, luma_hw, options.mask_feather, film_size)
     return chroma_from_unit(fitted_2hw, depth=plan.depth, full_range=plan.full_range)

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 Frame = TypeVar("Frame")
 Item = TypeVar("Item")
 
+MaskOf = Callable[[Frame], NDArray[np.float32]]
+"""Returns where a frame is wanted in colour, of any size in [0, 1]."""
+
 CUDA_BATCH = 8
 """Frames at once on CUDA: a single one leaves most of a GPU idle. A CPU gains nothing from more,
 and the cache loses."""
@@ -167,6 +170,7 @@ class Colorizer:
         *,
         luma: Callable[[Frame], NDArray[np.float32]],
         matrix: Matrix,
+        mask: MaskOf[Frame] | None = None,
     ) -> Iterator[Colored[Frame]]:
         """Yield every frame with its chroma, one batch and a frame behind what is drawn.
 
@@ -178,12 +182,13 @@ class Colorizer:
             frames: a film's frames in order, all of one size, with their places.
             luma: returns a frame's Y', (H, W) in [0, 1].
             matrix: the film's matrix; the chroma is meant in it.
+            mask: where it is wanted in colour, shown to networks that take masks; None: everywhere.
 
         Raises:
             ModelError: the network returned something that is not a number.
             RuntimeError: memory ran out (`memory.is_out_of_memory` tells).
         """
-        seen = windows(self._look(frames, luma), lambda look: look.place.starts_shot)
+        seen = windows(self._look(frames, luma, mask), lambda look: look.place.starts_shot)
         for batch in self._batches(seen, lambda window: window[1].place.segment):
             for (_, current, _), chroma_2hw in zip(
                 batch, self._decode(batch, matrix), strict=False
@@ -191,7 +196,10 @@ class Colorizer:
                 yield Colored(current.place, current.luma_hw, chroma_2hw)
 
     def _look(
-        self, frames: Iterable[Placed[Frame]], luma: Callable[[Frame], NDArray[np.float32]]
+        self,
+        frames: Iterable[Placed[Frame]],
+        luma: Callable[[Frame], NDArray[np.float32]],
+        mask: MaskOf[Frame] | None,
     ) -> Iterator[_Seen[Frame]]:
         shot_1C: Tensor | None = None
         small = self._shrunk(frames, luma)
@@ -199,7 +207,8 @@ class Colorizer:
             with torch.inference_mode():
                 grey_B1hw = grey_from_luma(self._luma(batch), self.card.grey)
                 embedding_BC, shot_1C = self._embed(grey_B1hw, batch, shot_1C)
-                frame_Bchw = self.network.frame(grey_B1hw, noise_Bnhw=self._noise(grey_B1hw))
+                mask_B1hw = self._mask(batch, mask)
+                frame_Bchw = self.network.frame(grey_B1hw, mask_B1hw, self._noise(grey_B1hw))
                 features = self.network.encode(frame_Bchw, embedding_BC)
             for number, look in enumerate(batch):
                 own = [level[number : number + 1] for level in features]
@@ -224,13 +233,23 @@ class Colorizer:
             segment = place.segment
 
     def _luma(self, batch: Sequence[_Small[Frame] | _Seen[Frame]]) -> Tensor:
-        """Return Y' (B, 1, h, w), a whole batch: the last is repeated to fill it, and its edges."""
-        luma = [look.luma_hw for look in batch]
-        filled_Bhw = np.stack([*luma, *[luma[-1]] * (self.batch - len(luma))])
-        luma_B1hw = torch.from_numpy(filled_Bhw)[:, None].to(self.device)
+        """Return Y' (B, 1, h, w) of a batch, filled."""
+        return self._filled([look.luma_hw for look in batch])
+
+    def _mask(self, batch: Sequence[_Small[Frame]], mask: MaskOf[Frame] | None) -> Tensor | None:
+        """Return masks (B, 1, h, w) of 0 and 1, as in training; None where none are wanted."""
+        if not self.network.takes_mask or mask is None:
+            return None
+        small = [resize(mask(look.place.frame), *look.luma_hw.shape) for look in batch]
+        return self._filled([(mask_hw > 0.5).astype(np.float32) for mask_hw in small])
+
+    def _filled(self, planes_hw: list[NDArray[np.float32]]) -> Tensor:
+        """Return (B, 1, h, w), a whole batch: the last is repeated to fill it, and its edges."""
+        filled_Bhw = np.stack([*planes_hw, *[planes_hw[-1]] * (self.batch - len(planes_hw))])
+        planes_B1hw = torch.from_numpy(filled_Bhw)[:, None].to(self.device)
         height, width = filled_Bhw.shape[1:]
         padding = (0, -width % self.network.multiple, 0, -height % self.network.multiple)
-        return functional.pad(luma_B1hw, padding, mode="replicate")
+        return functional.pad(planes_B1hw, padding, mode="replicate")
 
     def _embed(
         self, grey_B1hw: Tensor, batch: Sequence[_Small[Frame]], shot_1C: Tensor | None
