@@ -1,17 +1,20 @@
 """Networks side by side: the same budget, the same truth, and nothing done twice."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
 
 from tests.clips import picture
+from tests.faults import ROOT
 from tests.models import TINY
 from vidcolor import comparison
-from vidcolor.comparison import compare_models, cost_of
+from vidcolor.comparison import compare_models, cost_of, read_rows
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.network.blocks import remove_spectral_norms
+from vidcolor.network.card import FAMILIES
 from vidcolor.options import CompareOptions, TrainOptions
 from vidcolor.training import train
 
@@ -116,6 +119,13 @@ def test_a_recipe_that_cannot_be_meant_is_refused(recipe, options, text, error, 
     with pytest.raises(error, match=complaint):
         compare_models(recipe, options)
     assert not options.out.exists()
+
+
+def test_the_comparison_that_ships_can_be_meant():
+    rows = read_rows(ROOT / "pipelines/compare.toml", CompareOptions(dataset="any"))
+    for row in rows.values():
+        family = FAMILIES[row.model]
+        family.set_up(replace(row, window=row.window or family.windows[0]))
 
 
 def test_a_networks_cost_is_that_of_its_convolutions():

@@ -118,7 +118,12 @@ def test_a_machine_with_cuda_gets_the_cuda_build_of_torch(tmp_path):
     assert "cpu" not in lines
 
 
-RECIPE_TABLES = [(recipe, verb) for recipe in RECIPES for verb in tomllib.loads(recipe.read_text())]
+RECIPE_TABLES = [
+    (recipe, verb)
+    for recipe in RECIPES
+    if recipe.stem != "compare"
+    for verb in tomllib.loads(recipe.read_text())
+]
 
 
 @pytest.mark.parametrize(("recipe", "verb"), RECIPE_TABLES, ids=str)
