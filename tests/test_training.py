@@ -95,6 +95,7 @@ def test_training_brings_the_error_on_its_own_film_below_a_third_of_greys(frames
         {"model": "masked-unet"},
         {"model": "masked-unet", "preset": "seed004", "discriminator": "fc", "gan": "bce"},
         {"crop": False, "balance": True},
+        {"film_look": 1.0, "still_motion": False},
         {"output": "rgb", "pixel_loss": "l2", "discriminator_lr": 1e-4},
         {"model": "fullres-gan", "discriminator": "flat", "gan": "bce"},
         {"model": "fullres-gan", "preset": "seed000", "batch_size": 1},
@@ -147,7 +148,12 @@ def _stop_in_the_first_epoch(frames: Path, out: Path, signum: signal.Signals, **
 def test_a_training_stopped_in_the_middle_goes_on_to_the_same_weights(
     frames, tmp_path, signum, checkpoint_minutes
 ):
-    changes = {"batch_size": 1, "average": 0.9, "checkpoint_minutes": checkpoint_minutes}
+    changes = {
+        "batch_size": 1,
+        "average": 0.9,
+        "film_look": 0.5,
+        "checkpoint_minutes": checkpoint_minutes,
+    }
     whole = train(_options(frames, tmp_path / "whole", **changes))
     stopped = tmp_path / "stopped"
     _stop_in_the_first_epoch(frames, stopped, signum, **changes)
@@ -239,6 +245,7 @@ def test_a_window_holds_neighbours_cut_alike(frames):
         ({"size": 16}, "--size 16"),
         ({"batch_size": 0}, "--batch-size 0"),
         ({"lr": 0}, "--lr 0"),
+        ({"film_look": 1.5}, "--film-look 1.5"),
         ({"adversarial_from": 2.0}, "--adversarial-from"),
         ({"rebalance": 0.0}, "--rebalance 0.0"),
         ({"discriminator_lr": 0.0}, "--discriminator-lr 0.0"),

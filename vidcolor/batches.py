@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vidcolor.camera import moving_window
 from vidcolor.dataset import FrameTable, window_indices
 
 SMALLEST_CROP = 0.6
@@ -34,6 +35,8 @@ class BatchPlan:
     """Crop and mirror at random, the three frames alike; else squash, as seed 002 does."""
     balance: bool
     """Draw sources by the square root of their size rather than frame by frame."""
+    still_motion: bool = False
+    """Make a window of three out of a run of one frame by moving a camera over it."""
     seed: int
     """Decides order and crops."""
 
@@ -102,9 +105,12 @@ class Batches:
         if self.plan.augment:
             window_T3HW = _random_crop(window_T3HW, self.plan.height / self.plan.width, random)
         size = (self.plan.height, self.plan.width)
-        window_T3hw = functional.interpolate(
-            window_T3HW.float(), size, mode="bilinear", antialias=True, align_corners=False
-        )
+        if self.plan.still_motion and self.plan.window == 3 and len(frames) == 1:
+            window_T3hw = moving_window(window_T3HW[1].float(), *size, random)
+        else:
+            window_T3hw = functional.interpolate(
+                window_T3HW.float(), size, mode="bilinear", antialias=True, align_corners=False
+            )
         return (window_T3hw / 255).clamp(0, 1)
 
 

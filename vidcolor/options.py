@@ -361,6 +361,10 @@ class TrainOptions:
     """Decay of a moving average of the generator's weights, which is what is kept; 0: none."""
     init: str | None = None
     """Start from this model's weights (name or folder), or from ImageNet weights (a .pth file)."""
+    still_motion: bool = True
+    """Make a window of a photo by moving a camera over it; off shows it three times."""
+    film_look: float = 0.0
+    """Show the generator grain, blur, flicker and scratches of old film: 0 none, 1 a worn print."""
     balance: bool = False
     """Draw from sources by the square root of their size, so that a long film does not rule."""
     seed: int = 0
@@ -401,6 +405,10 @@ class TrainOptions:
         for option in ("pixel_weight", "adversarial_weight", "weight_decay", "rarity"):
             value = getattr(self, option)
             _require(value >= 0, f"--{option.replace('_', '-')} {value}: must not be negative")
+        _require(
+            0 <= self.film_look <= 1,
+            f"--film-look {self.film_look}: must be between 0 (none) and 1 (a worn print)",
+        )
         _require(
             0 <= self.adversarial_from <= 1 and 0 <= self.average < 1,
             "--adversarial-from must be 0 to 1, --average 0 to below 1",

@@ -115,6 +115,7 @@ def plan_of(options: TrainOptions, *, is_test: bool = False) -> BatchPlan:
         window=options.window or 1,
         augment=options.crop and not is_test,
         balance=options.balance and not is_test,
+        still_motion=options.still_motion and not is_test,
         seed=options.seed,
     )
 

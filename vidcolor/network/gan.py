@@ -25,6 +25,7 @@ from vidcolor.network.discriminators import (
 )
 from vidcolor.network.engine import Engine
 from vidcolor.network.family import Setup
+from vidcolor.network.film_look import film_look
 from vidcolor.network.generator import Generator, WindowedGenerator
 from vidcolor.network.losses import bin_loss, cell_index, pixel_loss, rarity_weights
 from vidcolor.network.optimisers import (
@@ -183,7 +184,7 @@ class GanTrainer:
         grey_BT1hw = grey_from_rgb(rgb_BT3hw, card.grey)
         rgb_B3hw, grey_B1hw = rgb_BT3hw[:, middle], grey_BT1hw[:, middle]
         first = self.engine.share(self.options.batch_size).start
-        predicted_Bchw = self._forger(grey_BT1hw, self._noise(grey_BT1hw, first))
+        predicted_Bchw = self._forger(self._aged(grey_BT1hw, first), self._noise(grey_BT1hw, first))
         return Shown(
             grey_B1hw=grey_B1hw,
             rgb_B3hw=rgb_B3hw,
@@ -205,6 +206,13 @@ class GanTrainer:
         size = (first + len(grey_BT1hw), channels, *grey_BT1hw.shape[-2:])
         random = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.steps_done)
         return (torch.rand(size, generator=random) * 2 - 1)[first:].to(self.device)
+
+    def _aged(self, grey_BT1hw: Tensor, first: int) -> Tensor:
+        """Return the grey that the generator learns from: as it is, or as an old film would be."""
+        if not self.options.film_look:
+            return grey_BT1hw
+        seed = (self.options.seed * 1_000_003 + self.steps_done) * 1_000_003 + first
+        return film_look(grey_BT1hw, self.options.film_look, seed=seed)
 
     def _discriminator_step(self, shown: Shown) -> dict[str, Tensor]:
         real_Bchw = as_coarse_as(shown.predicted_Bchw, shown.truth_Bchw)
