@@ -1,24 +1,31 @@
 """What each family of networks promises: published counts, that it learns, what its noise does."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vidcolor.color import chroma_from_rgb, lab_from_rgb, luma_from_rgb
+from vidcolor.batches import Batches, BatchPlan
+from vidcolor.color import chroma_from_ab, chroma_from_rgb, lab_from_rgb, luma_from_rgb
+from vidcolor.dataset import Run
+from vidcolor.errors import ModelError, OptionsError
 from vidcolor.network.ab_classifier import AbClassifier, AbClassifierConfig
-from vidcolor.network.bins import ab_bins, soft_encode
+from vidcolor.network.bins import ab_bins, rebalancing_weights, smoothed_prior, soft_encode
 from vidcolor.network.card import FAMILIES, Card
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.fullres_gan import FullResGan, FullResGanConfig
 from vidcolor.network.fully_connected import FullyConnected, FullyConnectedConfig
 from vidcolor.network.gan import GanTrainer
+from vidcolor.network.outputs import as_coarse_as
 from vidcolor.network.residual_encoder import ResidualEncoder, ResidualEncoderConfig
+from vidcolor.network.weights import load_imagenet_encoder
 from vidcolor.options import TrainOptions
+from vidcolor.preparation import prepare
 from vidcolor.segments import divide
 
 CPU = torch.device("cpu")
@@ -68,7 +75,7 @@ def _frames(count: int = 8, size: int = 32) -> Tensor:
 
 
 def _colorizer(trainer: GanTrainer, **changes) -> Colorizer:
-    return Colorizer(trainer.card, trainer.result, CPU, size=32, **changes)
+    return Colorizer(trainer.card, trainer.result, CPU, **changes)
 
 
 def _colored(colorizer: Colorizer, rgb_B13hw: Tensor) -> np.ndarray:
@@ -173,3 +180,193 @@ def test_the_ab_classifier_overfits_one_picture_to_30_decibels_of_chroma():
         trainer.step(picture)
     error = trainer.chroma(picture) - chroma_from_rgb(picture[:, 0], "bt601")
     assert -10 * torch.log10(error.square().mean()) > 30
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_learns_two_steps_and_colours_three_frames(family):
+    trainer = _trainer(family, size=64, batch_size=2, adversarial_weight=1.0)
+    frames = _frames(3, 64)
+    for _ in range(2):
+        assert trainer.step(frames[:2]).keys() >= {"pixel", "adversarial", "discriminator"}
+    chroma_32hw = _colored(_colorizer(trainer), frames)
+    assert chroma_32hw.shape == (3, 2, 64, 64)
+    assert np.isfinite(chroma_32hw).all()
+
+
+def _gradients(family: str, adversarial_weight: float) -> Tensor:
+    """Return what a step's gradient is at the logits, with no pixel loss."""
+    trainer = _trainer(family, pixel_weight=0.0, adversarial_weight=adversarial_weight)
+    gradients: list[Tensor] = []
+
+    def watch(_module, _inputs, output):
+        output.register_hook(gradients.append)
+
+    layers = [m for m in trainer.generator.modules() if isinstance(m, torch.nn.Conv2d)]
+    layers[-1].register_forward_hook(watch)
+    trainer.step(_frames())
+    return gradients[0]
+
+
+@pytest.mark.parametrize("family", ["ab-classifier", "fullres-gan"])
+def test_the_discriminator_teaches_the_forger(family):
+    assert _gradients(family, 1.0).norm() > 0
+    assert _gradients(family, 0.0).norm() == 0
+
+
+def test_the_statistics_of_batch_norm_move_in_training_and_rest_at_render():
+    trainer = _trainer("fullres-gan")
+    norms = [m for m in trainer.generator.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+
+    def means() -> Tensor:
+        return torch.cat([cast(Tensor, norm.running_mean) for norm in norms])
+
+    fresh = means()
+    trainer.step(_frames())
+    moved = means()
+    assert (moved != fresh).any()
+    _colored(_colorizer(trainer), _frames(2))
+    assert torch.equal(means(), moved)
+
+
+def test_the_forger_is_judged_beside_truth_as_coarse_as_itself():
+    stripes = torch.tensor([1.0, -1.0]).repeat(16).expand(1, 2, 32, 32)
+    coarse = as_coarse_as(torch.zeros(1, 313, 8, 8), stripes)
+    assert coarse.shape == stripes.shape
+    assert coarse.abs().max() < 1e-6
+    assert as_coarse_as(torch.zeros(1, 2, 32, 32), stripes) is stripes
+
+
+@pytest.mark.parametrize("preset", ["default", "seed000"])
+def test_the_seed_decides_the_colours_of_a_shot_which_do_not_flicker(preset):
+    trainer = _trainer("fullres-gan", preset=preset)
+    trainer.step(_frames())
+    still = _frames(1).expand(3, -1, -1, -1, -1)
+    one, again, other = (_colored(_colorizer(trainer, seed=seed), still) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one - other).max() > 1e-4
+    assert all(np.array_equal(one[0], frame) for frame in one)
+
+
+def test_a_seed_means_the_same_colours_at_any_size():
+    trainer = _trainer("fullres-gan")
+    trainer.step(_frames())
+    flat = torch.full((1, 1, 3, 64, 64), 0.4)
+    small, large = (_colored(_colorizer(trainer, seed=3, size=size), flat) for size in (32, 64))
+    np.testing.assert_allclose(small[..., :4, :4], large[..., :4, :4], atol=1e-5)
+
+
+def test_every_step_draws_noise_of_its_own_made_of_the_seed():
+    trainer, again = (_trainer("fullres-gan", lr=1e-12) for _ in range(2))
+    losses = [trainer.step(_frames())["pixel"] for _ in range(2)]
+    assert losses[0] != losses[1]
+    assert [again.step(_frames())["pixel"] for _ in range(2)] == losses
+    assert _trainer("fullres-gan", lr=1e-12, seed=1).step(_frames())["pixel"] != losses[0]
+
+
+def test_a_resumed_training_draws_the_noise_of_an_uninterrupted_one():
+    whole, stopped, resumed = (_trainer("fullres-gan") for _ in range(3))
+    losses = [whole.step(_frames())["pixel"] for _ in range(4)]
+    for _ in range(2):
+        stopped.step(_frames())
+    resumed.load_state(stopped.state())
+    assert [resumed.step(_frames())["pixel"] for _ in range(2)] == losses[2:]
+
+
+@pytest.mark.parametrize(("temperature", "share"), [(0.01, 1.0), (1.0, 0.6)])
+def test_the_temperature_goes_from_the_mode_to_the_mean_at_render(monkeypatch, temperature, share):
+    colorizer = _colorizer(_trainer("ab-classifier"), temperature=temperature)
+    bins_Q2 = ab_bins()
+    first, second = 120, 180
+    shares = torch.full((1, 313, 8, 8), 1e-20)
+    shares[:, first], shares[:, second] = 0.6, 0.4
+    monkeypatch.setattr(colorizer.network, "decode", lambda *_: shares.log())
+    ab_2 = share * bins_Q2[first] + (1 - share) * bins_Q2[second]
+    grey = torch.full((1, 1, 3, 32, 32), 0.5)
+    wanted = chroma_from_ab(ab_2[:, None, None].expand(2, 32, 32), grey[0, 0, :1], "bt601")
+    np.testing.assert_allclose(_colored(colorizer, grey)[0], wanted.numpy(), atol=2e-3)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Return a folder of the eight frames."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for i, rgb_3hw in enumerate(_frames()[:, 0]):
+        codes = (rgb_3hw * 255).round().byte().permute(1, 2, 0).numpy()
+        cv2.imwrite(str(folder / f"{i:05d}.png"), codes[..., ::-1])
+    return folder
+
+
+def _weights_of_bins(folder, **changes) -> Tensor | None:
+    options = TrainOptions(
+        dataset=str(folder), model="ab-classifier", size=32, ngf=8, ndf=8, crop=False, **changes
+    )
+    return prepare(options).trainer.colour_weights
+
+
+def test_bins_weigh_by_all_frames_alike_however_they_are_counted_and_only_if_asked(pictures):
+    one, other = (_weights_of_bins(pictures, batch_size=size, rebalance=0.5) for size in (8, 2))
+    assert one is not None
+    assert other is not None
+    torch.testing.assert_close(one, other)
+    ab = functional.avg_pool2d(lab_from_rgb((_frames()[:, 0] * 255).round() / 255)[:, 1:], 4)
+    prior = smoothed_prior(soft_encode(ab, ab_bins()).sum(dim=(0, 2, 3)), ab_bins())
+    torch.testing.assert_close(one, rebalancing_weights(prior, 0.5), rtol=1e-3, atol=1e-4)
+    assert _weights_of_bins(pictures, batch_size=8) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"model": "ab-classifier", "rarity": 0.5}, "--rarity 0.5: not for ab-classifier"),
+        ({"model": "ab-classifier", "pixel_loss": "l1"}, "--pixel-loss l1: not for ab-classifier"),
+        ({"model": "fullres-gan", "rebalance": 0.5}, "--rebalance 0.5: not for fullres-gan"),
+        ({"model": "ab-classifier", "preset": "seed000"}, "--preset seed000: ab-classifier"),
+        ({"model": "residual-encoder", "output": "ab"}, "--output ab: residual-encoder"),
+        ({"model": "fully-connected", "window": 3}, "--window 3: fully-connected"),
+    ],
+)
+def test_what_a_family_does_not_have_is_refused(pictures, changes, complaint):
+    with pytest.raises(OptionsError, match=complaint):
+        prepare(TrainOptions(**({"dataset": str(pictures), "size": 32, "ngf": 8} | changes)))
+
+
+def test_a_batch_holds_frames_from_all_over_the_film():
+    class Table:
+        runs = (Run(first=0, count=2000, source=0),)
+        source_names = ("film",)
+
+        def __len__(self) -> int:
+            return 2000
+
+        def read(self, index: int) -> np.ndarray:
+            raise NotImplementedError
+
+    plan = BatchPlan(
+        batch_size=20, height=8, width=8, window=1, augment=False, balance=False, seed=0
+    )
+    indices = Batches(Table(), plan).indices(0)
+    assert max(indices) - min(indices) > 500
+
+
+def test_vggs_published_weights_fit_the_residual_encoder_and_others_are_refused(tmp_path):
+    published = ResidualEncoder(ResidualEncoderConfig(base_channels=8)).features.state_dict()
+    state = {f"features.{name}": torch.full_like(v, 0.5) for name, v in published.items()}
+    torch.save(state | {"classifier.0.bias": torch.zeros(3)}, tmp_path / "vgg.pth")
+    network = ResidualEncoder(ResidualEncoderConfig(base_channels=8))
+    load_imagenet_encoder(network, tmp_path / "vgg.pth")
+    assert all((p == 0.5).all() for p in network.features.parameters())
+    assert {*network.features} == {"0", "2", "5", "7", "10", "12", "14", "17", "19", "21"}
+    del state["features.21.bias"]
+    torch.save(state, tmp_path / "cut.pth")
+    with pytest.raises(ModelError, match=r"features\.21\.bias does not fit"):
+        load_imagenet_encoder(network, tmp_path / "cut.pth")
+
+
+def test_the_fully_connected_network_sees_a_grid_of_32_and_fits_any_frame():
+    network = FullyConnected(FullyConnectedConfig(hidden_units=32)).eval()
+    fine = torch.tensor([0.2, 0.6]).repeat(64).expand(1, 1, 96, 128)
+    blurred = torch.full((1, 1, 96, 128), 0.4)
+    a, b = ([network.encode(frame)] * 3 for frame in (fine, blurred))
+    assert network.decode(*a).shape == (1, 2, 96, 128)
+    torch.testing.assert_close(network.decode(*a), network.decode(*b))

@@ -81,6 +81,7 @@ def prepare(
         steps = min(steps, options.max_steps or steps)
     card = _card(options, setup, folder, table)
     _check_size(options, card)
+    _check_loss(options, card)
     counts = _colour_counts(batches, card, options)
     trainer = GanTrainer(
         card, setup, options,
@@ -126,6 +127,18 @@ def _check_size(options: TrainOptions, card: Card) -> None:
         raise OptionsError(
             f"--size {options.size}: must be a multiple of {multiple} for {options.model}"
         )
+
+
+def _check_loss(options: TrainOptions, card: Card) -> None:
+    """Refuse options of a loss that what the network predicts does not have."""
+    is_binned = card.output == "bins"
+    for option in ("pixel_loss", "rarity") if is_binned else ("rebalance",):
+        value, flag = getattr(options, option), f"--{option.replace('_', '-')}"
+        if value:
+            raise OptionsError(
+                f"{flag} {value}: not for {options.model}, which predicts {card.output}; "
+                f"rare colours weigh more there with {'--rebalance' if is_binned else '--rarity'}"
+            )
 
 
 def _card(options: TrainOptions, setup: Setup, folder: Path, table: FrameTable) -> Card:

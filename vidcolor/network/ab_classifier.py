@@ -10,7 +10,6 @@ from typing import Literal, cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidcolor.errors import OptionsError
 from vidcolor.network.bins import ab_bins
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
@@ -104,12 +103,6 @@ def _block(
 
 def _set_up(options: TrainOptions) -> Setup:
     is_seed = one_of(options, "preset", "default", "seed001") == "seed001"
-    if options.pixel_loss or options.rarity:
-        option = "--pixel-loss" if options.pixel_loss else "--rarity"
-        raise OptionsError(
-            f"{option}: ab-classifier learns bins by their cross entropy; leave it out, "
-            "or weigh rare colours with --rebalance 0.5"
-        )
     return Setup(
         config=AbClassifierConfig(
             base_channels=options.ngf, padding="zeros" if is_seed else "replicate"

@@ -277,8 +277,9 @@ class Colorizer:
         if not channels:
             return None
         random = torch.Generator().manual_seed(self.seed)
-        noise_1nhw = torch.rand(1, channels, height, width, generator=random) * 2 - 1
-        return noise_1nhw.to(self.device).expand(len(grey_B1hw), -1, -1, -1)
+        # Channels are drawn first: at any size, the first pixel's are the same.
+        noise_1hwn = torch.rand(1, height, width, channels, generator=random) * 2 - 1
+        return noise_1hwn.movedim(-1, 1).to(self.device).expand(len(grey_B1hw), -1, -1, -1)
 
     @torch.inference_mode()
     def _decode(

@@ -101,24 +101,29 @@ def load_imagenet_encoder(network: nn.Module, path: Path) -> None:
     """Copy published ImageNet weights into the layers of the same name.
 
     Args:
-        network: one with an encoder named as torchvision names it (squeeze-unet).
+        network: one whose encoder, `features`, is named as torchvision names it.
         path: torchvision's weights file; only its tensors are read.
 
     Raises:
-        ModelError: no such file, not a weights file, or no layer of that name.
+        ModelError: no such file, not a weights file, or not those of the network's encoder.
     """
     try:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ModelError(f"{path}: not a weights file: {error}") from error
-    own = network.state_dict()
-    fitting = {key: value for key, value in state.items() if key in own}
-    if not fitting:
+    encoder = {k: v.shape for k, v in network.state_dict().items() if k.startswith("features.")}
+    missing = [name for name, shape in encoder.items() if not _has(state, name, shape)]
+    if missing or not encoder:
+        reason = f"{missing[0]} does not fit" if encoder else "the network has no such encoder"
         raise ModelError(
-            f"{path}: none of its layers is in the network; --init takes ImageNet weights for "
-            "squeeze-unet (SqueezeNet 1.1) or a model's name"
+            f"{path}: {reason}; --init takes ImageNet weights for squeeze-unet (SqueezeNet 1.1) "
+            "and residual-encoder (VGG-16, with --ngf 64), or a model's name"
         )
-    network.load_state_dict(own | fitting)
+    network.load_state_dict(network.state_dict() | {name: state[name] for name in encoder})
+
+
+def _has(state: dict[str, Tensor], name: str, shape: torch.Size) -> bool:
+    return name in state and state[name].shape == shape
 
 
 def is_weights_file(name: str) -> bool:
