@@ -211,7 +211,7 @@ class GanTrainer:
         """Return the grey that the generator learns from: as it is, or as an old film would be."""
         if not self.options.film_look:
             return grey_BT1hw
-        seed = (self.options.seed * 1_000_003 + self.steps_done) * 1_000_003 + first
+        seed = (self.options.seed * 1_000_003 + self.steps_done) * 1_009 + first
         return film_look(grey_BT1hw, self.options.film_look, seed=seed)
 
     def _discriminator_step(self, shown: Shown) -> dict[str, Tensor]:
