@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.models import TINY
+from tests.models import NOISY, NOISY_FAMILY, TINY
 from vidcolor.color import convert_chroma
 from vidcolor.errors import ModelError
 from vidcolor.network.blocks import remove_spectral_norms
+from vidcolor.network.card import FAMILIES
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.segments import Placed, divide
 
@@ -139,3 +140,31 @@ def test_values_that_are_no_numbers_are_an_error_and_never_a_frame():
         next(colorizer.network.parameters()).fill_(torch.nan)
     with pytest.raises(ModelError, match="not numbers"):
         _colorize(colorizer, _scene(0, 1))
+
+
+def _noisy_colorizer(monkeypatch, seed: int) -> Colorizer:
+    monkeypatch.setitem(FAMILIES, NOISY.family, NOISY_FAMILY)
+    torch.manual_seed(0)
+    return Colorizer(NOISY, NOISY.build_network(), torch.device("cpu"), seed=seed)
+
+
+def test_a_seed_decides_among_the_results_of_a_network_that_takes_noise(monkeypatch):
+    frames = _scene(0, 3)
+    first, again, other = (
+        np.stack([c.chroma_2hw for c in _colorize(_noisy_colorizer(monkeypatch, seed), frames)])
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).mean() > 0.02
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_noise_is_the_same_in_all_frames_of_a_shot_however_it_is_divided(monkeypatch, batch):
+    colorizer = _noisy_colorizer(monkeypatch, 1)
+    colorizer.batch = batch
+    frame = _scene(0, 1)[0]
+    placed = [Placed(frame, n == 0, n // 5) for n in range(12)]
+    colored = list(colorizer.colorize(placed, luma=lambda frame: frame, matrix="bt601"))
+    assert np.ptp(colored[0].chroma_2hw) > 0.1
+    for each in colored[1:]:
+        np.testing.assert_allclose(each.chroma_2hw, colored[0].chroma_2hw, atol=1e-6)

@@ -9,7 +9,7 @@ import torch
 
 from tests.clips import picture
 from vidcolor.color import rgb_from_ycbcr
-from vidcolor.errors import InputError, ModelError, OutputError
+from vidcolor.errors import InputError, ModelError, OptionsError, OutputError
 from vidcolor.evaluation import Keepsakes, compare, evaluate
 from vidcolor.network.card import Card
 from vidcolor.network.colorizer import Colored, Colorizer
@@ -300,7 +300,7 @@ def test_a_black_and_white_truth_is_refused_or_left_out_of_the_mean(draw, model,
 def test_what_cannot_be_scored_is_an_error_before_any_work(draw, model, tmp_path):
     clip = draw("film.mp4", frames=1, width=96, height=72, is_color=True)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no film"):
+    with pytest.raises(InputError, match="holds no film and no photo"):
         evaluate(EvaluateOptions(model=model, clips=tmp_path / "empty"))
     with pytest.raises(InputError):
         evaluate(EvaluateOptions(model=model, clips=tmp_path / "missing.mp4"))
@@ -326,15 +326,164 @@ def test_a_place_that_cannot_be_written_is_an_error_before_any_work(colour_clip,
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 100])
 def test_keepsakes_are_few_and_from_all_over_the_film(count):
-    keepsakes = Keepsakes()
+    keepsakes = Keepsakes(2)
     grey = np.zeros((2, 4, 4), dtype=np.float32)
     for index in range(count):
         luma = np.full((4, 4), index / count, dtype=np.float32)
-        keepsakes.offer(pictures_of(Compared(luma, grey, grey, starts_shot=False), "bt709"))
-    rows = keepsakes.rows()
-    places = [row[0][0, 0, 0] / 255 for row in rows]
-    assert len(rows) == min(count, Keepsakes.ROWS)
+        frame = Compared(luma, grey, grey, starts_shot=False)
+        keepsakes.offer(index, pictures_of(frame, "bt709"))
+    rows = keepsakes.rows(("grey",))
+    places = [number / count for number, _ in rows]
+    assert [row[0][0, 0, 0] for _, row in rows] == [round(place * 255) for place in places]
+    assert len(rows) == min(count, 2)
     assert places == sorted(set(places))
     if count >= 9:
         assert places[0] < 0.45
         assert places[1] > 0.55
+
+
+def predictions(colorizer, chosen=(), **options):
+    """Return the chroma of each scored frame by its number, and whether it is compared in time."""
+    (reference,) = open_references(EvaluateOptions(size=64, frames=chosen, **options))
+    frames = list(compare(reference, colorizer, chosen))
+    assert len(frames) == reference.frame_count
+    return {frame.number: (frame.result_2hw, frame.starts_shot) for frame in frames}
+
+
+def test_a_chosen_frame_gets_the_colour_that_it_has_in_the_whole_film(draw, model, monkeypatch):
+    film = draw(frames=70, width=96, height=72, is_color=True, cuts=(30, 40))
+    colorizer = Colorizer.load(model, "cpu")
+    encode, calls = colorizer.network.encode, []
+
+    def counted(*seen):
+        calls.append(seen)
+        return encode(*seen)
+
+    monkeypatch.setattr(colorizer.network, "encode", counted)
+    whole = predictions(colorizer, clips=film)
+    calls.clear()
+    chosen = (0, 17, 29, 30, 69)
+    found = predictions(colorizer, chosen, clips=film)
+    assert tuple(found) == chosen
+    for number, (chroma, starts_shot) in found.items():
+        np.testing.assert_array_equal(chroma, whole[number][0])
+        assert starts_shot == (number in (0, 17, 29, 30, 69))
+    assert len(calls) < 20
+
+
+def test_chosen_frames_that_follow_each_other_are_compared_in_time(colour_clip):
+    found = predictions(Standin(own_colour), (2, 3, 6), clips=colour_clip)
+    assert [starts_shot for _, starts_shot in found.values()] == [True, False, True]
+
+
+def test_frames_of_a_dataset_are_numbered_through_its_test_split(tmp_path, model):
+    write_dataset(tmp_path / "drawn")
+    where = {"dataset": "drawn", "data": tmp_path}
+    colorizer = Colorizer.load(model, "cpu")
+    whole = predictions(colorizer, **where)
+    for chosen in ((0, 7), (4, 5), (9,)):
+        found = predictions(colorizer, chosen, **where)
+        assert tuple(found) == chosen
+        for number in chosen:
+            np.testing.assert_array_equal(found[number][0], whole[number][0])
+
+
+def test_every_chosen_frame_is_on_the_sheet_and_a_picture_of_its_own(draw, model, tmp_path):
+    film = draw(frames=12, width=96, height=72, is_color=True)
+    report = evaluate(
+        EvaluateOptions(
+            model=model,
+            clips=film,
+            frames=(1, 5, 9, 10),
+            size=64,
+            device="cpu",
+            sheet=tmp_path / "sheet.png",
+            pictures=tmp_path / "rows",
+        )
+    )
+    assert {row.frame_count for row in report.rows} == {4}
+    sheet = np.asarray(cv2.imread(str(tmp_path / "sheet.png")))
+    assert sheet.shape[0] > 4 * 64
+    assert sorted(path.name for path in (tmp_path / "rows").iterdir()) == [
+        f"{film.name}-{number:05d}.png" for number in (1, 5, 9, 10)
+    ]
+
+
+def test_frames_that_are_not_there_are_refused(colour_clip, tmp_path, model):
+    write_dataset(tmp_path / "drawn")
+    options = {"model": model, "device": "cpu", "size": 64}
+    with pytest.raises(InputError, match=r"--frames 8: film\.mkv has 8, counted from 0"):
+        evaluate(EvaluateOptions(clips=colour_clip, frames=(2, 8), **options))
+    with pytest.raises(InputError, match="--frames 10: drawn has 10"):
+        evaluate(EvaluateOptions(dataset="drawn", data=tmp_path, frames=(10,), **options))
+    with pytest.raises(OptionsError, match="counted from 0"):
+        EvaluateOptions(clips=colour_clip, frames=(-1,))
+    with pytest.raises(OptionsError, match="either --frames or --max-frames"):
+        EvaluateOptions(clips=colour_clip, frames=(1,), max_frames=3)
+
+
+def panels_of(path, count):
+    """Return the pictures of a row, none of them shrunk: 8 pixels lie between them."""
+    row = np.asarray(cv2.imread(str(path)))[28:-8, 8:]
+    return [part[:, :-8].astype(int) for part in np.split(row, count, axis=1)]
+
+
+def test_photos_are_scored_one_by_one_and_shown_at_their_size(tmp_path, model):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rgb = picture(0, 0, 500, 400)
+    cv2.imwrite(str(photos / "b.png"), rgb[:, :, ::-1])
+    cv2.imwrite(str(photos / "a.png"), rgb[:300, :400, :1])
+    report = evaluate(
+        EvaluateOptions(
+            model=model,
+            clips=photos,
+            size=4000,
+            device="cpu",
+            pictures=tmp_path / "rows",
+            sheet=tmp_path / "sheet.png",
+        )
+    )
+    assert [row.film for row in report.rows] == ["a.png"] * 3 + ["b.png"] * 3
+    assert [row.in_mean for row in report.rows] == [False] * 3 + [True] * 3
+    grey, result, truth = panels_of(tmp_path / "rows" / "b.png-00001.png", 3)
+    assert truth.shape == (400, 500, 3)
+    assert np.abs(truth - rgb[:, :, ::-1]).max() <= 1
+    assert np.ptp(grey, axis=2).max() == 0 < np.ptp(result, axis=2).max()
+    grey, result = panels_of(tmp_path / "rows" / "a.png-00000.png", 2)
+    assert grey.shape == result.shape == (300, 400, 3)
+    assert np.abs(grey[:, :, 0] - rgb[:300, :400, 0]).max() <= 1
+
+
+def test_photos_are_chosen_by_their_place_in_the_folder(tmp_path):
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture(number, 0, 96, 72))
+    references = open_references(EvaluateOptions(clips=tmp_path, frames=(1, 3)))
+    assert [reference.name for reference in references] == ["1.png", "3.png"]
+
+
+def test_evaluation_colours_by_seed_and_temperature_as_rendering_does(
+    colour_clip, model, monkeypatch
+):
+    asked = {}
+    load = Colorizer.load
+
+    def noted(name, device, **how):
+        asked.update(how)
+        return load(name, device, **how)
+
+    monkeypatch.setattr(Colorizer, "load", noted)
+    evaluate(
+        EvaluateOptions(
+            model=model,
+            clips=colour_clip,
+            max_frames=1,
+            size=64,
+            device="cpu",
+            seed=7,
+            decode_temperature=0.5,
+        )
+    )
+    assert asked == {"seed": 7, "temperature": 0.5}
+    with pytest.raises(OptionsError, match="--decode-temperature 0"):
+        EvaluateOptions(clips=colour_clip, decode_temperature=0)

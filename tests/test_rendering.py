@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from tests.clips import audio_packets_of, draw_clip, luma_of, times_of
-from tests.models import TINY
+from tests.models import NOISY, NOISY_FAMILY, TINY
 from vidcolor.color import rgb_from_ycbcr
 from vidcolor.errors import InputError, ModelError, OutputError
+from vidcolor.network.card import FAMILIES
 from vidcolor.network.weights import save_model
 from vidcolor.options import RenderOptions
 from vidcolor.rendering import render
@@ -134,3 +135,15 @@ def test_a_film_with_colours_of_its_own_is_said_to_lose_them(draw, model, caplog
     film = draw("color.mp4", frames=50, is_color=True)
     _render(film, "color-out.mkv", model)
     assert caplog.text.count(f"{film}: its own colours are replaced") == 1
+
+
+def test_the_same_seed_gives_the_same_film_and_another_one_another(draw, tmp_path, monkeypatch):
+    monkeypatch.setitem(FAMILIES, NOISY.family, NOISY_FAMILY)
+    save_model(NOISY, NOISY.build_network(), tmp_path / "noisy")
+    film = draw(frames=5)
+    first, again, other = (
+        _exact_chroma(_render(film, f"{name}.mkv", str(tmp_path / "noisy"), seed=seed))
+        for name, seed in (("first", 1), ("again", 1), ("other", 2))
+    )
+    assert first == again
+    assert all(a != b for a, b in zip(first, other, strict=True))

@@ -243,11 +243,13 @@ def demo(
 Examples:
 
     vidcolor evaluate --clips films/ --json scores.json --sheet scores.png
-    vidcolor evaluate --dataset zootopia --model models/zootopia"""
+    vidcolor evaluate --dataset zootopia --model models/zootopia
+    vidcolor evaluate --dataset zootopia --frames 0 99 175 --sheet chosen.png
+    vidcolor evaluate --clips photos/ --size 4000 --pictures in-colour"""
 )
 def evaluate(
     *,
-    options: Annotated[EvaluateOptions | None, AsFlags] = None,
+    options: Annotated[EvaluateOptions | None, AsFlags, Parameter(consume_multiple=True)] = None,
     messages: MessageFlags = USUAL,
 ) -> None:
     """Score a model: render the grey version of colour films and compare with the truth."""

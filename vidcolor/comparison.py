@@ -263,5 +263,6 @@ def _write_sheet(names: list[str], out: Path) -> None:
     rows: list[list[Picture]] = []
     for number in range(count):
         results = [pictures[f"{number}-1"] for pictures in kept]
-        rows.append([kept[0][f"{number}-0"], *results, kept[0][f"{number}-2"]])
+        truth = [kept[0][key] for key in (f"{number}-2",) if key in kept[0]]
+        rows.append([kept[0][f"{number}-0"], *results, *truth])
     contact_sheet(rows, ["grey", *names, "truth"], out / "sheet.png")

@@ -6,7 +6,7 @@ Films are streamed: scores keep sums, one neighbour and a few histograms.
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,8 @@ from vidcolor.references import Reference, Truth, open_references
 from vidcolor.report import Kind, Report, Row
 from vidcolor.scaling import enlarge_chroma
 from vidcolor.scoring import Compared, FilmScores, Picture, pictures_of
-from vidcolor.segments import divide
-from vidcolor.sheet import contact_sheet
+from vidcolor.segments import Placed, divide
+from vidcolor.sheet import contact_sheet, fit_cell
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ OnProgress = Callable[[int, int | None], None]
 """Called after each frame with how many are scored and how many there are, if that is known."""
 
 SHEET_COLUMNS: tuple[Kind, ...] = ("grey", "result", "truth")
+SHEET_ROWS = 2
+"""Frames of a film on the contact sheet, where none are chosen."""
 SHEET_FILMS = 24
 """Films on the contact sheet; a longer one is no longer looked at."""
 
@@ -40,21 +42,25 @@ def evaluate(options: EvaluateOptions, *, on_progress: OnProgress | None = None)
     """Score a model on colour films, or on the test frames of a dataset.
 
     Args:
-        options: which model, which films, where the JSON file and the contact sheet go.
+        options: which model, which films or photos, where the JSON file and the pictures go.
         on_progress: see OnProgress.
 
     Raises:
         InputError: there is no film or dataset, or it cannot be scored.
         ModelError: there is no such model.
-        OutputError: the JSON file or the sheet cannot be written.
+        OutputError: the JSON file, the sheet or a picture cannot be written.
     """
     for path in (options.json, options.sheet):
         _check_writable(path)
+    if options.pictures is not None:
+        _check_writable(options.pictures / "any.png")
     lpips = load_lpips(options.lpips_backbone)
     references = open_references(options)
-    colorizer = Colorizer.load(options.model, options.device)
+    colorizer = Colorizer.load(
+        options.model, options.device, seed=options.seed, temperature=options.decode_temperature
+    )
     with half_the_cores():
-        rows, pictures, notes = _score_all(references, colorizer, lpips, on_progress)
+        rows, pictures, notes = _score_all(options, references, colorizer, lpips, on_progress)
     report = Report(options.model, options.size, tuple(rows), tuple(notes), pictures)
     if options.json is not None:
         _write_text(report.to_json() + "\n", options.json)
@@ -64,6 +70,7 @@ def evaluate(options: EvaluateOptions, *, on_progress: OnProgress | None = None)
 
 
 def _score_all(
+    options: EvaluateOptions,
     references: list[Reference],
     colorizer: Colorizer,
     lpips: Lpips | NotAvailable,
@@ -76,33 +83,62 @@ def _score_all(
     notes = [f"LPIPS: n/a: {lpips.reason}"] if isinstance(lpips, NotAvailable) else []
     done = 0
     for reference in references:
-        scores, keepsakes = FilmScores(lpips if isinstance(lpips, Lpips) else None), Keepsakes()
-        for frame in compare(reference, colorizer):
+        scores = FilmScores(lpips if isinstance(lpips, Lpips) else None)
+        keepsakes = Keepsakes(len(set(options.frames)) or SHEET_ROWS)
+        for frame in compare(reference, colorizer, options.frames):
             seen = pictures_of(frame, reference.matrix)
             scores.add(frame, seen)
-            keepsakes.offer(seen)
+            keepsakes.offer(frame.number, seen)
             done += 1
             if on_progress is not None:
                 on_progress(done, total)
         rows += scores.rows(reference.name)
         if not scores.has_colour:
             notes.append(f"{reference.name}: has no colour of its own; left out of the mean")
-        if len(pictures) < SHEET_FILMS * Keepsakes.ROWS:
-            pictures += keepsakes.rows()
+        kept = keepsakes.rows(SHEET_COLUMNS if scores.has_colour else SHEET_COLUMNS[:2])
+        if options.pictures is not None:
+            for number, row in kept:
+                path = options.pictures / f"{reference.name}-{number:05d}.png"
+                contact_sheet([row], SHEET_COLUMNS[: len(row)], path, cell_px=None)
+        if len(pictures) < SHEET_FILMS * SHEET_ROWS:
+            pictures += [[fit_cell(picture) for picture in row] for _, row in kept]
     return rows, pictures, notes
 
 
-def compare(reference: Reference, colorizer: Colorizer) -> Iterator[Compared]:
-    """Yield each frame of a film with its own colour and the one it is given back."""
+def compare(
+    reference: Reference, colorizer: Colorizer, chosen: Collection[int] = ()
+) -> Iterator[Compared]:
+    """Yield each frame of a film, or each chosen one, with its own colour and the one given back.
+
+    A chosen frame's colour is what it is in the whole film.
+    """
+    last = -1
     for take in reference.takes():
+        places = divide(take, luma=lambda truth: truth.film_luma)
         coloured = colorizer.colorize(
-            divide(take, luma=lambda truth: truth.film_luma),
+            _needed(places, chosen) if chosen else places,
             luma=lambda truth: truth.film_luma,
             matrix=reference.matrix,
         )
         for frame in coloured:
-            truth, starts_shot = frame.frame, frame.place.starts_shot
-            yield Compared(truth.luma_hw, truth.chroma_2hw, _at_scoring_size(frame), starts_shot)
+            truth = frame.frame
+            if chosen and truth.number not in chosen:
+                continue
+            starts_shot = frame.place.starts_shot or truth.number != last + 1
+            last = truth.number
+            yield Compared(
+                truth.luma_hw, truth.chroma_2hw, _at_scoring_size(frame), starts_shot, truth.number
+            )
+
+
+def _needed(places: Iterable[Placed[Truth]], chosen: Collection[int]) -> Iterator[Placed[Truth]]:
+    """Yield the chosen frames, their neighbours, and those from which a shot is embedded."""
+    wanted = {near for number in chosen for near in (number - 1, number, number + 1)}
+    segment = -1
+    for place in places:
+        if place.frame.number in wanted or place.starts_shot or place.segment != segment:
+            yield place
+        segment = place.segment
 
 
 def _at_scoring_size(frame: Colored[Truth]) -> NDArray[np.float32]:
@@ -115,26 +151,27 @@ def _at_scoring_size(frame: Colored[Truth]) -> NDArray[np.float32]:
 class Keepsakes:
     """A few frames of a film, evenly spread however long it turns out to be."""
 
-    ROWS = 2
-
-    def __init__(self) -> None:
-        self._kept: list[SheetRow] = []
+    def __init__(self, rows: int) -> None:
+        """Keep as many as `rows` in the end."""
+        self.row_count = rows
+        self._kept: list[tuple[int, dict[Kind, NDArray[np.uint8]]]] = []
         self._step = 1
         self._count = 0
 
-    def offer(self, pictures: dict[Kind, Picture]) -> None:
+    def offer(self, number: int, pictures: dict[Kind, Picture]) -> None:
         """Take the next frame in, or leave it."""
-        if len(self._kept) == 4 * self.ROWS:
+        if len(self._kept) == 4 * self.row_count:
             self._kept, self._step = self._kept[::2], self._step * 2
         if self._count % self._step == 0:
-            self._kept.append([_as_bytes(pictures[kind]) for kind in SHEET_COLUMNS])
+            self._kept.append((number, {k: _as_bytes(pictures[k]) for k in SHEET_COLUMNS}))
         self._count += 1
 
-    def rows(self) -> list[SheetRow]:
-        """Return up to ROWS rows, from the middle of as many equal stretches."""
-        count = len(self._kept)
-        middles = {(2 * row + 1) * count // (2 * self.ROWS) for row in range(self.ROWS)}
-        return [self._kept[index] for index in sorted(middles) if index < count]
+    def rows(self, columns: Sequence[Kind]) -> list[tuple[int, SheetRow]]:
+        """Return the frames in the middle of equal stretches: each one's number and pictures."""
+        count, rows = len(self._kept), self.row_count
+        middles = {(2 * row + 1) * count // (2 * rows) for row in range(rows)}
+        chosen = [self._kept[index] for index in sorted(middles) if index < count]
+        return [(number, [pictures[kind] for kind in columns]) for number, pictures in chosen]
 
 
 def _as_bytes(picture: Picture) -> NDArray[np.uint8]:

@@ -92,6 +92,13 @@ def _check_span(start: str | None, end: str | None) -> None:
         _require(begins < ends, f"--end {end}: not after --start {start or 0}; give a later time")
 
 
+def _check_temperature(temperature: float) -> None:
+    _require(
+        0 < temperature <= 1,
+        f"--decode-temperature {temperature}: must be above 0 and at most 1",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExtractOptions:
     """How a colour film becomes training frames."""
@@ -215,10 +222,7 @@ class RenderOptions:
             0 <= self.saturation <= 4,
             f"--saturation {self.saturation}: must be between 0 (grey) and 4",
         )
-        _require(
-            0 < self.decode_temperature <= 1,
-            f"--decode-temperature {self.decode_temperature}: must be above 0 and at most 1",
-        )
+        _check_temperature(self.decode_temperature)
         _require(
             0 <= self.mask_feather <= 200,
             f"--mask-feather {self.mask_feather}: must be between 0 (hard edges) and 200 pixels",
@@ -253,12 +257,20 @@ class EvaluateOptions:
     """Short side at which the scores are taken, pixels."""
     max_frames: int = 0
     """Frames of each film that are scored, from its start; 0: all."""
+    frames: tuple[int, ...] = ()
+    """Score these alone: frames of each film, of the dataset's test split, or photos, from 0."""
+    decode_temperature: float = 0.38
+    """Of a model that predicts bins: 1 is their mean and calm, towards 0 the likeliest, vivid."""
+    seed: int = 0
+    """Decides among the results of a model that takes noise."""
     device: Device = "auto"
     """Where the network runs."""
     json: Path | None = None
     """File for the scores as JSON."""
     sheet: Path | None = None
     """PNG for a contact sheet: grey, result and truth."""
+    pictures: Path | None = None
+    """Folder for the rows of the sheet as PNGs of their own, as large as they were scored."""
     lpips_backbone: Path | None = None
     """AlexNet weights file (torchvision's alexnet-owt) for LPIPS, where it is not in the cache."""
 
@@ -269,6 +281,14 @@ class EvaluateOptions:
         )
         _require(self.size >= 64, f"--size {self.size}: SSIM needs at least 64 pixels")
         _require(self.max_frames >= 0, f"--max-frames {self.max_frames}: must not be negative")
+        _require(
+            min(self.frames, default=0) >= 0,
+            f"--frames {min(self.frames, default=0)}: frames are counted from 0",
+        )
+        _require(
+            not (self.frames and self.max_frames), "evaluate: give either --frames or --max-frames"
+        )
+        _check_temperature(self.decode_temperature)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,8 @@ class Compared:
     """The predicted Cb, Cr; what leaves the gamut is drawn towards grey."""
     starts_shot: bool
     """Nothing is compared with the frame before."""
+    number: int = 0
+    """Which frame of its film, or of the dataset's split, from 0."""
 
 
 @dataclass(frozen=True)

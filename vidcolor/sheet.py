@@ -24,7 +24,13 @@ _INK = (232, 232, 232)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def contact_sheet(rows: Sequence[Sequence[Picture]], labels: Sequence[str], path: Path) -> None:
+def contact_sheet(
+    rows: Sequence[Sequence[Picture]],
+    labels: Sequence[str],
+    path: Path,
+    *,
+    cell_px: int | None = CELL_PX,
+) -> None:
     """Write one PNG: a row of pictures for each of `rows`, a heading over each column.
 
     contact_sheet([[source, result] for ...], ["source", "result"], Path("sheet.png"))
@@ -34,6 +40,7 @@ def contact_sheet(rows: Sequence[Sequence[Picture]], labels: Sequence[str], path
             last cells empty.
         labels: one heading a column, in ASCII (all that OpenCV's font has).
         path: the PNG; its folder is made. It appears whole, by renaming.
+        cell_px: longest side of a picture; None: whatever it has.
 
     Raises:
         ValueError: there is no picture, or a row has more pictures than there are labels.
@@ -41,16 +48,17 @@ def contact_sheet(rows: Sequence[Sequence[Picture]], labels: Sequence[str], path
     """
     if not any(len(row) for row in rows) or any(len(row) > len(labels) for row in rows):
         raise ValueError(f"rows of {[len(row) for row in rows]} pictures for {len(labels)} labels")
-    shrunk = [[_shrink(picture) for picture in row] for row in rows]
+    shrunk = [[fit_cell(picture, cell_px) for picture in row] for row in rows]
     width = max(picture.shape[1] for row in shrunk for picture in row)
     bands = [_heading(labels, width)]
     bands += [_band(row, width, len(labels)) for row in shrunk if row]
     _write_png(np.concatenate(bands), path)
 
 
-def _shrink(picture: Picture) -> Picture:
+def fit_cell(picture: Picture, cell_px: int | None = CELL_PX) -> Picture:
+    """Return a picture whose longest side is `cell_px` pixels at most; None: as it is."""
     height, width = picture.shape[:2]
-    factor = min(1.0, CELL_PX / max(height, width))
+    factor = min(1.0, (cell_px or max(height, width)) / max(height, width))
     size = max(1, round(width * factor)), max(1, round(height * factor))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
