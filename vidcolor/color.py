@@ -54,6 +54,11 @@ def chroma_from_rgb(rgb_3hw: Tensor, matrix: Matrix) -> Tensor:
     return torch.cat(((blue - luma_1hw) / (2 - 2 * kb), (red - luma_1hw) / (2 - 2 * kr)), dim=-3)
 
 
+def keep_colour(rgb_3hw: Tensor, mask_1hw: Tensor, matrix: Matrix) -> Tensor:
+    """Return R'G'B' (..., 3, h, w) that is grey, of its own Y', where the mask is 0 and not 1."""
+    return torch.lerp(luma_from_rgb(rgb_3hw, matrix), rgb_3hw, mask_1hw)
+
+
 def rgb_from_ycbcr(luma_1hw: Tensor, chroma_2hw: Tensor, matrix: Matrix) -> Tensor:
     """Return R'G'B' (..., 3, h, w), not clipped, of Y' (..., 1, h, w) and Cb, Cr (..., 2, h, w)."""
     kr, kb = KR_KB[matrix]

@@ -28,7 +28,7 @@ FamilyName = Literal[
 ]
 Prediction = Literal["chroma", "rgb", "ab", "bins"]
 """What a network returns: colour as `vidcolor.color.Output` holds it, or logits of 313 ab bins."""
-PixelLoss = Literal["l1", "l2"]
+PixelLoss = Literal["l1", "l2", "huber"]
 Window = Literal[1, 3]
 Schedule = Literal["constant", "cosine"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -330,7 +330,9 @@ class TrainOptions:
     output: Prediction | None = None
     """What the network predicts; default: what the family and its preset do."""
     pixel_loss: PixelLoss | None = None
-    """Absolute (l1) or squared (l2) error; default: what the family and its preset do."""
+    """Absolute (l1), squared (l2) or Huber's error; default: what the family and its preset do."""
+    masks: str | None = None
+    """For a network that takes masks: kinds (halves,noise) or folders of them; default: all."""
     size: int = 224
     """Height and width of what the network is shown, pixels (the original: 224 or 480)."""
     crop: bool = True

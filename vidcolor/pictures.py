@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,16 +25,38 @@ def read_picture(path: Path) -> Picture:
     """
     import cv2
 
+    rgb = cv2.cvtColor(_decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return np.asarray(rgb, dtype=np.uint8)
+
+
+def _decoded(path: Path, how: int) -> NDArray[Any]:
+    import cv2
+
     try:
         content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-        decoded = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+        decoded = cv2.imdecode(content, how) if content.size else None
     except OSError as error:
         raise InputError(f"picture {path}: {error.strerror}; put it back") from error
     except cv2.error:
         decoded = None  # a header that claims a picture too large to be one
     if decoded is None:
         raise InputError(f"picture {path}: not a picture or damaged; replace or remove it")
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return decoded
+
+
+def read_labels(path: Path) -> NDArray[np.int64]:
+    """Return a picture file as labels (H, W): each grey, or each colour, is one of its own.
+
+    Raises:
+        InputError: it is missing or no picture.
+    """
+    import cv2
+
+    decoded = _decoded(path, cv2.IMREAD_UNCHANGED)
+    labels = np.zeros(decoded.shape[:2], np.int64)
+    for channel in np.atleast_3d(decoded).transpose(2, 0, 1):
+        labels = (labels << 16) + channel
+    return labels
 
 
 def encode_picture(rgb: Picture, ending: str) -> bytes:

@@ -18,6 +18,7 @@ from vidcolor.checkpoints import FREE_ON_RESUME
 from vidcolor.color import chroma_from_rgb, lab_from_rgb, matrix_of
 from vidcolor.dataset import FrameTable, open_frames
 from vidcolor.errors import InputError, OptionsError
+from vidcolor.masks.sampling import MaskSampler
 from vidcolor.network.bins import ab_bins, soft_encode
 from vidcolor.network.card import FAMILIES, Card
 from vidcolor.network.device import choose_device
@@ -48,6 +49,8 @@ class Study:
     test_table: FrameTable
     """What it is tested on: the training frames where the dataset has no others."""
     batches: Batches
+    masks: MaskSampler | None
+    """For a network that takes masks."""
     trainer: GanTrainer
     places: range
     """The places in a batch of the windows that this process learns from."""
@@ -83,9 +86,11 @@ def prepare(
     _check_size(options, card)
     _check_loss(options, card)
     counts = _colour_counts(batches, card, options)
+    masks = _masks(options, card)
     trainer = GanTrainer(
         card, setup, options,
         device=device, steps=steps, colour_counts=counts, schedule=schedule,
+        draw_masks=None if masks is None else masks.draw,
     )  # fmt: skip
     if not options.resume:
         _initialise(trainer, options)
@@ -93,6 +98,7 @@ def prepare(
         folder=folder,
         test_table=_test_frames(options) or table,
         batches=batches,
+        masks=masks,
         trainer=trainer,
         places=trainer.engine.share(options.batch_size),
     )
@@ -141,6 +147,16 @@ def _check_loss(options: TrainOptions, card: Card) -> None:
             )
 
 
+def _masks(options: TrainOptions, card: Card) -> MaskSampler | None:
+    if card.build_network().takes_mask:
+        return MaskSampler(
+            options.masks, seed=options.seed, height=options.size, width=options.size
+        )
+    if options.masks is not None:
+        raise OptionsError(f"--masks {options.masks}: {options.model} takes no masks; leave it out")
+    return None
+
+
 def _card(options: TrainOptions, setup: Setup, folder: Path, table: FrameTable) -> Card:
     return Card(
         name=folder.name,
@@ -178,6 +194,8 @@ def _told(options: TrainOptions) -> dict[str, str | float]:
     }
     for key in told.keys() & {"dataset", "init"}:
         told[key] = Path(str(told[key])).name
+    if options.masks is not None:
+        told["masks"] = ",".join(Path(kind).name for kind in options.masks.split(","))
     return told | {"epochs": options.epochs}
 
 

@@ -15,12 +15,20 @@ from threading import Event
 from typing import NoReturn
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vidcolor.batches import Batches
 from vidcolor.board import Board
 from vidcolor.checkpoints import Journal, load_checkpoint, save_checkpoint
-from vidcolor.color import chroma_from_rgb, fit_gamut, luma_from_rgb, matrix_of, rgb_from_ycbcr
+from vidcolor.color import (
+    chroma_from_rgb,
+    fit_gamut,
+    keep_colour,
+    luma_from_rgb,
+    matrix_of,
+    rgb_from_ycbcr,
+)
 from vidcolor.errors import VidcolorError
 from vidcolor.network.card import Card
 from vidcolor.network.weights import save_model
@@ -149,20 +157,24 @@ def _close_epoch(study: Study, journal: Journal, epoch: int, stop: Event) -> Non
     options = trainer.options
     chosen = np.linspace(0, len(table) - 1, min(VALIDATION_WINDOWS, len(table))).astype(int)
     viewer = Batches(table, plan_of(options, is_test=True))
-    errors, pictures = [], []
+    errors, leaks, pictures = [], [], []
     for index in chosen:
         if stop.is_set():
             return
         rgb_1T3hw = viewer.window(int(index))[None]
-        middle_3hw = rgb_1T3hw[0, rgb_1T3hw.shape[1] // 2]
-        chroma_2hw = trainer.chroma(rgb_1T3hw)[0]
+        middle_13hw = rgb_1T3hw[:, rgb_1T3hw.shape[1] // 2]
         matrix = matrix_of(trainer.card.grey)
-        truth_2hw = chroma_from_rgb(middle_3hw, matrix)
-        errors.append((float((chroma_2hw - truth_2hw).abs().mean()), float(truth_2hw.abs().mean())))
-        pictures.append((middle_3hw, chroma_2hw))
-    ours, greys = np.mean(errors, axis=0) * 255
-    journal.add({"step": trainer.steps_done, "epoch": epoch, "test": ours, "test_grey": greys})
-    log.info("epoch %d: chroma error on test frames %.2f codes (grey: %.2f)", epoch, ours, greys)
+        mask_11hw = None if study.masks is None else study.masks.for_test(int(index))[None]
+        chroma_12hw = trainer.chroma(rgb_1T3hw, mask_11hw)
+        if mask_11hw is not None:
+            middle_13hw = keep_colour(middle_13hw, mask_11hw, matrix)
+            leaks.append(chroma_12hw.abs()[(mask_11hw == 0).expand_as(chroma_12hw)])
+        truth_12hw = chroma_from_rgb(middle_13hw, matrix)
+        errors.append(
+            (float((chroma_12hw - truth_12hw).abs().mean()), float(truth_12hw.abs().mean()))
+        )
+        pictures.append((middle_13hw[0], chroma_12hw[0]))
+    _tell(study, journal, epoch, errors, leaks)
     spread = np.linspace(0, len(pictures) - 1, min(options.samples, len(pictures))).astype(int)
     rows = [_sample_row(pictures[i], trainer.card) for i in spread]
     sheet = study.folder / "samples" / f"epoch-{epoch:04d}.png"
@@ -170,6 +182,24 @@ def _close_epoch(study: Study, journal: Journal, epoch: int, stop: Event) -> Non
     journal.show(sheet, trainer.steps_done)
     journal.plot()
     save_model(trainer.card, trainer.result, study.folder)
+
+
+def _tell(
+    study: Study,
+    journal: Journal,
+    epoch: int,
+    errors: list[tuple[float, float]],
+    leaks: list[Tensor],
+) -> None:
+    """Note and log, in codes of 255, the mean errors and what chroma there is outside of masks."""
+    ours, greys = np.mean(errors, axis=0) * 255
+    scores = {"test": ours, "test_grey": greys}
+    log.info("epoch %d: chroma error on test frames %.2f codes (grey: %.2f)", epoch, ours, greys)
+    outside = torch.cat(leaks) if leaks else torch.empty(0)
+    if len(outside):
+        scores["leakage"] = outside.mean().item() * 255
+        log.info("epoch %d: %.2f codes of chroma leak out of masks", epoch, scores["leakage"])
+    journal.add({"step": study.trainer.steps_done, "epoch": epoch} | scores)
 
 
 def _sample_row(sample: tuple[Tensor, Tensor], card: Card) -> list[Picture]:

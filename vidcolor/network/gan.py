@@ -1,5 +1,6 @@
 """One step of adversarial training: generator, discriminator and their losses."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from vidcolor.color import (
     AB_RANGE,
     chroma_from_rgb,
     grey_from_rgb,
+    keep_colour,
     luma_from_rgb,
     matrix_of,
     target_from_rgb,
@@ -38,6 +40,9 @@ from vidcolor.network.optimisers import (
 from vidcolor.network.outputs import as_coarse_as, chroma_of, colour_of, colour_space
 from vidcolor.options import TrainOptions
 
+DrawMasks = Callable[[int, Iterable[int]], Tensor]
+"""Returns masks (B, 1, h, w) of 0 and 1 for samples of a step, by their places in the batch."""
+
 Terms = dict[str, tuple[float, Tensor]]
 """What the generator makes small: each term's weight and value (a number) by its name."""
 
@@ -49,9 +54,11 @@ class Shown:
     grey_B1hw: Tensor
     """Middle frames in [0, 1]."""
     rgb_B3hw: Tensor
-    """The same in colour, R'G'B' in [0, 1]."""
+    """The same in colour, R'G'B' in [0, 1], and grey where the mask is black."""
     truth_Bchw: Tensor
     """Their colour in the space that the discriminator sees."""
+    mask_B1hw: Tensor | None
+    """Where colour is wanted, of 0 and 1; None where the network takes no masks."""
     predicted_Bchw: Tensor
     """What the generator returned: colour, or logits of bins."""
     colour_Bchw: Tensor
@@ -75,6 +82,7 @@ class GanTrainer:
         steps: int,
         colour_counts: Tensor | None = None,
         schedule: Schedule | None = None,
+        draw_masks: DrawMasks | None = None,
     ) -> None:
         """Build the networks.
 
@@ -87,6 +95,7 @@ class GanTrainer:
             colour_counts: of the dataset's pixels, where rare colours weigh more: in each cell
                 (`--rarity`), or in each bin (`--rebalance`).
             schedule: of the learning rates; default: what the options say.
+            draw_masks: for a network that takes masks; default: colour is wanted everywhere.
 
         Raises:
             OptionsError: the device does not have the precision.
@@ -102,7 +111,10 @@ class GanTrainer:
             else None
         )
         self.colour_space = colour_space(card.output)
-        seen_channels = (3 if self.colour_space == "rgb" else 2) + setup.is_conditional
+        self._draw_masks = draw_masks if self.generator.takes_mask else None
+        seen_channels = 3 if self.colour_space == "rgb" else 2
+        if setup.is_conditional:
+            seen_channels += 1 if self._draw_masks is None else 2
         self.discriminator = self.engine.synchronised(
             build_discriminator(
                 options.discriminator,
@@ -184,14 +196,24 @@ class GanTrainer:
         grey_BT1hw = grey_from_rgb(rgb_BT3hw, card.grey)
         rgb_B3hw, grey_B1hw = rgb_BT3hw[:, middle], grey_BT1hw[:, middle]
         first = self.engine.share(self.options.batch_size).start
-        predicted_Bchw = self._forger(self._aged(grey_BT1hw, first), self._noise(grey_BT1hw, first))
+        mask_B1hw = self._masks(first, len(rgb_B3hw))
+        if mask_B1hw is not None:
+            rgb_B3hw = keep_colour(rgb_B3hw, mask_B1hw, matrix_of(card.grey))
+        shown_BT1hw, noise_Bnhw = self._aged(grey_BT1hw, first), self._noise(grey_BT1hw, first)
+        predicted_Bchw = self._forger(shown_BT1hw, noise_Bnhw, mask_B1hw)
         return Shown(
             grey_B1hw=grey_B1hw,
             rgb_B3hw=rgb_B3hw,
             truth_Bchw=target_from_rgb(rgb_B3hw, self.colour_space, card.grey),
             predicted_Bchw=predicted_Bchw,
             colour_Bchw=colour_of(predicted_Bchw, card.output, _size(grey_B1hw)),
+            mask_B1hw=mask_B1hw,
         )
+
+    def _masks(self, first: int, count: int) -> Tensor | None:
+        if self._draw_masks is None:
+            return None
+        return self._draw_masks(self.steps_done, range(first, first + count)).to(self.device)
 
     def _noise(self, grey_BT1hw: Tensor, first: int) -> Tensor | None:
         """Return noise (B, n, h, w) in [-1, 1], a function of seed and step; None: not wanted.
@@ -216,8 +238,8 @@ class GanTrainer:
 
     def _discriminator_step(self, shown: Shown) -> dict[str, Tensor]:
         real_Bchw = as_coarse_as(shown.predicted_Bchw, shown.truth_Bchw)
-        real = self._judge(self._seen(shown.grey_B1hw, real_Bchw))
-        fake = self._judge(self._seen(shown.grey_B1hw, shown.colour_Bchw.detach()))
+        real = self._judge(self._seen(shown, real_Bchw))
+        fake = self._judge(self._seen(shown, shown.colour_Bchw.detach()))
         loss = discriminator_loss(real, fake, self.options.gan)
         self.engine.learn(loss, self.discriminator_adam)
         return {"discriminator": loss}
@@ -241,17 +263,18 @@ class GanTrainer:
     def _adversarial_loss(self, shown: Shown) -> Tensor:
         # The discriminator is only looked through: it keeps no gradients, and sends none about.
         self.discriminator.requires_grad_(False)
-        scores = self.discriminator(self._seen(shown.grey_B1hw, shown.colour_Bchw))
+        scores = self.discriminator(self._seen(shown, shown.colour_Bchw))
         self.discriminator.requires_grad_(True)
         return generator_loss(scores, self.options.gan)
 
-    def _seen(self, grey_B1hw: Tensor, colour_Bchw: Tensor) -> Tensor:
-        """Return what the discriminator looks at: colour, and the grey it belongs to."""
-        return (
-            torch.cat((grey_B1hw * 2 - 1, colour_Bchw), dim=1)
-            if self.setup.is_conditional
-            else colour_Bchw
-        )
+    def _seen(self, shown: Shown, colour_Bchw: Tensor) -> Tensor:
+        """Return what the discriminator looks at: colour, and the grey and mask it belongs to."""
+        if not self.setup.is_conditional:
+            return colour_Bchw
+        planes = [shown.grey_B1hw * 2 - 1, colour_Bchw]
+        if shown.mask_B1hw is not None:
+            planes.append(shown.mask_B1hw * 2 - 1)
+        return torch.cat(planes, dim=1)
 
     def _pixel_loss(self, shown: Shown) -> Tensor:
         predicted_Bchw, truth_Bchw = shown.predicted_Bchw, shown.truth_Bchw
@@ -265,12 +288,19 @@ class GanTrainer:
         return pixel_loss(predicted_Bchw, truth_Bchw, self.setup.pixel_loss, weight_Bhw)
 
     @torch.inference_mode()
-    def chroma(self, rgb_BT3hw: Tensor) -> Tensor:
-        """Return the Cb, Cr (B, 2, h, w) that the result gives the middle frames, on the CPU."""
+    def chroma(self, rgb_BT3hw: Tensor, mask_B1hw: Tensor | None = None) -> Tensor:
+        """Return the Cb, Cr (B, 2, h, w) that the result gives the middle frames, on the CPU.
+
+        Args:
+            rgb_BT3hw: R'G'B' in [0, 1].
+            mask_B1hw: what a network that takes masks is shown; None: colour everywhere.
+        """
         card, rgb_BT3hw = self.card, rgb_BT3hw.to(self.device)
         luma_B1hw = luma_from_rgb(rgb_BT3hw[:, rgb_BT3hw.shape[1] // 2], matrix_of(card.grey))
         grey_BT1hw = grey_from_rgb(rgb_BT3hw, card.grey)
-        predicted_Bchw = WindowedGenerator(self.result)(grey_BT1hw, self._noise(grey_BT1hw, 0))
+        mask_B1hw = None if mask_B1hw is None else mask_B1hw.to(self.device)
+        noise_Bnhw = self._noise(grey_BT1hw, 0)
+        predicted_Bchw = WindowedGenerator(self.result)(grey_BT1hw, noise_Bnhw, mask_B1hw)
         return chroma_of(predicted_Bchw, luma_B1hw, card.output, card.grey).cpu()
 
     def _parts(self) -> dict[str, Any]:

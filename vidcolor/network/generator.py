@@ -60,18 +60,27 @@ class WindowedGenerator(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, grey_BT1hw: Tensor, noise_Bnhw: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        grey_BT1hw: Tensor,
+        noise_Bnhw: Tensor | None = None,
+        mask_B1hw: Tensor | None = None,
+    ) -> Tensor:
         """Return what the network returns for the middle frame of each window.
 
         Args:
             grey_BT1hw: in [0, 1].
             noise_Bnhw: of each window, in [-1, 1]; all its frames see the same; None: none.
+            mask_B1hw: of each window, in [0, 1], likewise; None: colour everywhere.
         """
         batch, frames = grey_BT1hw.shape[:2]
         grey_N1hw = grey_BT1hw.flatten(0, 1)
-        noise_Nnhw = None if noise_Bnhw is None else noise_Bnhw.repeat_interleave(frames, dim=0)
+        mask_N1hw, noise_Nnhw = (
+            None if plane is None else plane.repeat_interleave(frames, dim=0)
+            for plane in (mask_B1hw, noise_Bnhw)
+        )
         network = self.network
-        frame_Nchw = network.frame(grey_N1hw, noise_Bnhw=noise_Nnhw)
+        frame_Nchw = network.frame(grey_N1hw, mask_N1hw, noise_Nnhw)
         features = network.encode(frame_Nchw, network.embed(grey_N1hw))
         # A scale's tensor holds the frames of all windows: take them apart by their place.
         per_frame = [

@@ -1,9 +1,13 @@
 """What the generator is trained to make small, beside the adversarial term."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vidcolor.color import AB_RANGE
 from vidcolor.network.bins import soft_encode
 from vidcolor.options import PixelLoss
 
@@ -21,6 +25,9 @@ UNIFORM_SHARE = 0.5
 
 MAX_WEIGHT = 6.0
 """Cap on a pixel's weight, so that a few vivid pixels cannot outvote a picture."""
+
+HUBER_DELTA = 1 / AB_RANGE
+"""Where Huber's loss turns from square to absolute: a unit of a*, b* (Zhang et al. 2017, 3.1)."""
 
 
 def cell_index(chroma_2hw: Tensor) -> Tensor:
@@ -54,12 +61,23 @@ def pixel_loss(
     kind: PixelLoss,
     weight_Bhw: Tensor | None = None,
 ) -> Tensor:
-    """Return the mean absolute (l1) or squared (l2) error, pixels weighed by `weight_Bhw`."""
-    error = functional.l1_loss if kind == "l1" else functional.mse_loss
+    """Return the mean error, pixels weighed by `weight_Bhw`.
+
+    l1: absolute; l2: squared; huber: squared up to HUBER_DELTA and absolute from there, divided
+    by it, so that large errors weigh as in l1.
+    """
+    error = _ERRORS[kind]
     if weight_Bhw is None:
         return error(prediction_Bchw, truth_Bchw)
     error_Bhw = error(prediction_Bchw, truth_Bchw, reduction="none").mean(dim=1)
     return (error_Bhw * weight_Bhw).mean()
+
+
+_ERRORS: dict[PixelLoss, Callable[..., Tensor]] = {
+    "l1": functional.l1_loss,
+    "l2": functional.mse_loss,
+    "huber": partial(functional.smooth_l1_loss, beta=HUBER_DELTA),
+}
 
 
 def count_cells(chroma_B2hw: Tensor) -> Tensor:
