@@ -301,7 +301,7 @@ def _weights_of_bins(folder, **changes) -> Tensor | None:
     options = TrainOptions(
         dataset=str(folder), model="ab-classifier", size=32, ngf=8, ndf=8, crop=False, **changes
     )
-    return prepare(options).trainer.colour_weights
+    return prepare(options).trainer.terms.colour_weights
 
 
 def test_bins_weigh_by_all_frames_alike_however_they_are_counted_and_only_if_asked(pictures):

@@ -144,18 +144,18 @@ def test_the_discriminators_real_is_grey_masked_colour_and_mask_its_fake_what_wa
 
 def test_without_masks_the_network_is_asked_for_colour_everywhere():
     trainer = _trainer()
-    shown = trainer._look(torch.rand(2, 1, 3, 64, 64))
+    shown = trainer.look(torch.rand(2, 1, 3, 64, 64))
     assert shown.mask_B1hw is None
-    assert trainer._seen(shown, shown.truth_Bchw).shape[1] == 3
+    assert trainer._seen(shown, lambda s: s.truth_Bchw).shape[1] == 3
 
 
 def test_the_pixel_error_counts_all_pixels_colour_inside_and_grey_outside():
     trainer = _trainer(_sampler("halves").draw)
-    shown = trainer._look(torch.rand(2, 1, 3, 64, 64))
+    shown = trainer.look(torch.rand(2, 1, 3, 64, 64))
     assert shown.mask_B1hw is not None
     assert (shown.truth_Bchw.abs() * (1 - shown.mask_B1hw)).max() < 1e-6
     expected = (shown.predicted_Bchw - shown.truth_Bchw).square().mean()
-    assert torch.allclose(trainer._pixel_loss(shown), expected)
+    assert torch.allclose(trainer.terms.of(shown)["pixel"][1], expected)
 
 
 def test_hubers_error_is_square_near_the_truth_and_absolute_far_from_it():

@@ -8,7 +8,7 @@ import torch
 
 from vidcolor import perceptual
 from vidcolor.errors import InputError
-from vidcolor.perceptual import Lpips, NotAvailable, load_lpips
+from vidcolor.perceptual import Lpips, NotAvailable, load_lpips, load_perceptual_loss
 
 
 @pytest.fixture
@@ -49,6 +49,32 @@ def test_a_damaged_backbone_in_the_cache_gives_no_number(tmp_path, monkeypatch):
     perceptual.default_backbone().parent.mkdir(parents=True)
     perceptual.default_backbone().write_bytes(b"half a download")
     assert isinstance(load_lpips(None), NotAvailable)
+
+
+@pytest.mark.parametrize("name", perceptual.CLASSIFIERS)
+def test_the_perceptual_loss_sees_with_the_classifier_whose_weights_it_gets(tmp_path, name):
+    torch.manual_seed(0)
+    layers = perceptual.CLASSIFIERS[name]().state_dict()
+    torch.save({f"features.{key}": w for key, w in layers.items()}, tmp_path / "any.pth")
+    loss = load_perceptual_loss(tmp_path / "any.pth")
+    result, truth = picture(1)[None].requires_grad_(), picture(2)[None]
+    assert float(loss(truth, truth)) == 0
+    distance = loss(result, truth)
+    distance.backward()
+    assert distance.item() > 0
+    assert result.grad is not None
+    assert float(result.grad.abs().sum()) > 0
+    assert not any(parameter.requires_grad for parameter in loss.parameters())
+    trunk = loss.network.get_submodule("net").state_dict().values()
+    assert all(torch.equal(own, w) for own, w in zip(trunk, layers.values(), strict=True))
+
+
+def test_weights_of_no_known_classifier_are_refused(tmp_path):
+    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "any.pth")
+    with pytest.raises(InputError, match="alexnet, vgg16, squeezenet1_1"):
+        load_perceptual_loss(tmp_path / "any.pth")
+    with pytest.raises(InputError, match="not a weights file"):
+        load_perceptual_loss(tmp_path / "missing.pth")
 
 
 def test_without_the_package_lpips_is_a_reason(backbone, monkeypatch):

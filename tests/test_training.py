@@ -16,9 +16,10 @@ from vidcolor.batches import Batches, BatchPlan
 from vidcolor.checkpoints import CHECKPOINT
 from vidcolor.dataset import open_frames
 from vidcolor.errors import InputError, ModelError, OptionsError
-from vidcolor.network.card import FAMILIES
+from vidcolor.network.card import FAMILIES, read_card
 from vidcolor.network.weights import load_network
 from vidcolor.options import TrainOptions
+from vidcolor.perceptual import CLASSIFIERS
 from vidcolor.training import train
 
 
@@ -96,6 +97,8 @@ def test_training_brings_the_error_on_its_own_film_below_a_third_of_greys(frames
         {"model": "masked-unet", "preset": "seed004", "discriminator": "fc", "gan": "bce"},
         {"crop": False, "balance": True},
         {"film_look": 1.0, "still_motion": False},
+        {"temporal_weight": 1.0, "pair_discriminator": True, "fusion": "attention"},
+        {"temporal_weight": 1.0, "preset": "seed002"},
         {"output": "rgb", "pixel_loss": "l2", "discriminator_lr": 1e-4},
         {"model": "fullres-gan", "discriminator": "flat", "gan": "bce"},
         {"model": "fullres-gan", "preset": "seed000", "batch_size": 1},
@@ -115,6 +118,30 @@ def test_every_option_trains_and_gives_a_model_that_loads(frames, tmp_path, chan
     assert torch.isfinite(network.decode(features, features, features)).all()
     own_window = FAMILIES[changes.get("model", "temporal-unet")].windows[0]
     assert card.window == changes.get("window", own_window)
+
+
+def test_the_temporal_loss_is_the_change_of_colour_along_the_motion(frames, tmp_path):
+    quiet, steady = (
+        train(_options(frames, tmp_path / str(weight), max_steps=40, temporal_weight=weight,
+                       adversarial_weight=0.0))
+        for weight in (1e-6, 20.0)
+    )  # fmt: skip
+    last_quiet, last_steady = (
+        np.mean([r["temporal"] for r in _records(folder) if "temporal" in r][-10:])
+        for folder in (quiet, steady)
+    )
+    assert last_steady < 0.6 * last_quiet
+
+
+def test_the_perceptual_loss_is_one_of_the_losses(frames, tmp_path):
+    weights = {f"features.{k}": w for k, w in CLASSIFIERS["squeezenet1_1"]().state_dict().items()}
+    torch.save(weights, tmp_path / "any.pth")
+    folder = train(
+        _options(frames, tmp_path / "m", max_steps=2, perceptual_weight=1.0,
+                 perceptual_backbone=tmp_path / "any.pth")
+    )  # fmt: skip
+    assert _records(folder)[0]["perceptual"] > 0
+    assert read_card(folder).training["options"]["perceptual_backbone"] == "any.pth"
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(frames, tmp_path):
@@ -261,6 +288,7 @@ def test_options_that_cannot_be_meant_are_refused(changes, complaint):
     [
         ({"size": 80}, "multiple of 32 for temporal-unet"),
         ({"model": "squeeze-unet", "preset": "seed002"}, "--preset seed002: squeeze-unet"),
+        ({"window": 1, "temporal_weight": 1.0}, "need two frames"),
         ({"output": "bins"}, "--output bins: temporal-unet does not have it; it has chroma, rgb"),
     ],
 )

@@ -87,7 +87,7 @@ def warp(planes: Tensor, flow_2hw: Tensor) -> Tensor:
 
 
 def _points(flow_2hw: Tensor) -> Tensor:
-    rows, columns = (torch.arange(n, dtype=flow_2hw.dtype) for n in flow_2hw.shape[1:])
+    rows, columns = (torch.arange(n).to(flow_2hw) for n in flow_2hw.shape[1:])
     return flow_2hw + torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
 
 
@@ -96,6 +96,29 @@ def _is_inside(flow_2hw: Tensor) -> Tensor:
     height, width = flow_2hw.shape[1:]
     inside: Tensor = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     return inside
+
+
+def carry(previous_B1hw: Tensor, luma_B1hw: Tensor, colour_Bchw: Tensor) -> tuple[Tensor, Tensor]:
+    """Move colour along the motion from one frame to the next; differentiable in the colour.
+
+    Args:
+        previous_B1hw: Y' of the frames before, in [0, 1].
+        luma_B1hw: Y' of the frames.
+        colour_Bchw: colour of the frames before.
+
+    Returns:
+        That colour in its new place (B, c, h, w), and where it can be seen (B, h, w), bool.
+    """
+    motions = [
+        find_motion(before_1hw[0].cpu().numpy(), now_1hw[0].cpu().numpy())
+        for before_1hw, now_1hw in zip(previous_B1hw, luma_B1hw, strict=True)
+    ]
+    moved = [
+        warp(colour_chw, motion.backward_2hw.to(colour_chw))
+        for colour_chw, motion in zip(colour_Bchw, motions, strict=True)
+    ]
+    visible_Bhw = torch.stack([motion.visible_hw for motion in motions])
+    return torch.stack(moved), visible_Bhw.to(colour_Bchw.device)
 
 
 def warp_error(chroma_2hw: Tensor, previous_2hw: Tensor, motion: Motion) -> float | None:

@@ -34,6 +34,7 @@ Schedule = Literal["constant", "cosine"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Verification = Literal["quick", "full", "none"]
 Gan = Literal["lsgan", "bce"]
+Fusion = Literal["concat", "attention"]
 DiscriminatorKind = Literal["patch", "fc", "flat"]
 
 
@@ -365,6 +366,16 @@ class TrainOptions:
     """Weight of the adversarial loss; 0 trains without a discriminator."""
     adversarial_from: float = 0.0
     """Share of the training after which the discriminator joins, 0 to 1."""
+    perceptual_weight: float = 0.0
+    """Weight of the perceptual loss: the distance of results and truths in a classifier's eyes."""
+    perceptual_backbone: Path | None = None
+    """Weights of that classifier: torchvision's alexnet, vgg16 or squeezenet1_1 (a .pth file)."""
+    temporal_weight: float = 0.0
+    """Weight of the temporal loss: how much colour changes along the film's motion."""
+    pair_discriminator: bool = False
+    """Let the discriminator see the frame before, too: it learns what flickers."""
+    fusion: Fusion = "concat"
+    """How temporal-unet joins neighbours: concat, or attention, which looks for what moved."""
     gan: Gan = "lsgan"
     """lsgan: least squares; bce: the original GAN's log-likelihood."""
     discriminator: DiscriminatorKind = "patch"
@@ -424,12 +435,19 @@ class TrainOptions:
             self.rebalance is None or 0 < self.rebalance <= 1,
             f"--rebalance {self.rebalance}: must be above 0 and at most 1, which weighs all alike",
         )
-        for option in ("pixel_weight", "adversarial_weight", "weight_decay", "rarity"):
+        for option in (
+            "pixel_weight", "adversarial_weight", "perceptual_weight", "temporal_weight",
+            "weight_decay", "rarity",
+        ):  # fmt: skip
             value = getattr(self, option)
             _require(value >= 0, f"--{option.replace('_', '-')} {value}: must not be negative")
         _require(
             0 <= self.film_look <= 1,
             f"--film-look {self.film_look}: must be between 0 (none) and 1 (a worn print)",
+        )
+        _require(
+            not self.perceptual_weight or self.perceptual_backbone is not None,
+            "--perceptual-weight: say which classifier, with --perceptual-backbone FILE",
         )
         _require(
             0 <= self.adversarial_from <= 1 and 0 <= self.average < 1,

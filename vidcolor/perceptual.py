@@ -1,14 +1,15 @@
-"""LPIPS, with the true AlexNet or not at all.
+"""LPIPS, with the true AlexNet or not at all; and as a loss, with any of its three classifiers.
 
-The `lpips` package takes AlexNet's layers from torchvision, which does not import beside a CPU
+The `lpips` package takes a classifier's layers from torchvision, which does not import beside a CPU
 torch, and downloads its weights. Here a stand-in hands it the same layers, and the weights are a
-file that is there or not: another network under the same name would give other numbers.
+file that is there or not: another network under the same name would give other numbers. A loss is
+no score, so there whatever weights fit will do.
 """
 
 import contextlib
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -17,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vidcolor.errors import InputError
+from vidcolor.errors import InputError, OptionsError
+from vidcolor.network.squeezenet import Fire
 
 BACKBONE_NAME = "alexnet-owt-7be5be79.pth"
 """File of torchvision's AlexNet; by PyTorch's custom its name holds the start of its SHA-256."""
@@ -51,6 +53,52 @@ class Lpips:
             # LPIPS was trained on [-1, 1].
             one, other = (picture.float()[None] * 2 - 1 for picture in (rgb_3hw, truth_3hw))
             return float(self._network(one, other))
+
+
+class PerceptualLoss(nn.Module):
+    """How differently a classifier sees results and truths (Zhang et al. 2018, equation 1)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, rgb_B3hw: Tensor, truth_B3hw: Tensor) -> Tensor:
+        """Return the mean distance, a number, of R'G'B' pictures (B, 3, h, w) in [0, 1]."""
+        self.network.to(rgb_B3hw.device)
+        distance: Tensor = self.network(rgb_B3hw.float() * 2 - 1, truth_B3hw.float() * 2 - 1).mean()
+        return distance
+
+
+def load_perceptual_loss(backbone: Path) -> PerceptualLoss:
+    """Return the loss in the eyes of a classifier.
+
+    Args:
+        backbone: torchvision's AlexNet, VGG16 or SqueezeNet 1.1 weights; its layers tell which.
+
+    Raises:
+        InputError: there is no such file, or it is none of these.
+        OptionsError: the package lpips is not installed.
+    """
+    try:
+        weights = torch.load(backbone, weights_only=True, map_location="cpu")
+    except Exception as error:
+        raise InputError(
+            f"--perceptual-backbone {backbone}: not a weights file: {error}"
+        ) from error
+    for name in CLASSIFIERS:
+        if _fits(weights, CLASSIFIERS[name]()):
+            break
+    else:
+        raise InputError(
+            f"--perceptual-backbone {backbone}: its layers are none of {', '.join(CLASSIFIERS)}; "
+            "take the file of one of them that torchvision publishes"
+        )
+    try:
+        return PerceptualLoss(_build_network(weights, name))
+    except ImportError as error:
+        raise OptionsError(
+            f"--perceptual-weight: {error.name} is not installed; pip install 'vidcolor[lpips]'"
+        ) from error
 
 
 def default_backbone() -> Path:
@@ -94,17 +142,25 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _build_network(weights: dict[str, Tensor]) -> nn.Module:
-    """Return lpips' own network; `weights` are AlexNet's, under torchvision's names."""
-    features = _alexnet_features()
-    prefix = "features."
-    layers = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
-    features.load_state_dict(layers)
-    with _torchvision_stand_in(features):
+def _build_network(weights: dict[str, Tensor], name: str = "alexnet") -> nn.Module:
+    """Return lpips' own network; `weights` are a classifier's, under torchvision's names."""
+    features = CLASSIFIERS[name]()
+    features.load_state_dict(_layers_of(weights))
+    with _torchvision_stand_in(features, name):
         import lpips
 
-        network: nn.Module = lpips.LPIPS(net="alex", verbose=False)
+        network: nn.Module = lpips.LPIPS(net=LPIPS_NAMES[name], verbose=False)
     return network.eval().requires_grad_(False)
+
+
+def _layers_of(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    prefix = "features."
+    return {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
+
+
+def _fits(weights: dict[str, Tensor], features: nn.Module) -> bool:
+    wanted = {key: value.shape for key, value in features.state_dict().items()}
+    return wanted == {key: value.shape for key, value in _layers_of(weights).items()}
 
 
 def _alexnet_features() -> nn.Sequential:
@@ -126,16 +182,61 @@ def _alexnet_features() -> nn.Sequential:
     )
 
 
-@contextlib.contextmanager
-def _torchvision_stand_in(features: nn.Sequential) -> Iterator[None]:
-    """Let `from torchvision import models` find an AlexNet of these layers, in this block only."""
+def _vgg16_features() -> nn.Sequential:
+    """Return the layers of VGG16 (Simonyan and Zisserman 2015, configuration D)."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for width, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(count):
+            layers += [nn.Conv2d(channels, width, kernel_size=3, padding=1), nn.ReLU()]
+            channels = width
+        layers.append(nn.MaxPool2d(kernel_size=2, stride=2))
+    return nn.Sequential(*layers)
 
-    def alexnet(**_: Any) -> SimpleNamespace:
+
+def _squeezenet_features() -> nn.Sequential:
+    """Return the layers of SqueezeNet 1.1 (Iandola et al. 2016, its authors' revision)."""
+
+    def halved() -> nn.Module:
+        return nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
+
+    return nn.Sequential(
+        nn.Conv2d(3, 64, kernel_size=3, stride=2),
+        nn.ReLU(),
+        halved(),
+        Fire(64, 16, 64),
+        Fire(128, 16, 64),
+        halved(),
+        Fire(128, 32, 128),
+        Fire(256, 32, 128),
+        halved(),
+        Fire(256, 48, 192),
+        Fire(384, 48, 192),
+        Fire(384, 64, 256),
+        Fire(512, 64, 256),
+    )
+
+
+CLASSIFIERS: dict[str, Callable[[], nn.Sequential]] = {
+    "alexnet": _alexnet_features,
+    "vgg16": _vgg16_features,
+    "squeezenet1_1": _squeezenet_features,
+}
+"""Layers of the classifiers that LPIPS knows, by torchvision's names of them."""
+
+LPIPS_NAMES = {"alexnet": "alex", "vgg16": "vgg", "squeezenet1_1": "squeeze"}
+
+
+@contextlib.contextmanager
+def _torchvision_stand_in(features: nn.Sequential, name: str) -> Iterator[None]:
+    """Let `from torchvision import models` find a classifier of these layers, in this block."""
+
+    def classifier(**_: Any) -> SimpleNamespace:
         return SimpleNamespace(features=features)
 
     models = ModuleType("torchvision.models")
     stand_in = ModuleType("torchvision")
-    models.alexnet = alexnet  # type: ignore[attr-defined]
+    setattr(models, name, classifier)
     stand_in.models = models  # type: ignore[attr-defined]
     kept = _take_modules("torchvision", "lpips")
     sys.modules.update({"torchvision": stand_in, "torchvision.models": models})

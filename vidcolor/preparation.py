@@ -19,6 +19,7 @@ from vidcolor.color import chroma_from_rgb, lab_from_rgb, matrix_of
 from vidcolor.dataset import FrameTable, open_frames
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.masks.sampling import MaskSampler
+from vidcolor.motion import carry
 from vidcolor.network.bins import ab_bins, soft_encode
 from vidcolor.network.card import FAMILIES, Card
 from vidcolor.network.device import choose_device
@@ -26,6 +27,7 @@ from vidcolor.network.family import Setup, one_of
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.losses import CELLS, count_cells
 from vidcolor.network.optimisers import Schedule
+from vidcolor.network.terms import Witnesses
 from vidcolor.network.weights import (
     find_model,
     is_weights_file,
@@ -33,6 +35,7 @@ from vidcolor.network.weights import (
     start_from_model,
 )
 from vidcolor.options import TrainOptions
+from vidcolor.perceptual import load_perceptual_loss
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +85,11 @@ def prepare(
     if steps is None:
         steps = options.epochs * batches.per_epoch
         steps = min(steps, options.max_steps or steps)
+    if (options.temporal_weight or options.pair_discriminator) and options.window != 3:
+        raise OptionsError(
+            f"--temporal-weight, --pair-discriminator: need two frames, but {options.model} looks "
+            f"at {options.window}; leave them out"
+        )
     card = _card(options, setup, folder, table)
     _check_size(options, card)
     _check_loss(options, card)
@@ -91,6 +99,7 @@ def prepare(
         card, setup, options,
         device=device, steps=steps, colour_counts=counts, schedule=schedule,
         draw_masks=None if masks is None else masks.draw,
+        witnesses=_witnesses(options),
     )  # fmt: skip
     if not options.resume:
         _initialise(trainer, options)
@@ -192,7 +201,7 @@ def _told(options: TrainOptions) -> dict[str, str | float]:
         for key, value in asdict(options).items()
         if value is not None and key not in FREE_ON_RESUME
     }
-    for key in told.keys() & {"dataset", "init"}:
+    for key in told.keys() & {"dataset", "init", "perceptual_backbone"}:
         told[key] = Path(str(told[key])).name
     if options.masks is not None:
         told["masks"] = ",".join(Path(kind).name for kind in options.masks.split(","))
@@ -214,6 +223,14 @@ def _colour_counts(batches: Batches, card: Card, options: TrainOptions) -> Tenso
         else:
             counts += count_cells(chroma_from_rgb(rgb_N3hw, matrix_of(card.grey)))
     return counts
+
+
+def _witnesses(options: TrainOptions) -> Witnesses:
+    backbone = options.perceptual_backbone if options.perceptual_weight else None
+    return Witnesses(
+        perceptual=None if backbone is None else load_perceptual_loss(backbone),
+        carry=carry if options.temporal_weight else None,
+    )
 
 
 def _initialise(trainer: GanTrainer, options: TrainOptions) -> None:

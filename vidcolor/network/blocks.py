@@ -123,6 +123,34 @@ class WindowFusion(nn.Module):
         return torch.cat((self.previous(previous), self.current(current), self.next(next_)), dim=1)
 
 
+class AttentionFusion(nn.Module):
+    """Joins three frames as `WindowFusion` does, after neighbours were moved to the middle frame.
+
+    Each place of the middle frame looks up, in each neighbour, the places that look like it
+    (Vaswani et al. 2017, section 3.2.1, with one head; queries and keys have an eighth of the
+    channels): what moved between frames is then joined with itself.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.query = nn.Conv2d(channels, channels // 8, 1, bias=False)
+        self.key = nn.Conv2d(channels, channels // 8, 1, bias=False)
+        self.join = WindowFusion(channels)
+
+    def forward(self, previous: Tensor, current: Tensor, next_: Tensor) -> Tensor:
+        """Return (B, n, h, w) of three tensors (B, n, h, w)."""
+        query = self.query(current).flatten(2).transpose(1, 2)
+        moved = [self._looked_up(query, neighbour) for neighbour in (previous, next_)]
+        joined: Tensor = self.join(moved[0], current, moved[1])
+        return joined
+
+    def _looked_up(self, query_Bpk: Tensor, neighbour_Bnhw: Tensor) -> Tensor:
+        key = self.key(neighbour_Bnhw).flatten(2).transpose(1, 2)
+        value = neighbour_Bnhw.flatten(2).transpose(1, 2)
+        found = functional.scaled_dot_product_attention(query_Bpk, key, value)
+        return found.transpose(1, 2).reshape(neighbour_Bnhw.shape)
+
+
 class SelfAttention(nn.Module):
     """Lets every place of a feature map look at every other (Zhang et al. 2019, section 3).
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vidcolor.color import Output
 from vidcolor.network.blocks import (
+    AttentionFusion,
     Norm,
     SelfAttention,
     WindowFusion,
@@ -23,7 +24,7 @@ from vidcolor.network.blocks import (
 )
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
-from vidcolor.options import TrainOptions
+from vidcolor.options import Fusion, TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,8 @@ class TemporalUNetConfig:
     """
     self_attention: bool = False
     """Self-attention at h/4 and h/2, before the last two transposed convolutions."""
+    fusion: Fusion = "concat"
+    """attention: neighbours are looked up where the middle frame's places moved from."""
     spectral_norm: bool = True
     """Divide each convolution by its largest singular value while training."""
 
@@ -66,7 +69,8 @@ class TemporalUNet(Generator):
             down_block(down[i], down[i + 1], config.norm if i or config.first_norm else None)
             for i in range(5)
         )
-        self.fusion = WindowFusion(8 * n)
+        build_fusion = AttentionFusion if config.fusion == "attention" else WindowFusion
+        self.fusion = build_fusion(8 * n)
         self.fusion_norm = nn.Sequential(norm_layer(config.norm, 8 * n), nn.LeakyReLU(0.1))
         self.decoders = nn.ModuleList(up_block(up[i], up[i + 1], config.norm) for i in range(4))
         has_attention = (False, False, config.self_attention, config.self_attention)
@@ -110,6 +114,7 @@ def _set_up(options: TrainOptions) -> Setup:
             output=output,
             first_norm=is_seed,
             self_attention=options.self_attention,
+            fusion=options.fusion,
             spectral_norm=not is_seed,
         ),
         output=output,
