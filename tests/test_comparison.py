@@ -121,11 +121,17 @@ def test_a_recipe_that_cannot_be_meant_is_refused(recipe, options, text, error, 
     assert not options.out.exists()
 
 
-def test_the_comparison_that_ships_can_be_meant():
-    rows = read_rows(ROOT / "pipelines/compare.toml", CompareOptions(dataset="any"))
+@pytest.mark.parametrize("name", ["compare", "compare-extensions"])
+def test_the_comparisons_that_ship_can_be_meant(name):
+    rows = read_rows(ROOT / f"pipelines/{name}.toml", CompareOptions(dataset="any"))
     for row in rows.values():
         family = FAMILIES[row.model]
         family.set_up(replace(row, window=row.window or family.windows[0]))
+
+
+def test_every_family_is_compared():
+    rows = read_rows(ROOT / "pipelines/compare.toml", CompareOptions(dataset="any"))
+    assert {row.model for row in rows.values()} == set(FAMILIES)
 
 
 def test_a_networks_cost_is_that_of_its_convolutions():
