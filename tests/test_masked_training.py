@@ -196,6 +196,30 @@ def test_the_log_says_how_much_colour_leaks_out_of_masks(frames, tmp_path, caplo
     assert load_network(folder)[0].training["options"]["masks"] == "halves,noise"
 
 
+def test_what_leaks_is_what_is_outside_of_masks(frames, tmp_path, monkeypatch):
+    def chroma(trainer, rgb, mask):
+        return (mask * 0.4 + (1 - mask) * 0.1).expand(-1, 2, -1, -1)
+
+    monkeypatch.setattr(GanTrainer, "chroma", chroma)
+    folder = train(_options(dataset=str(frames), out=tmp_path / "m", masks="halves", max_steps=1))
+    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["leakage"] == pytest.approx(25.5)
+
+
+def test_each_step_and_each_process_has_masks_of_its_own(monkeypatch):
+    asked = []
+
+    def draw(step, places):
+        asked.append((step, list(places)))
+        return torch.ones(2, 1, 64, 64)
+
+    trainer = _trainer(draw, adversarial_weight=0.0)
+    trainer.step(torch.rand(2, 1, 3, 64, 64))
+    monkeypatch.setattr(trainer.engine, "share", lambda count: range(2, 4))
+    trainer.step(torch.rand(2, 1, 3, 64, 64))
+    assert asked == [(0, [0, 1]), (1, [2, 3])]
+
+
 def test_a_resumed_training_sees_the_masks_of_an_uninterrupted_one(frames, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(_options(dataset=str(frames), out=whole, epochs=2))

@@ -191,6 +191,16 @@ def test_the_feather_is_counted_in_pixels_of_the_film():
     assert (soft[:, :12] == 1).all()
     assert (soft[:, 12:16] < 1).all()
     assert (soft[:, 16:] == 0).all()
+    tall = chroma_mask(_draw("half:top", 48, 32), luma_hw, 8, (48, 32))
+    assert (tall[:8] == 1).all()
+    assert (tall[8:12] < 1).all()
+
+
+@pytest.mark.parametrize("radius", range(1, 7))
+def test_white_far_from_black_is_exactly_one_whatever_the_window(radius):
+    luma_hw = np.random.default_rng(radius).random((60, 80), dtype=np.float32)
+    soft = soften(_draw("half:left", 60, 80), luma_hw, (radius, radius))
+    assert (soft[:, : 40 - 2 * radius] == 1).all()
 
 
 def test_a_still_holds_for_the_whole_film_at_any_size(draw, model):
@@ -287,7 +297,14 @@ def test_a_mask_film_that_is_long_enough_is_not_said_to_end_nor_is_a_still(draw,
 
 
 def test_a_render_that_goes_on_finds_the_masks_where_it_is(draw, model):
-    film = draw("film.mkv", frames=130, cuts=(30, 70, 95), codec="ffv1", pix_fmt="yuv444p")
+    film = draw(
+        "film.mkv",
+        frames=130,
+        cuts=(30, 70, 95),
+        codec="ffv1",
+        pix_fmt="yuv444p",
+        first_seconds=0.3,
+    )
     mask = _film_of(film.with_name("mask.mkv"), _column_masks(130))
     options = RenderOptions(model=model, codec="ffv1", device="cpu", mask=str(mask), mask_feather=0)
     whole = film.with_name("whole.mkv")
@@ -309,8 +326,10 @@ def test_a_render_that_goes_on_finds_the_masks_where_it_is(draw, model):
     moved = mask.rename(mask.with_name("moved.mkv"))
     resumed = render(film, out, replace(options, mask=str(moved)))
     assert resumed.resumed_frame_count == 70
-    for ours, once in zip(_planes(out), _planes(whole), strict=True):
+    for number, (ours, once) in enumerate(zip(_planes(out), _planes(whole), strict=True)):
         np.testing.assert_array_equal(ours, once)
+        colored = np.flatnonzero((ours != 128).any(axis=(0, 1))).tolist()
+        assert colored in ([number % 64], [])
 
 
 @pytest.mark.parametrize("look_back", [sources.LOOK_BACK_SECONDS, 0])
