@@ -42,6 +42,8 @@ class Clip:
     """Coloured shapes; else neutral chroma (or no chroma planes with pix_fmt gray)."""
     cuts: tuple[int, ...] = ()
     """Frames at which a new shot begins."""
+    black: tuple[int, ...] = ()
+    """Frames that show nothing."""
     codec: str = "libx264"
     pix_fmt: str = "yuv420p"
     full_range: bool = False
@@ -200,7 +202,7 @@ def _as_format(frame, name: str):
 
 def _video_frame(clip: Clip, number: int) -> av.VideoFrame:
     shot = sum(number >= cut for cut in clip.cuts)
-    rgb = picture(number, shot, clip.width, clip.height)
+    rgb = picture(number, shot, clip.width, clip.height) * np.uint8(number not in clip.black)
     matrix = {1: 1, 9: 9}.get(clip.matrix, 5)
     color_range = 2 if clip.full_range else 1
     source = av.VideoFrame.from_ndarray(rgb, format="rgb24")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from vidcolor import camera
 from vidcolor.batches import Batches, BatchPlan
 from vidcolor.camera import FASTEST, SHAKE, moving_window
 from vidcolor.dataset import FolderFrames, Run
@@ -23,15 +24,17 @@ def _map(height: int, width: int) -> torch.Tensor:
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (64, 96), (96, 64)])
 @pytest.mark.parametrize("seed", range(5))
-def test_no_view_looks_beyond_the_photo(height, width, seed):
+@pytest.mark.parametrize("fastest", [FASTEST, (0.1, 0.05, 20.0)])
+def test_no_view_looks_beyond_the_photo(height, width, seed, fastest, monkeypatch):
+    monkeypatch.setattr(camera, "FASTEST", fastest)
     photo = _map(3 * height, 3 * width)
     window = moving_window(photo, height, width, np.random.default_rng(seed))
     assert window.shape == (3, 3, height, width)
     for frame in window:
         across, down = frame[0].diff(dim=1), frame[1].diff(dim=0)
-        # A repeated border would stand still; bicubic weights near it may be a little off.
-        assert across.min() > 0.5 * across.median() > 0
-        assert down.min() > 0.5 * down.median() > 0
+        # A repeated border would stand still.
+        assert across[1:-1, 1:-1].min() > 0.8 * across.median() > 0
+        assert down[1:-1, 1:-1].min() > 0.8 * down.median() > 0
     assert float(window[:, 0].min()) > 0
     assert float(window[:, 0].max()) < photo[0].max() + 0.01
 
@@ -51,7 +54,7 @@ def test_cameras_move_at_the_speeds_of_film_and_without_jumps():
     assert np.quantile(pans, 0.9) > 0.01
     changes = np.hypot(*np.moveaxis(movements[:, 1] - movements[:, 0], -1, 0))
     assert changes.max() < 2 * SHAKE * FASTEST[0] * 1.02
-    assert np.median(changes) > 0
+    assert np.median(changes) > 0.0002
     zooms = np.log([float(w[0, 0].std() / w[1, 0].std()) for w in windows])
     assert 0.0005 < np.abs(zooms).max() < FASTEST[1] * (1 + SHAKE) * 1.5
 

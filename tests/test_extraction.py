@@ -10,18 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.clips import picture, times_of
 from vidcolor import extraction
-from vidcolor.dataset import Run, open_frames
+from vidcolor.color import lab_from_rgb
+from vidcolor.dataset import Run, open_frames, window_indices
 from vidcolor.errors import InputError, OutputError
 from vidcolor.extraction import extract
 from vidcolor.manifest import UNFINISHED_NAME, read_manifest
 from vidcolor.media import ffmpeg
 from vidcolor.options import ExtractOptions
-from vidcolor.sources import expected_frames
+from vidcolor.sources import expected_frames, lightness_of
 from vidcolor.staging import Kept, split_sizes, stretches
 
 # FFmpeg's display matrix: a quarter turn, 16.16 fixed point.
@@ -286,6 +288,75 @@ def test_killed_before_the_leftovers_are_removed_nothing_is_in_the_way(draw, tak
     with pytest.raises(InputError, match="already"):
         take(film)
     assert take(draw("b.mp4", frames=12, is_color=True), split="12/0").train_frames == 12
+
+
+BLACK = (0, 1, 8, 9, 10, 24, 29)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_black_frames_are_left_out_runs_end_there_and_times_stay(draw, take, manifest_of, every):
+    film = draw(frames=30, is_color=True, black=BLACK, cuts=(20,))
+    take(film, split="1.0/0.0", every=every)
+    numbers = [n for n in range(0, 30, every) if n not in BLACK]
+    times = times_of(film)
+    assert seconds_of(manifest_of()) == [times[n] for n in numbers]
+    starts = {first.pts[0] for first in manifest_of().train}
+    base = Fraction(manifest_of().sources[0].time_base)
+    wanted = {1: (2, 11, 20, 25), 3: (3, 12, 21, 27)}[every]
+    assert {pts * base for pts in starts} == {times[n] for n in wanted}
+
+
+def test_black_frames_are_kept_where_they_are_wanted(draw, take):
+    film = draw(frames=30, is_color=True, black=BLACK)
+    assert take(film, split="1.0/0.0", drop_black=0).train_frames == 30
+
+
+def test_a_film_that_ends_in_black_is_not_taken_for_cut_off(draw, take, caplog):
+    take(draw(frames=90, is_color=True, black=tuple(range(20, 90))), split="1.0/0.0")
+    assert "cut off" not in caplog.text
+
+
+def test_a_film_of_black_frames_alone_is_refused(draw, take):
+    film = draw(frames=30, is_color=True, black=tuple(range(10)))
+    with pytest.raises(InputError, match=r"not black.*--drop-black 0"):
+        take(film, end="0.4")
+
+
+@pytest.mark.parametrize("luma", [0.0, 0.02, 0.066, 0.2, 0.5, 1.0])
+def test_lightness_is_that_of_cie_lab(luma):
+    lab = lab_from_rgb(torch.full((3, 1, 1), luma, dtype=torch.float64))
+    assert lightness_of(luma) == pytest.approx(float(lab[0]), abs=1e-6)
+
+
+@pytest.mark.parametrize("misleads", [False, True])
+def test_killed_among_black_frames_it_goes_on_and_the_result_is_the_same(
+    draw, take, tmp_path, monkeypatch, misleads
+):
+    film = draw(frames=30, is_color=True, black=BLACK, cuts=(20,))
+    take(film, split="0.8/0.2")
+    data = tmp_path / "again"
+    assert run_until_killed(film, data, 6) == -9  # with frames 2 to 7 kept: black ones follow
+    if misleads:
+        read = ffmpeg.rgb_frames
+
+        def miss_the_first(film, *, seek=True, **wanted):
+            later = (wanted["first_pts"] or 0) + int(seek)
+            return read(film, seek=seek, **{**wanted, "first_pts": later})
+
+        monkeypatch.setattr(extraction, "rgb_frames", miss_the_first)
+    extract(film, ExtractOptions(dataset="toy", data=data, split="0.8/0.2"))
+    assert tree(data / "toy") == tree(tmp_path / "data/toy")
+
+
+def test_neighbours_of_test_frames_are_their_own(draw, take, tmp_path):
+    take(draw(frames=40, is_color=True, pix_fmt="yuv444p"), split="25/15", format="png")
+    table = open_frames("toy", "test", tmp_path / "data")
+    windows = [[table.read(i) for i in window_indices(table, index)] for index in range(15)]
+    assert sum(not np.array_equal(now, after) for _, now, after in windows) == 14
+    assert sum(not np.array_equal(before, now) for before, now, _ in windows) == 14
+    for index, (before, now, after) in enumerate(windows[1:-1], start=26):
+        for frame, number in ((before, index - 1), (now, index), (after, index + 1)):
+            assert error_of(frame, picture(number, 0, 64, 48)) < 2
 
 
 def test_a_film_whose_index_misleads_is_read_from_its_beginning(draw, take, tmp_path, monkeypatch):

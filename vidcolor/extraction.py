@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from vidcolor.pictures import encode_picture, rough_luma
 from vidcolor.shots import CutDetector
 from vidcolor.sources import (
     frame_size,
+    lightness_of,
     most_frames,
     refuse_grey,
     source_from,
@@ -116,26 +117,36 @@ def _manifest_to_extend(folder: Path, source: Source, options: ExtractOptions) -
 def _gather(
     staging: Staging, film: Film, options: ExtractOptions, on_progress: Callable[[int], None]
 ) -> None:
-    """Keep the film's frames, after those that an interrupted run has kept."""
+    """Keep the film's frames but for black ones, after those that an interrupted run has kept."""
     warn_of_hdr(film)
     limit, end = most_frames(options), span_seconds(options)[1]
-    detector = CutDetector()
+    detector, after_black = CutDetector(), False
+    last_pts = staging.kept[-1].pts if staging.kept else None
     with closing(_frames(staging, film, options)) as frames:
         if staging.kept:
             detector.is_cut(rough_luma(next(frames).rgb))
         while limit is None or len(staging.kept) < limit:
             frame = next(frames, None)
             if frame is None:
-                _warn_if_cut_off(staging, film)
+                _warn_if_cut_off(last_pts, film)
                 break
+            last_pts = frame.pts
             if end is not None and frame.pts * film.time_base >= film.start_seconds + end:
                 break
-            starts_shot = detector.is_cut(rough_luma(frame.rgb)) or not staging.kept
+            luma = rough_luma(frame.rgb)
+            if lightness_of(float(luma.max())) < options.drop_black:
+                after_black = True
+                continue
+            starts_shot = detector.is_cut(luma) or after_black or not staging.kept
+            after_black = False
             content = encode_picture(frame.rgb, options.format)
             staging.add(content, Kept(frame.pts, starts_shot))
             on_progress(len(staging.kept))
     if not staging.kept:
-        raise InputError(f"{film.path}: no frame between --start and --end; give a longer span")
+        raise InputError(
+            f"{film.path}: no frame between --start and --end that is not black; "
+            "give a longer span, or --drop-black 0"
+        )
     staging.complete()
 
 
@@ -155,7 +166,7 @@ def _frames(
             return
     log.info("%s: its index is wrong; decoding from the beginning", film.path)
     with rgb_frames(film, first_pts=start_pts, seek=False, **wanted) as frames:
-        rest = islice(frames, max(0, len(staging.kept) - 1), None)
+        rest = dropwhile(lambda frame: last_pts is not None and frame.pts < last_pts, frames)
         first = next(rest, None)
         if first is None or not _is_last_kept(first, staging):
             raise OutputError(
@@ -180,10 +191,10 @@ def _first_pts(film: Film, options: ExtractOptions) -> int | None:
     return next(read_frames(film, start=span_seconds(options)[0])).pts
 
 
-def _warn_if_cut_off(staging: Staging, film: Film) -> None:
-    if film.duration_seconds is None or not staging.kept:
+def _warn_if_cut_off(last_pts: int | None, film: Film) -> None:
+    if film.duration_seconds is None or last_pts is None:
         return
-    shown = staging.kept[-1].pts * film.time_base - film.start_seconds
+    shown = last_pts * film.time_base - film.start_seconds
     if film.duration_seconds - shown > MISSING_SECONDS:
         log.warning(
             "%s: ends at %.1f s, though its header says %.1f s; the file is probably cut off",

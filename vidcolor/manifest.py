@@ -51,6 +51,8 @@ class Source:
     every: int = 1
     start: str | None = None
     end: str | None = None
+    drop_black: float = 0.0
+    """Frames darker than this CIE lightness were left out."""
 
 
 @dataclass(frozen=True, kw_only=True)

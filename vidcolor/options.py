@@ -116,6 +116,8 @@ class ExtractOptions:
     """First moment, seconds or HH:MM:SS."""
     end: str | None = None
     """Last moment (not included), seconds or HH:MM:SS."""
+    drop_black: float = 5.0
+    """Leave out frames without a pixel of this CIE lightness, of 100; 0 keeps all."""
     split: str = "0.88/0.12"
     """Train/test, in film order: numbers of frames (10000/1330) or shares (0.88/0.12)."""
     format: FrameFormat = "jpg"
@@ -125,6 +127,10 @@ class ExtractOptions:
         _check_name(self.dataset)
         _require(self.size >= 32, f"--size {self.size}: too small to learn from; use 32 or more")
         _require(self.every >= 1, f"--every {self.every}: must be 1 or more")
+        _require(
+            0 <= self.drop_black < 100,
+            f"--drop-black {self.drop_black}: must be at least 0 (keeps all) and below 100",
+        )
         _check_span(self.start, self.end)
         split_from_text(self.split)
 

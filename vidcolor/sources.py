@@ -88,7 +88,14 @@ def source_from(film: Film, options: ExtractOptions) -> Source:
         every=options.every,
         start=options.start,
         end=options.end,
+        drop_black=options.drop_black,
     )
+
+
+def lightness_of(luma: float) -> float:
+    """Return the CIE lightness, 0 to 100, of an sRGB grey in [0, 1] (ISO/CIE 11664-4)."""
+    linear = luma / 12.92 if luma <= 0.04045 else ((luma + 0.055) / 1.055) ** 2.4
+    return 116 * linear ** (1 / 3) - 16 if linear > (6 / 29) ** 3 else linear * (29 / 3) ** 3
 
 
 def refuse_grey(film: Film, options: ExtractOptions) -> None:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
-from vidcolor.errors import OutputError
+from vidcolor.errors import OutputError, VidcolorError
 from vidcolor.locks import lock
 from vidcolor.manifest import UNFINISHED_NAME, Stretch
 
@@ -150,7 +150,7 @@ def open_staging(
             staging = Staging(unfinished, journal, ending)
             staging.read_journal(settings, finished)
             yield staging
-    except OutputError:
+    except VidcolorError:
         raise
     except OSError as error:
         raise OutputError(
