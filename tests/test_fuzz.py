@@ -33,6 +33,7 @@ from vidcolor.rendering import render
 HANG_SECONDS = 20
 START_SECONDS = 120
 """Importing torch takes so long at most, beside other work."""
+SLOW = (pytest.mark.slow, pytest.mark.timeout(1800))
 MOST_KILOBYTES = 1_000_000
 """Of memory that damaged films of at most a million pixels may take, beyond what torch takes."""
 
@@ -251,8 +252,8 @@ def _load(folder: Path) -> None:
     [
         ("card.toml", range(40)),
         ("weights.safetensors", range(20)),
-        pytest.param("card.toml", range(40, 1000), marks=pytest.mark.slow),
-        pytest.param("weights.safetensors", range(20, 400), marks=pytest.mark.slow),
+        pytest.param("card.toml", range(40, 1000), marks=SLOW),
+        pytest.param("weights.safetensors", range(20, 400), marks=SLOW),
     ],
 )
 def test_a_damaged_model_loads_or_is_refused(name, seeds, worker, model, tmp_path):
@@ -305,8 +306,8 @@ def _go_on(film: Path, out: Path, model: str) -> None:
     [
         ("journal.jsonl", range(14)),
         ("*.nut", range(6)),
-        pytest.param("journal.jsonl", range(14, 400), marks=pytest.mark.slow),
-        pytest.param("*.nut", range(6, 100), marks=pytest.mark.slow),
+        pytest.param("journal.jsonl", range(14, 400), marks=SLOW),
+        pytest.param("*.nut", range(6, 100), marks=SLOW),
     ],
 )
 def test_damage_to_what_is_done_does_not_reach_the_result(
