@@ -95,6 +95,7 @@ def test_training_brings_the_error_on_its_own_film_below_a_third_of_greys(frames
         {"generator_every": 2, "discriminator_every": 3},
         {"average": 0.9, "rarity": 0.5, "lr_schedule": "cosine", "adversarial_from": 0.5},
         {"model": "squeeze-unet"},
+        {"model": "fusion-unet", "backbone": "squeezenet1_1", "random_backbone": True},
         {"model": "masked-unet"},
         {"model": "masked-unet", "preset": "seed004", "discriminator": "fc", "gan": "bce"},
         {"crop": False, "balance": True},

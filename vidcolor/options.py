@@ -16,10 +16,11 @@ Matrix = Literal["bt601", "bt709", "bt2020"]
 Codec = Literal["libx264", "libx265", "libsvtav1", "ffv1", "prores_ks"]
 Device = Literal["auto", "cpu", "cuda"]
 FrameFormat = Literal["jpg", "png"]
-Preset = Literal["default", "seed000", "seed001", "seed002", "seed002-text", "seed004"]
+Preset = Literal["default", "seed000", "seed001", "seed002", "seed002-text", "seed003", "seed004"]
 FamilyName = Literal[
     "temporal-unet",
     "squeeze-unet",
+    "fusion-unet",
     "masked-unet",
     "fullres-gan",
     "ab-classifier",
@@ -404,6 +405,14 @@ class TrainOptions:
     """Make a window of a photo by moving a camera over it; off shows it three times."""
     film_look: float = 0.0
     """Show the generator grain, blur, flicker and scratches of old film: 0 none, 1 a worn print."""
+    backbone: str = "xception"
+    """Classifier that tells fusion-unet what a frame shows: xception, squeezenet1_1, or timm's."""
+    backbone_weights: Path | None = None
+    """Its published weights, a .pth or .safetensors file; default: they are fetched."""
+    random_backbone: bool = False
+    """Do without published weights; the classifier then has little to say."""
+    fine_tune: bool = False
+    """Let the classifier learn too, at a fifth of the learning rate."""
     balance: bool = False
     """Draw from sources by the square root of their size, so that a long film does not rule."""
     seed: int = 0

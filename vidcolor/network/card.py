@@ -17,6 +17,7 @@ from vidcolor.network import (
     ab_classifier,
     fullres_gan,
     fully_connected,
+    fusion_unet,
     masked_unet,
     residual_encoder,
     squeeze_unet,
@@ -29,6 +30,7 @@ from vidcolor.options import FamilyName, Prediction
 FAMILIES: dict[FamilyName, Family] = {
     "temporal-unet": temporal_unet.FAMILY,
     "squeeze-unet": squeeze_unet.FAMILY,
+    "fusion-unet": fusion_unet.FAMILY,
     "masked-unet": masked_unet.FAMILY,
     "fullres-gan": fullres_gan.FAMILY,
     "ab-classifier": ab_classifier.FAMILY,

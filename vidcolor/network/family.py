@@ -24,6 +24,12 @@ class Setup:
     """Mean absolute or squared error; what is predicted in bins has its own loss."""
     is_conditional: bool = True
     """The discriminator sees the grey, and the mask, beside the colour."""
+    prepare: Callable[[Generator], None] | None = None
+    """Gives a fresh network the published weights that it builds on.
+
+    Raises:
+        ModelError: they cannot be had, or do not fit.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,7 +46,7 @@ def schedule_of(options: TrainOptions, steps: int) -> Schedule:
 
 
 def generator_adam(generator: nn.Module, options: TrainOptions) -> torch.optim.AdamW:
-    """Return the generator's Adam; layers from ImageNet have their own share of the rate."""
+    """Return the generator's Adam; layers with published weights have their share of the rate."""
     return _adam(_groups(generator, options), options.lr, options)
 
 
@@ -70,9 +70,10 @@ def _adam(groups: list[dict[str, Any]], rate: float, options: TrainOptions) -> t
 
 
 def _groups(generator: nn.Module, options: TrainOptions) -> list[dict[str, Any]]:
-    if options.init is None or not is_weights_file(options.init):
-        return [{"params": [*generator.parameters()]}]
-    named = list(generator.named_parameters())
-    pretrained = [p for name, p in named if name.startswith("features.")]
-    fresh = [p for name, p in named if not name.startswith("features.")]
-    return [{"params": fresh}, {"params": pretrained, "share": PRETRAINED_RATE}]
+    is_imagenets = options.init is not None and is_weights_file(options.init)
+    published = ("features.",) * is_imagenets + ("backbone.",) * (not options.random_backbone)
+    named = [(name, p) for name, p in generator.named_parameters() if p.requires_grad]
+    fresh = [p for name, p in named if not name.startswith(published)]
+    pretrained = [p for name, p in named if name.startswith(published)]
+    groups: list[dict[str, Any]] = [{"params": fresh}]
+    return [*groups, {"params": pretrained, "share": PRETRAINED_RATE}] if pretrained else groups

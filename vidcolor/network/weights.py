@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from vidcolor.errors import ModelError
+from vidcolor.network.backbones import read_weights
 from vidcolor.network.blocks import load_plain_state, plain_state, remove_spectral_norms
 from vidcolor.network.card import Card, read_card, write_card
 from vidcolor.network.generator import Generator
@@ -71,10 +72,14 @@ def load_network(folder: Path) -> tuple[Card, Generator]:
 
 
 def save_model(card: Card, network: nn.Module, folder: Path) -> None:
-    """Write card and weights (half precision) into the folder, each whole or not at all."""
+    """Write card and weights into the folder, each whole or not at all.
+
+    Weights are kept in half precision; biases, norms and their statistics are few and stay whole,
+    for a variance may be too large or too small for it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     state = {
-        name: value.detach().to("cpu", torch.float16 if value.is_floating_point() else value.dtype)
+        name: value.detach().to("cpu", torch.float16 if _is_weight(value) else value.dtype)
         for name, value in plain_state(network).items()
     }
     unfinished = folder / f"{WEIGHTS}.part"
@@ -82,6 +87,10 @@ def save_model(card: Card, network: nn.Module, folder: Path) -> None:
     unfinished.write_bytes(safetensors.torch.save({k: v.contiguous() for k, v in state.items()}))
     unfinished.replace(folder / WEIGHTS)
     write_card(card, folder)
+
+
+def _is_weight(value: Tensor) -> bool:
+    return value.is_floating_point() and value.ndim > 1
 
 
 def start_from_model(network: nn.Module, folder: Path) -> None:
@@ -107,10 +116,7 @@ def load_imagenet_encoder(network: nn.Module, path: Path) -> None:
     Raises:
         ModelError: no such file, not a weights file, or not those of the network's encoder.
     """
-    try:
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ModelError(f"{path}: not a weights file: {error}") from error
+    state = read_weights(path)
     encoder = {k: v.shape for k, v in network.state_dict().items() if k.startswith("features.")}
     missing = [name for name, shape in encoder.items() if not _has(state, name, shape)]
     if missing or not encoder:
