@@ -17,7 +17,9 @@ from vidcolor.batches import Batches, BatchPlan
 from vidcolor.checkpoints import CHECKPOINT
 from vidcolor.dataset import open_frames
 from vidcolor.errors import InputError, ModelError, OptionsError
+from vidcolor.network.card import FAMILIES
 from vidcolor.network.card import FAMILIES, read_card
+from vidcolor.network.squeezenet import SqueezeNet
 from vidcolor.network.weights import load_network
 from vidcolor.options import TrainOptions
 from vidcolor.perceptual import CLASSIFIERS
@@ -210,6 +212,29 @@ def test_resuming_without_a_checkpoint_says_what_to_do(frames, tmp_path):
 def test_a_missing_dataset_is_answered_with_how_to_make_it(tmp_path):
     with pytest.raises(InputError, match=r"vidcolor extract .*--dataset nothing-here"):
         train(TrainOptions(dataset="nothing-here", data=tmp_path, size=64))
+
+
+def test_a_classifiers_weights_are_in_the_model_and_their_files_name_on_the_card(frames, tmp_path):
+    classifier = SqueezeNet()
+    torch.save(classifier.state_dict(), tmp_path / "published.pth")
+    options = _options(
+        frames, tmp_path / "m", model="fusion-unet", backbone="squeezenet1_1", max_steps=1,
+        backbone_weights=tmp_path / "published.pth",
+    )  # fmt: skip
+    weights = _weights(train(options))
+    for name, value in classifier.state_dict(prefix="backbone.").items():
+        assert torch.allclose(weights[name], value, atol=1e-3)
+    card, _ = load_network(tmp_path / "m")
+    assert card.training["options"]["backbone_weights"] == "published.pth"
+
+
+def test_a_classifier_without_weights_is_an_error_and_no_training(frames, tmp_path):
+    options = _options(
+        frames, tmp_path / "m", model="fusion-unet", backbone="squeezenet1_1",
+        backbone_weights=tmp_path / "missing.pth",
+    )  # fmt: skip
+    with pytest.raises(ModelError, match=r"missing\.pth: not a weights file"):
+        train(options)
 
 
 def test_a_trained_model_can_be_started_from(frames, tmp_path):

@@ -201,7 +201,7 @@ def _told(options: TrainOptions) -> dict[str, str | float]:
         for key, value in asdict(options).items()
         if value is not None and key not in FREE_ON_RESUME
     }
-    for key in told.keys() & {"dataset", "init", "perceptual_backbone"}:
+    for key in told.keys() & {"dataset", "init", "backbone_weights", "perceptual_backbone"}:
         told[key] = Path(str(told[key])).name
     if options.masks is not None:
         told["masks"] = ",".join(Path(kind).name for kind in options.masks.split(","))
@@ -235,8 +235,10 @@ def _witnesses(options: TrainOptions) -> Witnesses:
 
 def _initialise(trainer: GanTrainer, options: TrainOptions) -> None:
     if options.init is None:
-        return
-    if is_weights_file(options.init):
+        if trainer.setup.prepare is None:
+            return
+        trainer.setup.prepare(trainer.generator)
+    elif is_weights_file(options.init):
         load_imagenet_encoder(trainer.generator, Path(options.init))
     else:
         start_from_model(trainer.generator, find_model(options.init))

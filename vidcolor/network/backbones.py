@@ -114,12 +114,16 @@ def _timm_backbone(name: str) -> Backbone:
     known = ", ".join(BACKBONES)
     try:
         timm = importlib.import_module("timm")
-        network: nn.Module = timm.create_model(name).eval()
-    except ImportError as error:
+    except (
+        ImportError,
+        RuntimeError,
+    ) as error:  # a torchvision of another torch's raises the latter
         raise OptionsError(
             f"--backbone {name}: not built in ({known}), and timm cannot be imported ({error}); "
-            "pip install timm"
+            "pip install timm, with the torchvision of your torch"
         ) from error
+    try:
+        network: nn.Module = timm.create_model(name).eval()
     except RuntimeError as error:
         raise OptionsError(
             f"--backbone {name}: neither built in ({known}) nor timm's ({error}); "

@@ -56,31 +56,31 @@ class FusionUNet(Generator):
         self.config = config
         self.published = find_backbone(config.backbone)
         self.backbone = self.published.build().requires_grad_(config.fine_tune)
-        n, has_norm = config.base_channels, not config.is_original
+        n, is_original = config.base_channels, config.is_original
         channels, strides = (
             [1, n, 2 * n, 2 * n, 4 * n, 4 * n, 8 * n, 8 * n, 4 * n],
             [2, 1] * 3 + [1, 1],
         )
         self.encoder = nn.Sequential(
             *(
-                _block(channels[i], channels[i + 1], has_norm=has_norm, stride=stride)
+                _block(channels[i], channels[i + 1], is_original=is_original, stride=stride)
                 for i, stride in enumerate(strides)
             )
         )
         self.fusion = nn.Sequential(nn.Conv2d(4 * n + self.published.classes, 4 * n, 1), nn.ReLU())
         self.decoder = nn.Sequential(
-            _block(4 * n, 4 * n, has_norm=has_norm),
-            _block(4 * n, 2 * n, has_norm=has_norm),
+            _block(4 * n, 4 * n, is_original=is_original),
+            _block(4 * n, 2 * n, is_original=is_original),
             nn.Upsample(scale_factor=2),
-            _block(2 * n, n, has_norm=has_norm),
-            _block(n, n, has_norm=has_norm),
+            _block(2 * n, n, is_original=is_original),
+            _block(n, n, is_original=is_original),
         )
         self.head = (
             nn.Conv2d(n, len(ab_bins()), 1)
             if config.output == "bins"
             else nn.Sequential(
                 nn.Upsample(scale_factor=2),
-                _block(n, n // 2, has_norm=has_norm),
+                _block(n, n // 2, is_original=is_original),
                 _convolution(n // 2, 2),
                 nn.Tanh(),
                 # After tanh the original repeats pixels, which leaves blocks of two.
@@ -118,10 +118,12 @@ class FusionUNet(Generator):
 
 
 def _block(
-    in_channels: int, out_channels: int, *, has_norm: bool, stride: int = 1
+    in_channels: int, out_channels: int, *, is_original: bool, stride: int = 1
 ) -> nn.Sequential:
-    norm = [nn.BatchNorm2d(out_channels)] if has_norm else []
-    return nn.Sequential(_convolution(in_channels, out_channels, stride), *norm, nn.ReLU())
+    convolution = _convolution(in_channels, out_channels, stride)
+    if is_original:
+        return nn.Sequential(convolution, nn.ReLU())
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.LeakyReLU(0.1))
 
 
 def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:

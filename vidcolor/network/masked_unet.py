@@ -32,9 +32,10 @@ class MaskedUNetConfig:
     base_channels: int = 64
     """Channels of the first strided convolution (the original's 64)."""
     shared_norm: bool = False
-    """One batch norm for grey and mask, as in the original.
+    """The grey's batch norm is the mask's too, as in the original.
 
-    Its statistics are then neither the one's nor the other's, and a mask's change grey.
+    Its statistics are then neither's. A norm of its own would not serve the mask: it is 0 or 1
+    already, and where all of it is 1, the norm divides by no deviation at all.
     """
     spectral_norm: bool = True
     """Divide each convolution by its largest singular value while training."""
@@ -60,8 +61,7 @@ class MaskedUNet(Generator):
             nn.Conv2d(1, INPUT_CHANNELS, 3, padding=1, bias=False, padding_mode="replicate")
             for _ in ("grey", "mask")
         )
-        norms = 1 if config.shared_norm else 2
-        self.norms = nn.ModuleList(nn.BatchNorm2d(INPUT_CHANNELS) for _ in range(norms))
+        self.norm = nn.BatchNorm2d(INPUT_CHANNELS)
         self.rectified = nn.LeakyReLU(0.1)
         down, up = (
             [2 * INPUT_CHANNELS, n, 2 * n, 4 * n, 8 * n, 8 * n],
@@ -76,8 +76,10 @@ class MaskedUNet(Generator):
     def encode(self, frame_B2hw: Tensor, embedding_BC: Tensor | None = None) -> Features:
         """Return five scales, h/2 to h/32, of grey and mask (B, 2, h, w) in [0, 1]."""
         grey_B1hw, mask_B1hw = frame_B2hw.split(1, dim=1)
-        grey = self.norms[0](self.convolutions[0](grey_B1hw - 0.5))
-        mask = self.norms[-1](self.convolutions[1](mask_B1hw))
+        grey = self.norm(self.convolutions[0](grey_B1hw - 0.5))
+        mask = self.convolutions[1](mask_B1hw)
+        if self.config.shared_norm:
+            mask = self.norm(mask)
         x = self.rectified(torch.cat((grey, mask), dim=1))
         features: Features = []
         for encoder in self.encoders:
