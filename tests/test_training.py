@@ -17,7 +17,6 @@ from vidcolor.batches import Batches, BatchPlan
 from vidcolor.checkpoints import CHECKPOINT
 from vidcolor.dataset import open_frames
 from vidcolor.errors import InputError, ModelError, OptionsError
-from vidcolor.network.card import FAMILIES
 from vidcolor.network.card import FAMILIES, read_card
 from vidcolor.network.squeezenet import SqueezeNet
 from vidcolor.network.weights import load_network
