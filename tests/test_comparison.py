@@ -129,6 +129,11 @@ def test_the_comparisons_that_ship_can_be_meant(name):
         family.set_up(replace(row, window=row.window or family.windows[0]))
 
 
+def test_paths_of_a_recipe_are_paths(recipe, options):
+    recipe.write_text(f'{ROWS}backbone_weights = "a.pth"\n')
+    assert read_rows(recipe, options)["alone"].backbone_weights == Path("a.pth")
+
+
 def test_every_family_is_compared():
     rows = read_rows(ROOT / "pipelines/compare.toml", CompareOptions(dataset="any"))
     assert {row.model for row in rows.values()} == set(FAMILIES)

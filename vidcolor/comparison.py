@@ -10,7 +10,7 @@ import logging
 import time
 import tomllib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -109,10 +109,20 @@ def read_rows(recipe: Path, options: CompareOptions) -> dict[str, TrainOptions]:
         shared["max_steps"] = options.max_steps
     try:
         return {
-            name: TrainOptions(**shared | row, out=options.out / name) for name, row in rows.items()
+            name: TrainOptions(**_with_paths(shared | row), out=options.out / name)
+            for name, row in rows.items()
         }
     except TypeError as error:
         raise OptionsError(f"recipe {recipe}: {error}; its keys are options of train") from error
+
+
+def _with_paths(values: dict[str, Any]) -> dict[str, Any]:
+    """Return options of a recipe with paths where TOML has texts."""
+    paths = {item.name for item in fields(TrainOptions) if "Path" in str(item.type)}
+    return {
+        key: Path(value) if key in paths and isinstance(value, str) else value
+        for key, value in values.items()
+    }
 
 
 def _compared(name: str, row: TrainOptions, options: CompareOptions, tell: OnRow) -> Compared:
