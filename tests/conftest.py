@@ -1,5 +1,6 @@
 """What all tests share: the checkout on the import path, and clips drawn into a test's folder."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+# Read when torch is imported, here and in every process that a test starts: threads that wait for
+# each other spin, and on a machine with other work they hold each other up many times over.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests.clips import draw_clip
 
