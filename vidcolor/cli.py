@@ -15,20 +15,18 @@ from vidcolor import console
 from vidcolor._version import __version__
 from vidcolor.cli_compare import compare_models
 from vidcolor.cli_dataset import dataset
+from vidcolor.cli_train import learning
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.flags import (
     USUAL,
     AsFlags,
     MessageFlags,
-    RecipeFlag,
     fill_from_film,
     fill_from_recipe,
 )
 from vidcolor.options import (
     EvaluateOptions,
-    ExtractOptions,
     RenderOptions,
-    TrainOptions,
     rate_from_text,
     seconds_from_text,
 )
@@ -36,7 +34,6 @@ from vidcolor.signals import Interrupted, stoppable
 
 if TYPE_CHECKING:
     from vidcolor.rendering import Rendered
-    from vidcolor.training import Progress
 
 
 app = App(
@@ -63,6 +60,7 @@ Exit codes: 0 done, 2 usage, 3 input, 4 output, 5 model, 130 or 143 interrupted.
     print_error=False,
     suppress_keyboard_interrupt=False,
 )
+app.command(learning, name="*")
 app.command(dataset)
 app.command(
     compare_models,
@@ -74,81 +72,6 @@ Examples:
 
 Interrupted, the same command goes on where it was.""",
 )
-
-
-@app.command(
-    help_epilogue="""\
-Examples:
-
-    vidcolor extract zootopia.mkv --dataset zootopia
-    vidcolor extract my.mkv --dataset my --size 360 --split 10000/1330
-    vidcolor extract zootopia.mkv --recipe pipelines/zootopia.toml
-
-Interrupted, the same command goes on where it was."""
-)
-def extract(
-    film: Annotated[Path, Parameter(help="A colour film.")],
-    /,
-    *,
-    options: Annotated[ExtractOptions, AsFlags],
-    recipe: RecipeFlag = None,
-    messages: MessageFlags = USUAL,
-) -> None:
-    """Cut a colour film into training frames."""
-    _extract(film, options)
-
-
-def _extract(film: Path, options: ExtractOptions) -> None:
-    from vidcolor.extraction import extract as cut
-    from vidcolor.sources import expected_frames
-
-    total = expected_frames(film, options)
-    with stoppable(), console.progress("extracting", unit="frames") as report:
-        added = cut(film, options, on_progress=lambda done: report(done, total))
-    console.say(
-        f"{added.folder}: {added.train_frames} frames to train on and {added.test_frames} to test "
-        f"with, in {added.runs} runs, from {film}"
-    )
-
-
-@app.command(
-    help_epilogue="""\
-Examples:
-
-    vidcolor train --dataset zootopia
-    vidcolor train --dataset zootopia --resume
-    vidcolor train --recipe pipelines/zootopia.toml --epochs 3
-    vidcolor train --film my.mkv --max-steps 2000 --out models/my"""
-)
-def train(
-    *,
-    options: Annotated[TrainOptions, AsFlags],
-    film: Annotated[
-        Path | None,
-        Parameter(help="Colour film to extract first; the dataset is named after it."),
-    ] = None,
-    recipe: RecipeFlag = None,
-    messages: MessageFlags = USUAL,
-) -> None:
-    """Train a model on a dataset, a folder of frames, a packed file or a film."""
-    if film is not None:
-        _extract_once(film, options)
-    from vidcolor.training import train as learn
-
-    with stoppable(), console.progress("training", unit="steps") as report:
-
-        def show(progress: "Progress") -> None:
-            report(progress.step, progress.steps, {"epoch": progress.epoch} | progress.losses)
-
-        folder = learn(options, on_step=show)
-    console.say(f"{folder}: a model; use it with vidcolor render IN OUT --model {folder}")
-
-
-def _extract_once(film: Path, options: TrainOptions) -> None:
-    """Make the dataset that `train --film` names after the film, unless it is there."""
-    if not (options.data / options.dataset / "manifest.json").exists():
-        frames = ExtractOptions(dataset=options.dataset, data=options.data, size=options.size)
-        _extract(film, frames)
 
 
 @app.command(

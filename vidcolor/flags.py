@@ -48,7 +48,8 @@ def fill_from_recipe(app: App, commands: tuple[str, ...], arguments: ArgumentCol
     """Take from `--recipe FILE` what no flag gave; cyclopts calls this after reading the flags."""
     recipe = _given("--recipe", arguments)
     if recipe is not None:
-        table = {commands[-1]: _read_recipe(Path(recipe), commands[-1])}
+        verb = "train" if commands[-1] == "lr-find" else commands[-1]
+        table = {commands[-1]: _read_recipe(Path(recipe), verb)}
         Dict(table, source=recipe)(app, commands, arguments)
 
 

@@ -468,3 +468,22 @@ class TrainOptions:
             0 <= self.adversarial_from <= 1 and 0 <= self.average < 1,
             "--adversarial-from must be 0 to 1, --average 0 to below 1",
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LrFindOptions:
+    """Which learning rates are tried."""
+
+    min: float = 1e-6
+    """The first learning rate."""
+    max: float = 1.0
+    """The last one; the test ends before it where the loss diverges."""
+    steps: int = 100
+    """Steps from the first to the last; each multiplies the rate alike."""
+
+    def __post_init__(self) -> None:
+        _require(
+            0 < self.min < self.max,
+            f"--min {self.min} --max {self.max}: must be above 0, and --max above --min",
+        )
+        _require(self.steps >= 10, f"--steps {self.steps}: too few to see a slope; use 10 or more")
