@@ -66,6 +66,13 @@ def test_documented_command_is_understood(line):
     parse(words)
 
 
+@pytest.mark.parametrize("line", commands("torchrun"))
+def test_documented_training_of_several_processes_is_understood(line):
+    words = shlex.split(line)
+    assert words[words.index("-m") + 1] == "vidcolor"
+    parse(words[words.index("-m") + 2 :])
+
+
 @pytest.mark.parametrize("line", commands("make"))
 def test_documented_make_target_exists(line):
     words = [word for word in shlex.split(line)[1:] if "=" not in word]

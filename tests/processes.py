@@ -1,0 +1,67 @@
+"""What each of two processes of torchrun does for tests/test_engine.py: FRAMES OUT RESULTS.
+
+It trains as one of the two, then shows the engine what one process alone meets, and writes what
+it saw to RESULTS/RANK.json.
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vidcolor.errors import OptionsError
+from vidcolor.network.engine import Engine
+from vidcolor.options import TrainOptions
+from vidcolor.training import train
+
+_, values, results = sys.argv[1:]
+saved: list[int] = []
+options = json.loads(values)
+options["out"] = Path(options["out"])
+train(TrainOptions(**options), on_step=lambda p: saved.append(p.step))
+
+engine = Engine(torch.device("cpu"), precision="auto")
+rank = 0 if engine.is_main else 1
+layer = nn.Linear(1, 1)
+prepared = engine.prepare(layer)
+adam = engine.prepare_optimiser(torch.optim.Adam(layer.parameters()))
+before = layer.weight.item()
+
+
+def complaint(value: float, *, loss_only: bool = False) -> str:
+    """Return what the engine says if one process meets a value where the other meets 1."""
+    x = torch.tensor([[value if rank else 1.0]])
+    try:
+        if loss_only:
+            engine.mean({"pixel": x.sum()})
+        else:
+            engine.learn(prepared(x).sum(), adam)
+    except FloatingPointError as error:
+        return str(error)
+    return ""
+
+
+def refusal() -> str:
+    try:
+        engine.share(3)
+    except OptionsError as error:
+        return str(error)
+    return ""
+
+
+found = {
+    "steps_seen": saved,
+    "share": list(engine.share(4)),
+    "refusal": refusal(),
+    "nan gradient": complaint(math.nan),
+    "infinite gradient": complaint(math.inf),
+    "infinite loss": complaint(math.inf, loss_only=True),
+    "weight unchanged": layer.weight.item() == before,
+    "any": [engine.any(False), engine.any(rank == 1)],
+    "mean": engine.mean({"pixel": torch.tensor(float(rank))})["pixel"],
+}
+Path(results, f"{rank}.json").write_text(json.dumps(found))
+engine.wait()
