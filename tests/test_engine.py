@@ -83,8 +83,8 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-APART = 0.02
-"""Adam makes a step of a gradient near 0 too, whose sign rounding decides: measured 0.002."""
+APART = 0.005
+"""Adam makes a whole step of a gradient near 0 too, whose sign rounding decides: 0.00003 here."""
 
 
 def test_two_processes_train_as_one_and_agree_on_what_goes_wrong(frames, tmp_path):
@@ -189,8 +189,9 @@ def test_a_gradient_that_is_not_finite_stops_the_training_in_its_step(
 def test_bf16_computes_nearly_what_fp32_does_and_keeps_weights_in_fp32(frames, tmp_path):
     fp32, bf16 = (_train(frames, tmp_path / p, precision=p) for p in ("fp32", "bf16"))
     a, b = _records(fp32)[0], _records(bf16)[0]
-    assert a == pytest.approx(b, rel=0.05)
-    assert a != b
+    for name in ("discriminator", "pixel", "adversarial"):
+        assert a[name] == pytest.approx(b[name], rel=0.02)
+        assert a[name] != b[name]
     assert {value.dtype for value in _state(bf16)["generator"].values()} == {torch.float32}
 
 

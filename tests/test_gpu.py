@@ -62,9 +62,8 @@ def test_a_training_step_on_cuda_loses_what_one_on_the_cpu_loses():
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_a_training_step_in_half_precision_is_near_one_in_fp32(precision):
     (whole, _), (half, trainer) = _step("cuda", "fp32"), _step("cuda", precision)
-    # The first scale of fp16 may overflow: then the step is left out and the gradient told as 0.
-    told = whole.keys() - ({"gradient"} if precision == "fp16" else set())
-    assert {key: half[key] for key in told} == pytest.approx({k: whole[k] for k in told}, rel=0.05)
+    for name in ("discriminator", "pixel", "adversarial"):
+        assert half[name] == pytest.approx(whole[name], rel=0.05)
     assert {p.dtype for p in trainer.generator.parameters()} == {torch.float32}
 
 
