@@ -60,7 +60,7 @@ def test_documented_command_is_understood(line):
     words = shlex.split(line)[1:]
     if "COMMAND" in words or words[-1] == "--help":
         return
-    if words in ([verb] for verb in ("render", "extract", "train", "lr-find", "evaluate", "demo")):
+    if len(words) == 1:
         assert words[0] in app
         return
     parse(words)
