@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidcolor.color import Output
+from vidcolor.errors import OptionsError
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
 from vidcolor.options import TrainOptions
@@ -90,9 +91,15 @@ class FullResGan(Generator):
 def _set_up(options: TrainOptions) -> Setup:
     is_seed = one_of(options, "preset", "default", "seed000") == "seed000"
     outputs: tuple[Output, Output] = ("ab", "chroma") if is_seed else ("chroma", "ab")
-    config = FullResGanConfig(base_channels=options.ngf)
     if is_seed:
         config = FullResGanConfig(base_channels=options.ngf, noisy_layers=(0,), tiled_noise=False)
+    else:
+        config = FullResGanConfig(base_channels=options.ngf)
+    if config.tiled_noise and options.batch_size == 1:
+        raise OptionsError(
+            "--batch-size 1: batch norm takes a picture's noise away where no other has its own, "
+            "so it would mean nothing; use 2 or more, or --preset seed000"
+        )
     return Setup(
         config=config,
         output=one_of(options, "output", *outputs),
