@@ -236,6 +236,16 @@ def test_the_forger_is_judged_beside_truth_as_coarse_as_itself():
     assert as_coarse_as(torch.zeros(1, 2, 32, 32), stripes) is stripes
 
 
+def test_the_discriminator_is_shown_truth_no_finer_than_the_forged_colour():
+    trainer = _trainer("ab-classifier", adversarial_weight=1.0)
+    shown: list[Tensor] = []
+    trainer.discriminator.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
+    frames = torch.rand(8, 1, 3, 32, 32)
+    trainer.step(frames)
+    truth = lab_from_rgb(frames[:, 0])[:, 1:] / 110
+    assert shown[0][:, 1:].std() < truth.std() / 2
+
+
 @pytest.mark.parametrize("preset", ["default", "seed000"])
 def test_the_seed_decides_the_colours_of_a_shot_which_do_not_flicker(preset):
     trainer = _trainer("fullres-gan", preset=preset)
@@ -362,6 +372,10 @@ def test_vggs_published_weights_fit_the_residual_encoder_and_others_are_refused(
     torch.save(state, tmp_path / "cut.pth")
     with pytest.raises(ModelError, match=r"features\.21\.bias does not fit"):
         load_imagenet_encoder(network, tmp_path / "cut.pth")
+    with pytest.raises(ModelError, match=r"features\.0\.weight does not fit"):
+        load_imagenet_encoder(
+            ResidualEncoder(ResidualEncoderConfig(base_channels=16)), tmp_path / "vgg.pth"
+        )
 
 
 def test_the_fully_connected_network_sees_a_grid_of_32_and_fits_any_frame():
