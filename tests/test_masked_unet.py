@@ -65,6 +65,15 @@ def test_grey_and_mask_each_have_sixteen_channels_and_five_scales_follow():
     ]  # fmt: skip
 
 
+def test_every_scale_reaches_the_colour():
+    network = _small()
+    scales = network.encode(network.frame(torch.rand(1, 1, 64, 64)))
+    whole = network.decode(scales, scales, scales)
+    for i, scale in enumerate(scales):
+        without = [*scales[:i], torch.zeros_like(scale), *scales[i + 1 :]]
+        assert not torch.allclose(network.decode(without, without, without), whole)
+
+
 def test_without_a_mask_there_is_colour_everywhere():
     network, grey = _small(), torch.rand(2, 1, 64, 64)
     assert torch.equal(_colour(network, grey), _colour(network, grey, torch.ones_like(grey)))
