@@ -1,5 +1,6 @@
 """The command `vidcolor compare-models`."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,13 +26,17 @@ def compare_models(
     from vidcolor.comparison import compare_models as compare
     from vidcolor.comparison import table_of
 
-    with stoppable(), console.progress("training", unit="steps") as report:
+    bars: dict[str, console.Report] = {}
+    with stoppable(), ExitStack() as bar:
 
         def show(name: str, progress: "Progress | None") -> None:
+            if name not in bars:
+                bar.close()
+                bars[name] = bar.enter_context(console.progress(name, unit="steps"))
             if progress is None:
                 console.note(f"{name}: scoring")
             else:
-                report(progress.step, progress.steps, progress.losses)
+                bars[name](progress.step, progress.steps, progress.losses)
 
         compared = compare(recipe, options, on_row=show)
     heading, *rows = table_of(compared)
