@@ -1,6 +1,7 @@
 """Training: it learns, it can be killed and resumed, and leaves a model that renders."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from vidcolor.checkpoints import CHECKPOINT
 from vidcolor.dataset import open_frames
 from vidcolor.errors import InputError, ModelError, OptionsError
 from vidcolor.network.card import FAMILIES, read_card
+from vidcolor.network.gan import GanTrainer
 from vidcolor.network.squeezenet import SqueezeNet
 from vidcolor.network.weights import load_network
 from vidcolor.options import TrainOptions
@@ -195,6 +197,30 @@ def test_a_training_stopped_in_the_middle_goes_on_to_the_same_weights(
     a, b = _weights(whole), _weights(stopped)
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert _records(stopped)[-1] == _records(whole)[-1]
+
+
+@pytest.mark.parametrize("epochs", [1, 2], ids=["in the last epoch", "in the first of two"])
+def test_a_training_stopped_while_it_scores_an_epoch_scores_it_when_it_goes_on(
+    frames, tmp_path, monkeypatch, epochs
+):
+    whole = train(_options(frames, tmp_path / "whole", epochs=epochs))
+    chroma = GanTrainer.chroma
+
+    def interrupted(self, *pictures):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.5)
+        return chroma(self, *pictures)
+
+    stopped = tmp_path / "stopped"
+    monkeypatch.setattr(GanTrainer, "chroma", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(_options(frames, stopped, epochs=epochs))
+    monkeypatch.undo()
+    assert not (stopped / "card.toml").exists()
+    train(_options(frames, stopped, epochs=epochs, resume=True))
+    a, b = _weights(whole), _weights(stopped)
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert _records(stopped) == _records(whole)
 
 
 def test_resuming_with_other_options_says_which_differ(frames, tmp_path):

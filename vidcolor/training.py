@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vidcolor.batches import Batches
 from vidcolor.board import Board
-from vidcolor.checkpoints import Journal, load_checkpoint, save_checkpoint
+from vidcolor.checkpoints import Journal, load_checkpoint, records_of, save_checkpoint
 from vidcolor.color import (
     chroma_from_rgb,
     fit_gamut,
@@ -88,6 +88,8 @@ def _run(study: Study, stop: Event, on_step: Callable[[Progress], None]) -> None
     trainer, batches = study.trainer, study.batches
     is_main = trainer.engine.is_main
     journal = _open_journal(study) if is_main else None
+    if journal is not None and _is_unclosed(study):
+        _close_epoch(study, journal, _epoch(study), stop)
     last_checkpoint = time.monotonic()
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(batches.read, trainer.steps_done, study.places)
@@ -99,7 +101,7 @@ def _run(study: Study, stop: Event, on_step: Callable[[Progress], None]) -> None
             losses = _step(study, rgb_BT3hw)
             if journal is None:
                 continue
-            epoch = (trainer.steps_done - 1) // batches.per_epoch + 1
+            epoch = _epoch(study)
             journal.add({"step": trainer.steps_done, "epoch": epoch, "lr": trainer.rate} | losses)
             on_step(
                 Progress(step=trainer.steps_done, steps=trainer.steps, epoch=epoch, losses=losses)
@@ -108,8 +110,7 @@ def _run(study: Study, stop: Event, on_step: Callable[[Progress], None]) -> None
                 _close_epoch(study, journal, epoch, stop)
             elif time.monotonic() - last_checkpoint < trainer.options.checkpoint_minutes * 60:
                 continue
-            if not stop.is_set():
-                save_checkpoint(study.folder, trainer)
+            save_checkpoint(study.folder, trainer)
             last_checkpoint = time.monotonic()
     trainer.engine.wait()
 
@@ -127,11 +128,22 @@ def _ends_epoch(study: Study) -> bool:
     return done == study.trainer.steps or done % study.batches.per_epoch == 0
 
 
+def _epoch(study: Study) -> int:
+    """Return the epoch of the last step, from 1."""
+    return (study.trainer.steps_done - 1) // study.batches.per_epoch + 1
+
+
+def _is_unclosed(study: Study) -> bool:
+    """Tell whether a training was stopped while it closed an epoch: the log lacks its score."""
+    done = study.trainer.steps_done
+    closed = {record["step"] for record in records_of(study.folder) if "test" in record}
+    return done > 0 and _ends_epoch(study) and done not in closed
+
+
 def _stop(study: Study) -> NoReturn:
     """Save where it stands; the processes got here after the same step."""
     trainer = study.trainer
-    # An epoch that was not closed is left to the checkpoint before, which closes it.
-    if trainer.engine.is_main and not _ends_epoch(study):
+    if trainer.engine.is_main:
         save_checkpoint(study.folder, trainer)
         log.warning("stopped; the same command with --resume goes on from the last checkpoint")
     trainer.engine.wait()
@@ -152,7 +164,10 @@ def _step(study: Study, rgb_BT3hw: Tensor) -> dict[str, float]:
 
 
 def _close_epoch(study: Study, journal: Journal, epoch: int, stop: Event) -> None:
-    """Score test windows, draw samples and plot, save the model; nothing if it is to stop."""
+    """Score test windows, draw samples and plot, save the model.
+
+    It stops in between when it is told to; going on begins with it again.
+    """
     trainer, table = study.trainer, study.test_table
     options = trainer.options
     chosen = np.linspace(0, len(table) - 1, min(VALIDATION_WINDOWS, len(table))).astype(int)
