@@ -39,7 +39,7 @@ from vidcolor.network.memory import is_out_of_memory
 from vidcolor.options import Matrix, RenderOptions, rate_from_text
 from vidcolor.scaling import enlarge_chroma, resize
 from vidcolor.segments import divide
-from vidcolor.work import Work, folder_of, work_on
+from vidcolor.work import Work, work_on
 
 log = logging.getLogger(__name__)
 
@@ -109,11 +109,11 @@ def render(
     film = probe(source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace)
     masks = open_masks(film, options)
     identity = fingerprint(film, options)
-    if out.exists() and folder_of(out).exists():
-        with work_on(out, identity) as work:
-            if work.is_published():
-                log.info("%s: was finished by an interrupted run", out)
-                return _reported(_rendered(film, work, Changes(), work.frame_count, ()), options)
+    earlier = Work(out, identity)
+    if earlier.is_published():
+        with work_on(out, identity):  # which puts away what that run left
+            log.info("%s: was finished by an interrupted run", out)
+        return _reported(_rendered(film, earlier, Changes(), earlier.frame_count, ()), options)
     _check_report(options.report)
     changes = Changes(strict=options.strict)
     plan = check_output(film, out, options, changes)
