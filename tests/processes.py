@@ -52,7 +52,17 @@ def refusal() -> str:
     return ""
 
 
+def learns_after_two_calls() -> bool:
+    """Tell whether a discriminator with batch norm can look at real and fake, and then learn."""
+    judge = nn.Sequential(nn.Linear(1, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
+    prepared = engine.prepare(judge)
+    adam = engine.prepare_optimiser(torch.optim.Adam(judge.parameters()))
+    real, fake = prepared(torch.rand(4, 1)), prepared(torch.rand(4, 1))
+    return bool(engine.learn((real * fake).sum(), adam) > 0)
+
+
 found = {
+    "learns after two calls": learns_after_two_calls(),
     "steps_seen": saved,
     "share": list(engine.share(4)),
     "refusal": refusal(),

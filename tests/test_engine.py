@@ -1,7 +1,6 @@
 """The engine: precision, clipping, what is not finite, and several processes as one."""
 
 import json
-import math
 import os
 import signal
 import socket
@@ -111,13 +110,14 @@ def test_two_processes_train_as_one_and_agree_on_what_goes_wrong(frames, tmp_pat
         assert found["nan gradient"] == found["infinite gradient"] == "a gradient is not finite"
         assert found["infinite loss"] == "the loss pixel is not finite"
         assert found["weight unchanged"]
+        assert found["learns after two calls"]
         assert found["any"] == [False, True]
         assert found["mean"] == 0.5
 
 
 def _stop_one_process(frames: Path, out: Path, whom: str) -> int:
     """Train in two processes, send SIGINT to torchrun or to one of them; return the exit code."""
-    values = _arguments(frames, out, max_steps=40, epochs=20)
+    values = _arguments(frames, out, max_steps=40, epochs=20, batch_size=2)
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items()]
     command = _torchrun("-m", "vidcolor", "train", *flags)
     process = subprocess.Popen(
@@ -145,8 +145,8 @@ def test_a_signal_to_any_process_stops_all_after_the_same_step_and_resumes(frame
     done = _state(stopped)["steps_done"]
     assert 2 <= done < 40
     assert _records(stopped)[-1]["step"] == done
-    whole = _train(frames, tmp_path / "whole", max_steps=done + 2, epochs=20)
-    _train(frames, stopped, max_steps=done + 2, epochs=20, resume=True)
+    whole = _train(frames, tmp_path / "whole", max_steps=done + 2, epochs=20, batch_size=2)
+    _train(frames, stopped, max_steps=done + 2, epochs=20, batch_size=2, resume=True)
     a, b = ([r["pixel"] for r in _records(folder) if "pixel" in r] for folder in (stopped, whole))
     assert a == pytest.approx(b, rel=0.05)
 
@@ -238,4 +238,11 @@ def test_help_and_render_load_no_accelerate():
 def test_a_second_engine_of_a_process_may_have_another_precision():
     assert Engine(CPU, precision="bf16").precision == "bf16"
     assert Engine(CPU, precision="auto").precision == "fp32"
-    assert math.isinf(Engine(CPU, precision="fp32").clip or math.inf)
+
+
+def test_random_states_are_among_what_is_kept():
+    engine = Engine(CPU, precision="fp32")
+    state = engine.state()
+    first = torch.rand(3)
+    engine.load_state(state)
+    assert torch.equal(torch.rand(3), first)

@@ -221,6 +221,8 @@ def test_a_training_stopped_while_it_scores_an_epoch_scores_it_when_it_goes_on(
     a, b = _weights(whole), _weights(stopped)
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert _records(stopped) == _records(whole)
+    train(_options(frames, stopped, epochs=epochs, resume=True))
+    assert _records(stopped) == _records(whole), "what is done was done again"
 
 
 def test_resuming_with_other_options_says_which_differ(frames, tmp_path):
