@@ -186,10 +186,10 @@ def _precision(device: torch.device, wish: Precision) -> Precision:
 
 
 def _without_broadcasts() -> Any:
-    """Let each process keep its buffers.
+    """Let each process keep its buffers: a broadcast before each call would bring nothing.
 
-    Those of spectral norms follow from the weights, so they are equal; and a discriminator is
-    called twice before it learns, when they must not be overwritten.
+    Those of spectral norms follow from the weights, those of synchronised batch norms from the
+    whole batch: they are equal. Batch norms on CPUs differ, and the main process's are saved.
     """
     from accelerate.utils import DistributedDataParallelKwargs
 
