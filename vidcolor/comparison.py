@@ -38,6 +38,8 @@ TABLE_METRICS = (
 PLOTTED_METRICS = ("psnr_db", "chroma_error", "colourfulness")
 TIMED_RUNS = 5
 """Frames by which a network's speed is measured; the median is told."""
+SMOOTHED_STEPS = 20
+"""Steps whose losses are averaged for a curve; fewer leave it jagged."""
 KEPT = "row.json"
 PICTURES = "pictures.npz"
 
@@ -230,19 +232,27 @@ def _scored(scores: dict[str, float | None]) -> list[str]:
 
 
 def _plot_curves(compared: list[Compared], out: Path) -> None:
-    """Draw the error on test frames over the steps, a line a row."""
+    """Draw the pixel loss over the steps, and the error on test frames after each epoch."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
-    for row in compared:
-        scored = [r for r in records_of(out / row.name) if "test" in r]
-        axes.plot([r["step"] for r in scored], [r["test"] for r in scored], ".-", label=row.name)
-    if scored:
-        axes.axhline(scored[-1]["test_grey"], color="grey", linestyle=":", label="grey")
-    axes.set_xlabel("step")
-    axes.set_ylabel("chroma error on test frames, 8-bit codes")
-    axes.legend(fontsize="small")
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    learning, testing = figure.subplots(1, 2)
+    for number, row in enumerate(compared):
+        look = {"label": row.name, "color": f"C{number % 10}", "linestyle": "-:"[number // 10 % 2]}
+        records = records_of(out / row.name)
+        losses = np.array([r["pixel"] for r in records if "pixel" in r])
+        width = min(SMOOTHED_STEPS, len(losses))
+        means = np.convolve(losses, np.ones(width) / width, mode="valid")
+        learning.plot(np.arange(len(means)) + width, means / means[0], **look)
+        tested = [r for r in records if "test" in r]
+        testing.plot([r["step"] for r in tested], [r["test"] for r in tested], marker=".", **look)
+    if tested:
+        testing.axhline(tested[-1]["test_grey"], color="grey", linestyle="--", label="grey")
+    learning.set_ylabel(f"pixel loss, share of its first; mean of {SMOOTHED_STEPS} steps")
+    testing.set_ylabel("chroma error on test frames, 8-bit codes")
+    for axes in (learning, testing):
+        axes.set_xlabel("step")
+    testing.legend(fontsize="small")
     figure.savefig(out / "curves.png")
 
 
