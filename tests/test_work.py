@@ -130,6 +130,37 @@ def test_an_interruption_before_anything_is_done_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_interruption_while_the_folder_is_made_leaves_nothing(tmp_path, monkeypatch):
+    lock = work_module.lock
+
+    def stopped(file, **words):
+        monkeypatch.setattr(work_module, "lock", lock)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(work_module, "lock", stopped)
+    with pytest.raises(KeyboardInterrupt), work_on(tmp_path / "out.mp4", WORK):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+class Interrupting(list[Segment]):
+    """A list that is interrupted as something is appended."""
+
+    def append(self, _item):
+        raise KeyboardInterrupt
+
+
+def test_a_segment_noted_as_the_interruption_comes_is_kept(tmp_path, caplog):
+    out = tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt), work_on(out, WORK) as work:  # noqa: PT012
+        work.take_up(restart=False, is_expendable=False)
+        done = finish(work, 0)
+        work.segments = Interrupting(work.segments)
+        finish(work, 1)
+    assert "60 frames are done" in caplog.text
+    assert [segment.name for segment in take_up(out)[0]] == [done.name, "00001.nut"]
+
+
 def test_a_segment_that_rotted_is_made_again_and_all_after_it(tmp_path, caplog):
     out = tmp_path / "out.mkv"
     done = interrupted(out, work_done=3)

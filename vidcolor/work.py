@@ -118,6 +118,23 @@ class Work:
             write_journal(self._journal, Record(self._fingerprint, tuple(self.segments)))
             self.remove_strays()
 
+    def put_away(self) -> None:
+        """Leave what can be gone on with, and say so; nothing if there is nothing.
+
+        The journal knows best: an interruption may come between its last line and `segments`.
+        """
+        record = read_journal(self._journal)
+        if record is None or not record.segments:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        elif record.fingerprint == self._fingerprint:
+            self.segments = list(record.segments)
+            self.remove_strays()
+            log.warning(
+                "%s: %d frames are done; the same command goes on from there",
+                self.out,
+                self.frame_count,
+            )
+
     def remove_strays(self) -> None:
         """Remove what is neither lock nor journal nor a segment that is done."""
         known = {"lock", self._journal.name, *(segment.name for segment in self.segments)}
@@ -144,23 +161,10 @@ def work_on(out: Path | str, fingerprint: Fingerprint) -> Iterator[Work]:
     except BaseException:
         # An interruption may come while the folder is made: whoever gets the lock puts it away.
         with suppress(OutputError), file or _locked(work.out, work.folder):
-            _put_away(work)
+            work.put_away()
         raise
     with file:
         shutil.rmtree(work.folder, ignore_errors=True)
-
-
-def _put_away(work: Work) -> None:
-    record = read_journal(work.folder / "journal.jsonl")
-    if record is None or not record.segments:
-        shutil.rmtree(work.folder, ignore_errors=True)
-    elif work.segments:
-        work.remove_strays()
-        log.warning(
-            "%s: %d frames are done; the same command goes on from there",
-            work.out,
-            work.frame_count,
-        )
 
 
 def folder_of(out: Path) -> Path:
