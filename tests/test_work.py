@@ -20,6 +20,7 @@ from vidcolor.journal import (
     read_journal,
     write_journal,
 )
+from vidcolor.locks import lock
 from vidcolor.work import folder_of, work_on
 
 WORK: Fingerprint = {"--crf": 18, "film": "a" * 64, "vidcolor": "1"}
@@ -131,8 +132,6 @@ def test_an_interruption_before_anything_is_done_leaves_nothing(tmp_path):
 
 
 def test_an_interruption_while_the_folder_is_made_leaves_nothing(tmp_path, monkeypatch):
-    lock = work_module.lock
-
     def stopped(file, **words):
         monkeypatch.setattr(work_module, "lock", lock)
         raise KeyboardInterrupt
