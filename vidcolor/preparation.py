@@ -188,7 +188,7 @@ def _working_size(options: TrainOptions) -> int:
     """Return the short side at which a film's objects look as large as those that were learned.
 
     A crop keeps a share of the frame's short side, which is scaled to `size`: on average the whole
-    short side would have been larger by that share. Rounded down to what both families divide.
+    short side would have been larger by that share. Rounded down to what every family divides.
     """
     mean_share = (SMALLEST_CROP + 1) / 2 if options.crop else 1.0
     return int(options.size / mean_share) // 32 * 32
