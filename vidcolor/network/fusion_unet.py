@@ -71,7 +71,7 @@ class FusionUNet(Generator):
         self.decoder = nn.Sequential(
             _block(4 * n, 4 * n, is_original=is_original),
             _block(4 * n, 2 * n, is_original=is_original),
-            nn.Upsample(scale_factor=2),
+            _twice(is_original=is_original),
             _block(2 * n, n, is_original=is_original),
             _block(n, n, is_original=is_original),
         )
@@ -79,7 +79,7 @@ class FusionUNet(Generator):
             nn.Conv2d(n, len(ab_bins()), 1)
             if config.output == "bins"
             else nn.Sequential(
-                nn.Upsample(scale_factor=2),
+                _twice(is_original=is_original),
                 _block(n, n // 2, is_original=is_original),
                 _convolution(n // 2, 2),
                 nn.Tanh(),
@@ -124,6 +124,11 @@ def _block(
     if is_original:
         return nn.Sequential(convolution, nn.ReLU())
     return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.LeakyReLU(0.1))
+
+
+def _twice(*, is_original: bool) -> nn.Upsample:
+    # Pixels that are repeated, as in the original, leave a fine grid of colour.
+    return nn.Upsample(scale_factor=2, mode="nearest" if is_original else "bilinear")
 
 
 def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
