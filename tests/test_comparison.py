@@ -126,7 +126,8 @@ def test_the_comparisons_that_ship_can_be_meant(name):
     rows = read_rows(ROOT / f"pipelines/{name}.toml", CompareOptions(dataset="any"))
     for row in rows.values():
         family = FAMILIES[row.model]
-        family.set_up(replace(row, window=row.window or family.windows[0]))
+        setup = family.set_up(replace(row, window=row.window or family.windows[0]))
+        assert isinstance(setup.config, family.config)
 
 
 def test_paths_of_a_recipe_are_paths(recipe, options):
