@@ -4,6 +4,7 @@ Richard Zhang, Phillip Isola, Alexei A. Efros: Colorful Image Colorization, ECCV
 The bins are computed from the sRGB gamut, not read from a file.
 """
 
+from functools import cache
 from itertools import product
 
 import torch
@@ -26,8 +27,14 @@ def ab_bins() -> Tensor:
 
     They are the points of the grid that lie within one step, in a and in b, of the convex hull of
     what the sRGB gamut covers: the corners of squares of two steps around its surface span a hull,
-    and what of the grid lies in it is a bin.
+    what of the grid lies in it is a bin.
     """
+    return torch.tensor(_centres(), dtype=torch.float32)
+
+
+@cache
+def _centres() -> tuple[tuple[int, int], ...]:
+    # Kept as numbers: a tensor that was made while nothing learns could not be learned with.
     axis = torch.linspace(0, 1, CUBE_STEPS, dtype=torch.float64)
     cube_3N = torch.cartesian_prod(axis, axis, axis).T
     is_surface = ((cube_3N == 0) | (cube_3N == 1)).any(dim=0)
@@ -39,8 +46,7 @@ def ab_bins() -> Tensor:
     ]
     hull = _convex_hull(corners)
     reach = range(-120, 121, GRID)
-    centres = [point for point in product(reach, reach) if _is_inside(point, hull)]
-    return torch.tensor(centres, dtype=torch.float32)
+    return tuple(point for point in product(reach, reach) if _is_inside(point, hull))
 
 
 def _convex_hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
