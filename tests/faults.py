@@ -6,8 +6,12 @@ film is as it would have been without: `picture_of` and `company_of` say what th
 
 import hashlib
 import re
+import resource
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -67,6 +71,19 @@ def work_folder(out: Path) -> Path:
 def names_in(folder: Path) -> set[str]:
     """Return the names in a folder, hidden ones too."""
     return {path.name for path in folder.iterdir()}
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """Let every write beyond so many bytes of a file fail, as on a full disk."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def peak_kilobytes(process: int | str = "self") -> int:

@@ -8,11 +8,10 @@ import av
 import cv2
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.models import TINY
+from tests.faults import tiny_model
 from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.masks import sources
 from vidcolor.masks.edges import chroma_mask, scale_mask, soften
@@ -20,7 +19,6 @@ from vidcolor.masks.shapes import shape_from_text
 from vidcolor.masks.sources import open_masks
 from vidcolor.media.decode import read_frames
 from vidcolor.media.film import probe
-from vidcolor.network.weights import save_model
 from vidcolor.options import RenderOptions
 from vidcolor.rendering import render
 
@@ -34,11 +32,7 @@ WORDS = (
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
-    """Return the folder of a model whose colours are random but strong."""
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(3)
-    save_model(TINY, TINY.build_network(), folder)
-    return str(folder)
+    return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 def _render(film: Path, name: str, model: str, **changes) -> Path:

@@ -1,9 +1,6 @@
 """The media layer's promises, with constant chroma: luma, time and company are untouched."""
 
 import hashlib
-import resource
-import signal
-from contextlib import contextmanager
 from fractions import Fraction
 
 import av
@@ -11,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.clips import audio_packets_of, audio_start_of, luma_of, times_of
-from tests.faults import picture_of
+from tests.faults import files_no_larger_than, picture_of
 from tests.render_media import BLUE_CHROMA_8BIT, render
 from vidcolor.errors import OutputError
 from vidcolor.media import mux
@@ -247,18 +244,6 @@ def test_a_failure_leaves_nothing_and_the_old_file_as_it_was(draw, tmp_path):
         raise RuntimeError("broken")
     assert set(tmp_path.iterdir()) == {path, out}
     assert out.read_bytes() == b"old"
-
-
-@contextmanager
-def files_no_larger_than(size):
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9])

@@ -2,8 +2,6 @@
 
 import os
 import resource
-import signal
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.clips import audio_packets_of, luma_of, times_of
+from tests.faults import files_no_larger_than
 from tests.render_media import render, write_segments
 from vidcolor.errors import OutputError
 from vidcolor.media import mux
@@ -179,18 +178,6 @@ def test_hundreds_of_segments_are_joined_without_keeping_them_open(draw, tmp_pat
     assert times_of(plan.out) == times_of(path)
     for wanted, found in zip(luma_of(path), luma_of(plan.out), strict=True):
         np.testing.assert_array_equal(wanted, found)
-
-
-@contextmanager
-def files_no_larger_than(size):
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("name", ["out.mkv", "out.mov"])

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.clips import audio_packets_of, draw_clip, luma_of, times_of
-from tests.models import NOISY, NOISY_FAMILY, TINY
+from tests.faults import tiny_model
+from tests.models import NOISY, NOISY_FAMILY
 from vidcolor.color import rgb_from_ycbcr
 from vidcolor.errors import InputError, ModelError, OutputError
 from vidcolor.network.card import FAMILIES
@@ -19,11 +20,7 @@ from vidcolor.rendering import render
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
-    """Return the folder of a model whose colours are random but strong."""
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(3)
-    save_model(TINY, TINY.build_network(), folder)
-    return str(folder)
+    return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 def _render(film: Path, name: str, model: str, **changes) -> Path:

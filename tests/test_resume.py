@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.clips import audio_packets_of, times_of
+from tests.faults import tiny_model
 from tests.models import TINY
 from vidcolor import rendering
 from vidcolor.errors import ModelError, OutputError
@@ -28,11 +29,7 @@ FRAMES = 130
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
-    """Return the folder of a model whose colours are random but strong."""
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(3)
-    save_model(TINY, TINY.build_network(), folder)
-    return str(folder)
+    return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 def _render(film: Path, name: str, model: str, on_frame=None, **changes) -> Rendered:
