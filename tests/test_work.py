@@ -31,8 +31,9 @@ segments = st.builds(
     sha256=st.text("0123456789abcdef", min_size=64, max_size=64),
     frame_count=st.integers(1, 240),
     shot_count=st.integers(0, 240),
+    first_pts=st.integers(-(2**63), 2**63 - 1),
+    first_luma=st.integers(0, 2**32 - 1),
     last_pts=st.integers(-(2**63), 2**63 - 1),
-    last_luma=st.integers(0, 2**32 - 1),
     changes=st.lists(st.text(max_size=20), max_size=2).map(tuple),
 )
 
@@ -46,8 +47,9 @@ def finish(work, number, content=b"frames"):
         sha256=digest(path),
         frame_count=30,
         shot_count=1,
-        last_pts=30 * number,
-        last_luma=7,
+        first_pts=30 * number,
+        first_luma=7,
+        last_pts=30 * number + 29,
         changes=(),
     )
     work.note(segment)
@@ -234,8 +236,8 @@ def test_a_published_result_is_told_from_a_file_of_its_name(tmp_path):
 
 def segments_example():
     return Segment(
-        name="00000.nut", sha256="", frame_count=1, shot_count=1, last_pts=0, last_luma=0,
-        changes=(),
+        name="00000.nut", sha256="", frame_count=1, shot_count=1, first_pts=0, first_luma=0,
+        last_pts=0, changes=(),
     )  # fmt: skip
 
 

@@ -6,12 +6,13 @@ Films are streamed: scores keep sums, one neighbour and a few histograms.
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidcolor.context import WINDOW_REACH, with_context
 from vidcolor.errors import OutputError
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.device import half_the_cores
@@ -21,7 +22,7 @@ from vidcolor.references import Reference, Truth, open_references
 from vidcolor.report import Kind, Report, Row
 from vidcolor.scaling import enlarge_chroma
 from vidcolor.scoring import Compared, FilmScores, Picture, pictures_of
-from vidcolor.segments import Placed, divide
+from vidcolor.segments import divide
 from vidcolor.sheet import contact_sheet, fit_cell
 
 log = logging.getLogger(__name__)
@@ -115,8 +116,10 @@ def compare(
     last = -1
     for take in reference.takes():
         places = divide(take, luma=lambda truth: truth.film_luma)
+        if chosen:
+            places = with_context(places, lambda p: p.frame.number in chosen, WINDOW_REACH)
         coloured = colorizer.colorize(
-            _needed(places, chosen) if chosen else places,
+            places,
             luma=lambda truth: truth.film_luma,
             matrix=reference.matrix,
         )
@@ -129,16 +132,6 @@ def compare(
             yield Compared(
                 truth.luma_hw, truth.chroma_2hw, _at_scoring_size(frame), starts_shot, truth.number
             )
-
-
-def _needed(places: Iterable[Placed[Truth]], chosen: Collection[int]) -> Iterator[Placed[Truth]]:
-    """Yield the chosen frames, their neighbours, and those from which a shot is embedded."""
-    wanted = {near for number in chosen for near in (number - 1, number, number + 1)}
-    segment = -1
-    for place in places:
-        if place.frame.number in wanted or place.starts_shot or place.segment != segment:
-            yield place
-        segment = place.segment
 
 
 def _at_scoring_size(frame: Colored[Truth]) -> NDArray[np.float32]:

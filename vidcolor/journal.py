@@ -30,10 +30,12 @@ class Segment:
     frame_count: int
     shot_count: int
     """Shots that begin in it."""
+    first_pts: int
+    """When its first frame is shown, ticks of the film."""
+    first_luma: int
+    """CRC-32 of the luma of its first frame, as decoded."""
     last_pts: int
     """When its last frame is shown, ticks of the film."""
-    last_luma: int
-    """CRC-32 of the luma of its last frame, as decoded."""
     changes: tuple[str, ...]
     """What the film lost up to here (`Changes.sentences`)."""
 

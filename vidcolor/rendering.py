@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from vidcolor._version import __version__
 from vidcolor.color import fit_gamut
+from vidcolor.context import WINDOW_REACH, with_context
 from vidcolor.errors import InputError, ModelError, OutputError
 from vidcolor.fingerprint import fingerprint
 from vidcolor.journal import Segment, digest
@@ -199,10 +200,16 @@ class _Line:
     def _render_rest(self) -> None:
         frames = _saying_if_colored(self._frames_left(), self.film)
         pictures = (_Picture(frame, unit_luma(frame), self._mask_of(frame)) for frame in frames)
-        done = len(self.work.segments)
-        placed = divide(pictures, luma=lambda p: p.luma_hw, first_segment=done)
+        segments = self.work.segments
+        done, last_pts = len(segments), segments[-1].last_pts if segments else None
+        placed = divide(
+            pictures,
+            luma=lambda p: p.luma_hw,
+            first_segment=done,
+            is_done=lambda p: last_pts is not None and p.frame.pts <= last_pts,
+        )
         colored = self.colorizer.colorize(
-            placed,
+            with_context(placed, lambda place: place.segment >= done, WINDOW_REACH),
             luma=lambda p: p.luma_hw,
             mask=lambda p: p.mask_hw,
             matrix=self.film.matrix,
@@ -220,24 +227,24 @@ class _Line:
         return self.masks.at((frame.pts - self.film.first_pts) * frame.time_base)
 
     def _frames_left(self) -> Iterator[Frame]:
-        """Yield the frames that are not done, and before them the last one that is.
+        """Yield the frames that are not done, and before them those of the last segment that is.
 
-        Its luma must be what it was: not every film can be entered in its middle. One that
-        cannot is read from its beginning.
+        The luma of the first must be what it was: not every film can be entered in its middle.
+        One that cannot is read from its beginning.
         """
         film, plan = self.film, self.plan
         starts = [plan.start]
         if self.work.segments:
             last = self.work.segments[-1]
-            starts.insert(0, last.last_pts * film.time_base - film.start_seconds)
+            starts.insert(0, last.first_pts * film.time_base - film.start_seconds)
         for start in starts:
             frames = read_frames(film, start=start, end=plan.end, changes=self.changes)
             if not self.work.segments:
                 return frames
-            found = next((frame for frame in frames if frame.pts >= last.last_pts), None)
+            found = next((frame for frame in frames if frame.pts >= last.first_pts), None)
             if found is not None and (found.pts, _checksum(found)) == (
-                last.last_pts,
-                last.last_luma,
+                last.first_pts,
+                last.first_luma,
             ):
                 return chain([found], frames)
         log.warning("%s: decodes otherwise than before; beginning anew", film.path)
@@ -251,7 +258,10 @@ class _Line:
             self.work.folder / self.plan.segment_name(number), self.film, self.plan
         ) as segment:
             for colored in group:
-                segment.write(colored.frame.frame, self._chroma(colored))
+                frame = colored.frame.frame
+                if frame_count == 0:
+                    first = frame
+                segment.write(frame, self._chroma(colored))
                 frame_count += 1
                 shot_count += colored.place.starts_shot
                 if self.on_frame is not None:
@@ -261,8 +271,9 @@ class _Line:
             sha256=digest(segment.path),
             frame_count=frame_count,
             shot_count=shot_count,
-            last_pts=colored.frame.frame.pts,
-            last_luma=_checksum(colored.frame.frame),
+            first_pts=first.pts,
+            first_luma=_checksum(first),
+            last_pts=frame.pts,
             changes=tuple(self.changes.sentences),
         )
 

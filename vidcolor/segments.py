@@ -39,21 +39,22 @@ def divide(
     *,
     luma: Callable[[Frame], NDArray[np.float32]],
     first_segment: int = 0,
+    is_done: Callable[[Frame], bool] = lambda _: False,
 ) -> Iterator[Placed[Frame]]:
     """Yield each frame with its place.
 
     Args:
         frames: a film's frames in order.
         luma: returns a frame's Y', (H, W) in [0, 1].
-        first_segment: above 0 in a film that goes on: the first frame is then the last one of the
-            segment before, for its neighbour's sake.
+        first_segment: above 0 in a film that goes on: the frames are then those of the segment
+            before, for their neighbours' sake, and all that follow.
+        is_done: tells the frames of the segment before from those that follow.
     """
     detector = CutDetector()
     segment, length = first_segment - 1, LONGEST
     for number, frame in enumerate(frames):
         is_cut = detector.is_cut(luma(frame))
-        is_context = number == 0 and first_segment > 0
-        if not is_context:
+        if not is_done(frame):
             if length == LONGEST or (is_cut and length >= SHORTEST):
                 segment, length = segment + 1, 0
             length += 1
