@@ -30,6 +30,7 @@ from vidcolor.options import FamilyName
 SMALL: dict[FamilyName, dict[str, Any]] = {
     "temporal-unet": {"base_channels": 8, "norm": "batch"},
     "squeeze-unet": {"widths": (16, 8, 8)},
+    "efficient-unet": {"lite": 0, "widths": (32, 16, 16, 8)},
     "fusion-unet": {"base_channels": 8, "backbone": "squeezenet1_1"},
     "masked-unet": {"base_channels": 8},
     "fullres-gan": {"base_channels": 8},

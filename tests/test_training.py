@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 
 from vidcolor.batches import Batches, BatchPlan
 from vidcolor.checkpoints import CHECKPOINT
-from vidcolor.dataset import open_frames
+from vidcolor.dataset import FrameTable, Run, open_frames
 from vidcolor.errors import InputError, ModelError, OptionsError
 from vidcolor.network.card import FAMILIES, read_card
 from vidcolor.network.gan import GanTrainer
@@ -303,6 +304,26 @@ def test_an_epoch_shows_every_frame_once(frames):
     seen = [i for step in range(batches.per_epoch) for i in batches.indices(step)]
     assert sorted(seen) == list(range(len(table)))
     assert seen != sorted(seen)
+
+
+def test_balanced_a_shot_counts_as_the_root_of_its_frames_and_a_source_as_the_root_of_its_things():
+    class Table:
+        """100 photos, and a film of four shots of 100 frames each."""
+
+        runs = tuple(Run(i, 1, 0) for i in range(100)) + tuple(
+            Run(100 + 100 * shot, 100, 1) for shot in range(4)
+        )
+
+        def __len__(self) -> int:
+            return 500
+
+    batches = Batches(cast(FrameTable, Table()), _plan(batch_size=500, balance=True))
+    drawn = torch.tensor([i for step in range(40) for i in batches.indices(step)])
+    # The photos show 100 things, the film 4 * sqrt(100): draws are as sqrt(100) to sqrt(40).
+    share = float((drawn < 100).float().mean())
+    assert share == pytest.approx(10 / (10 + 40**0.5), abs=0.01)
+    shots = torch.bincount((drawn[drawn >= 100] - 100) // 100).float()
+    assert torch.allclose(shots / shots.sum(), torch.full((4,), 0.25), atol=0.02)
 
 
 def test_a_window_holds_neighbours_cut_alike(frames):

@@ -126,11 +126,15 @@ def _random_crop(window_T3HW: Tensor, aspect: float, random: np.random.Generator
 
 
 def _source_weights(table: FrameTable) -> Tensor:
-    """Return a weight for each frame that gives a source of n frames sqrt(n) of the draws."""
+    """Return a weight for each frame: a source that shows n things gets sqrt(n) of the draws.
+
+    A run of n frames, which resemble each other, counts as sqrt(n) things; a photo as one.
+    """
     weights = torch.zeros(len(table))
-    totals: dict[int, int] = {}
+    shown: dict[int, float] = {}
     for run in table.runs:
-        totals[run.source] = totals.get(run.source, 0) + run.count
+        shown[run.source] = shown.get(run.source, 0) + run.count**0.5
     for run in table.runs:
-        weights[run.first : run.first + run.count] = totals[run.source] ** -0.5
+        of_run = run.count**0.5 / shown[run.source] ** 0.5
+        weights[run.first : run.first + run.count] = of_run / run.count
     return weights

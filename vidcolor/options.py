@@ -20,6 +20,7 @@ Preset = Literal["default", "seed000", "seed001", "seed002", "seed002-text", "se
 FamilyName = Literal[
     "temporal-unet",
     "squeeze-unet",
+    "efficient-unet",
     "fusion-unet",
     "masked-unet",
     "fullres-gan",

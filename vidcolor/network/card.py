@@ -15,6 +15,7 @@ from vidcolor.color import Grey
 from vidcolor.errors import ModelError
 from vidcolor.network import (
     ab_classifier,
+    efficient_unet,
     fullres_gan,
     fully_connected,
     fusion_unet,
@@ -30,6 +31,7 @@ from vidcolor.options import FamilyName, Prediction
 FAMILIES: dict[FamilyName, Family] = {
     "temporal-unet": temporal_unet.FAMILY,
     "squeeze-unet": squeeze_unet.FAMILY,
+    "efficient-unet": efficient_unet.FAMILY,
     "fusion-unet": fusion_unet.FAMILY,
     "masked-unet": masked_unet.FAMILY,
     "fullres-gan": fullres_gan.FAMILY,

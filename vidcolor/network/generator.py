@@ -41,6 +41,10 @@ class Generator(nn.Module):
         """Return what whole frames show, (B, C), to be kept for a shot; None: nothing is wanted."""
         return None
 
+    def from_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return a published encoder's weights under the names that they have here."""
+        return state
+
     @abstractmethod
     def encode(self, frame_Bchw: Tensor, embedding_BC: Tensor | None = None) -> Features:
         """Return the features of what `frame` returned, and of what `embed` did."""

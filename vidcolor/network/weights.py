@@ -106,24 +106,25 @@ def start_from_model(network: nn.Module, folder: Path) -> None:
         raise ModelError(f"model {card.name!r}: cannot start from it: {error}") from error
 
 
-def load_imagenet_encoder(network: nn.Module, path: Path) -> None:
-    """Copy published ImageNet weights into the layers of the same name.
+def load_imagenet_encoder(network: Generator, path: Path) -> None:
+    """Copy published ImageNet weights into the network's encoder, `features`.
 
     Args:
-        network: one whose encoder, `features`, is named as torchvision names it.
-        path: torchvision's weights file; only its tensors are read.
+        network: one whose encoder is a published one.
+        path: the published file; only its tensors are read.
 
     Raises:
         ModelError: no such file, not a weights file, or not those of the network's encoder.
     """
-    state = read_weights(path)
+    state = network.from_published(read_weights(path))
     encoder = {k: v.shape for k, v in network.state_dict().items() if k.startswith("features.")}
     missing = [name for name, shape in encoder.items() if not _has(state, name, shape)]
     if missing or not encoder:
         reason = f"{missing[0]} does not fit" if encoder else "the network has no such encoder"
         raise ModelError(
             f"{path}: {reason}; --init takes ImageNet weights for squeeze-unet (SqueezeNet 1.1) "
-            "and residual-encoder (VGG-16, with --ngf 64), or a model's name"
+            "and residual-encoder (VGG-16, with --ngf 64), those of EfficientNet-Lite for "
+            "efficient-unet, or a model's name"
         )
     network.load_state_dict(network.state_dict() | {name: state[name] for name in encoder})
 
