@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vidcolor.errors import ModelError
 from vidcolor.network.card import FAMILIES, Card
 from vidcolor.network.efficient_unet import FROZEN_STAGES, EfficientUNet, EfficientUNetConfig
-from vidcolor.network.efficientnet import EfficientNetLite
+from vidcolor.network.efficientnet import Block, EfficientNetLite
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.weights import load_imagenet_encoder
 from vidcolor.options import TrainOptions
@@ -33,14 +33,14 @@ def _published(encoder: EfficientNetLite) -> dict[str, Tensor]:
 
     add("_conv_stem", encoder.stem[0])
     add("_bn0", encoder.stem[1])
-    blocks = [block for stage in encoder.stages for block in stage]
+    blocks = [module for module in encoder.modules() if isinstance(module, Block)]
     for number, block in enumerate(blocks):
         for part, (convolution, norm) in LAYERS.items():
             layers = getattr(block, part)
             if isinstance(layers, nn.Sequential):
                 add(f"_blocks.{number}.{convolution}", layers[0])
                 add(f"_blocks.{number}.{norm}", layers[1])
-    add("_conv_head", nn.Conv2d(blocks[-1].project[0].out_channels, 1280, 1, bias=False))
+    add("_conv_head", nn.Conv2d(encoder.channels[-1], 1280, 1, bias=False))
     add("_bn1", nn.BatchNorm2d(1280))
     add("_fc", nn.Linear(1280, 1000))
     return state

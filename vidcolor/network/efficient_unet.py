@@ -80,7 +80,8 @@ class EfficientUNet(Generator):
 
     def encode(self, frame_B1hw: Tensor, embedding_BC: Tensor | None = None) -> Features:
         """Return five scales, h/2 to h/32, of frames (B, 1, h, w) in [0, 1]."""
-        return self.features((frame_B1hw * 2 - 1).expand(-1, 3, -1, -1))
+        scales: Features = self.features((frame_B1hw * 2 - 1).expand(-1, 3, -1, -1))
+        return scales
 
     def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
         """Return the middle frame's chroma, (B, 2, h, w): Cb, Cr times 2, in [-1, 1]."""

@@ -24,6 +24,9 @@ STAGES = (
 )
 """Repeats, kernel, stride, expansion and channels of each stage (the paper's table 1)."""
 
+LAST_OF_A_SIZE = (0, 1, 2, 4, 6)
+"""Stages after which the next one halves the picture, and the last."""
+
 STEM_CHANNELS = 32
 """Of the first convolution; Lite's is not scaled."""
 
@@ -75,6 +78,9 @@ class EfficientNetLite(nn.Module):
         scale = SCALES[number]
         self.stem = _filter(3, STEM_CHANNELS, 3, stride=2)
         self.stages = nn.ModuleList()
+        self.depths: list[int] = []
+        """Blocks of each stage."""
+        widths = []
         channels = STEM_CHANNELS
         for place, (repeats, kernel, stride, expansion, wide) in enumerate(STAGES):
             is_end = place in (0, len(STAGES) - 1)  # which Lite does not deepen
@@ -89,12 +95,10 @@ class EfficientNetLite(nn.Module):
                 )  # fmt: skip
                 channels = out_channels
             self.stages.append(stage)
-
-    @property
-    def channels(self) -> list[int]:
+            self.depths.append(len(stage))
+            widths.append(channels)
+        self.channels = [widths[place] for place in LAST_OF_A_SIZE]
         """Of the scales that `forward` returns."""
-        widths = [stage[-1].project[0].out_channels for stage in self.stages]
-        return [widths[0], widths[1], widths[2], widths[4], widths[6]]
 
     def forward(self, rgb_B3hw: Tensor) -> list[Tensor]:
         """Return features at h/2, h/4, h/8, h/16 and h/32.
@@ -106,7 +110,7 @@ class EfficientNetLite(nn.Module):
         scales = []
         for place, stage in enumerate(self.stages):
             x = stage(x)
-            if place in (0, 1, 2, 4, 6):  # the last of each size
+            if place in LAST_OF_A_SIZE:
                 scales.append(x)
         return scales
 
@@ -141,8 +145,8 @@ def published_names(state: dict[str, Tensor], network: EfficientNetLite) -> dict
     """Return published weights under the names that they have here; others are left out."""
     places = [
         f"stages.{number}.{repeat}"
-        for number, stage in enumerate(network.stages)
-        for repeat in range(len(stage))  # type: ignore[arg-type]
+        for number, depth in enumerate(network.depths)
+        for repeat in range(depth)
     ]
     layers = {
         "_expand_conv": "expand.0", "_bn0": "expand.1",

@@ -76,8 +76,8 @@ class GanTrainer:
         self.engine = Engine(device, precision=options.precision, clip=options.clip)
         self.device = self.engine.device
         # On a CPU, convolutions over channels-last take three quarters of the time.
-        network = card.build_network().to(self.device, memory_format=torch.channels_last)
-        self.generator = self.engine.synchronised(network)
+        network = card.build_network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator = self.engine.synchronised(network.to(self.device))
         self.averaged = (
             AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(options.average))
             if options.average
