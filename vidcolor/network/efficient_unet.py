@@ -1,8 +1,7 @@
 """A temporal U-Net on the encoder of EfficientNet-Lite, for models that start from ImageNet.
 
 What a picture shows decides its colour, and this classifier knows it better than SqueezeNet at
-about the cost: three of four ImageNet pictures right, where SqueezeNet has not quite three of
-five (their papers).
+about the same cost: it names 77 of 100 ImageNet pictures rightly, SqueezeNet 58.
 """
 
 from dataclasses import dataclass
