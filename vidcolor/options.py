@@ -167,17 +167,11 @@ def split_from_text(text: str) -> tuple[int, int] | tuple[float, float]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RenderOptions:
-    """How a film is coloured."""
+class ColorOptions:
+    """How a film is read and coloured, whatever becomes of its frames."""
 
     model: str = "default"
     """Name of a model, or the folder that training wrote."""
-    codec: Codec = "libx264"
-    """Video encoder of the result. ffv1 is lossless."""
-    crf: int | None = None
-    """Constant quality of libx264, libx265 and libsvtav1; lower is better and larger."""
-    preset: str | None = None
-    """Speed preset of the encoder, in its own words (libx264: ultrafast ... veryslow)."""
     device: Device = "auto"
     """Where the network runs; auto takes CUDA where there is one."""
     size: int | None = None
@@ -194,20 +188,6 @@ class RenderOptions:
     """Pixels of the film over which colour fades in from a mask's black; 0: hard edges."""
     pick: str | None = None
     """Take --mask for labels, and colour only these: 3,7."""
-    start: str | None = None
-    """First moment to render, seconds or HH:MM:SS."""
-    end: str | None = None
-    """Last moment (not included), seconds or HH:MM:SS."""
-    overwrite: bool = False
-    """Replace a file that already has the output's name."""
-    restart: bool = False
-    """Begin anew where an interrupted render left finished parts."""
-    strict: bool = False
-    """Refuse whatever would convert or leave out anything, and a damaged film."""
-    verify: Verification = "quick"
-    """quick: every packet and time of the result; full: decodes all of it too; none."""
-    report: Path | None = None
-    """File for what became of each stream, as JSON."""
     deinterlace: bool = False
     """Make whole pictures of an interlaced film's fields; its luma changes by that."""
     rate: str | None = None
@@ -220,9 +200,6 @@ class RenderOptions:
     """Smallest --size to go down to if memory runs out; default: never smaller."""
 
     def __post_init__(self) -> None:
-        _require(
-            self.crf is None or 0 <= self.crf <= 63, f"--crf {self.crf}: must be between 0 and 63"
-        )
         _require(
             self.size is None or 32 <= self.size <= 2160,
             f"--size {self.size}: must be between 32 and 2160; most models like 192 to 320",
@@ -247,6 +224,38 @@ class RenderOptions:
         )
         if self.rate is not None:
             rate_from_text(self.rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderOptions(ColorOptions):
+    """How a film is coloured and written."""
+
+    codec: Codec = "libx264"
+    """Video encoder of the result. ffv1 is lossless."""
+    crf: int | None = None
+    """Constant quality of libx264, libx265 and libsvtav1; lower is better and larger."""
+    preset: str | None = None
+    """Speed preset of the encoder, in its own words (libx264: ultrafast ... veryslow)."""
+    start: str | None = None
+    """First moment to render, seconds or HH:MM:SS."""
+    end: str | None = None
+    """Last moment (not included), seconds or HH:MM:SS."""
+    overwrite: bool = False
+    """Replace a file that already has the output's name."""
+    restart: bool = False
+    """Begin anew where an interrupted render left finished parts."""
+    strict: bool = False
+    """Refuse whatever would convert or leave out anything, and a damaged film."""
+    verify: Verification = "quick"
+    """quick: every packet and time of the result; full: decodes all of it too; none."""
+    report: Path | None = None
+    """File for what became of each stream, as JSON."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(
+            self.crf is None or 0 <= self.crf <= 63, f"--crf {self.crf}: must be between 0 and 63"
+        )
         _check_span(self.start, self.end)
 
 

@@ -14,21 +14,23 @@ from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from vidcolor._version import __version__
-from vidcolor.color import fit_gamut
-from vidcolor.context import WINDOW_REACH, with_context
-from vidcolor.errors import InputError, ModelError, OutputError
+from vidcolor.coloring import (
+    Picture,
+    color,
+    film_chroma,
+    load_colorizer,
+    pictures_of,
+    while_memory_lasts,
+)
+from vidcolor.errors import InputError, OutputError
 from vidcolor.fingerprint import fingerprint
 from vidcolor.journal import Segment, digest
-from vidcolor.masks.edges import chroma_mask
-from vidcolor.masks.shapes import Mask
 from vidcolor.masks.sources import Masks, open_masks
 from vidcolor.media.account import StreamAccount
 from vidcolor.media.changes import Changes
-from vidcolor.media.decode import Frame, read_frames, unit_chroma, unit_luma
+from vidcolor.media.decode import Frame, read_frames, unit_chroma
 from vidcolor.media.encode import SegmentWriter, output_errors
 from vidcolor.media.film import Film, probe
 from vidcolor.media.levels import Codes, chroma_from_unit
@@ -36,9 +38,7 @@ from vidcolor.media.mux import join
 from vidcolor.media.plan import OutputPlan, check_output
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.device import half_the_cores
-from vidcolor.network.memory import is_out_of_memory
-from vidcolor.options import Matrix, RenderOptions, rate_from_text
-from vidcolor.scaling import enlarge_chroma, resize
+from vidcolor.options import RenderOptions, rate_from_text
 from vidcolor.segments import divide
 from vidcolor.work import Work, work_on
 
@@ -72,15 +72,6 @@ class Rendered:
     def to_json(self) -> str:
         """Return the report that `--report` writes."""
         return json.dumps({"vidcolor": __version__, **asdict(self)}, indent=2, default=str)
-
-
-@dataclass(frozen=True)
-class _Picture:
-    frame: Frame
-    luma_hw: NDArray[np.float32]
-    """Its Y' in [0, 1], made once."""
-    mask_hw: Mask
-    """Where it is coloured, of any size."""
 
 
 def render(
@@ -118,21 +109,15 @@ def render(
     _check_report(options.report)
     changes = Changes(strict=options.strict)
     plan = check_output(film, out, options, changes)
-    colorizer = Colorizer.load(
-        options.model,
-        options.device,
-        size=options.size,
-        batch=options.batch,
-        seed=options.seed,
-        temperature=options.decode_temperature,
-    )
+    colorizer = load_colorizer(options)
     with half_the_cores(), work_on(plan.out, identity) as work:
         work.take_up(restart=options.restart, is_expendable=options.overwrite)
         resumed = work.frame_count
         changes.recall(work.changes)
         if resumed:
             log.info("%s: going on after %d frames of an interrupted render", out, resumed)
-        _Line(film, plan, colorizer, work, changes, options, masks, on_frame).run()
+        line = _Line(film, plan, colorizer, work, changes, options, masks, on_frame)
+        while_memory_lasts(line.render_rest, colorizer, options)
         streams = join(work.paths, film, plan, changes, before_rename=work.announce)
         return _reported(_rendered(film, work, changes, resumed, streams), options)
 
@@ -181,39 +166,18 @@ class _Line:
     masks: Masks
     on_frame: OnFrame | None
 
-    def run(self) -> None:
-        """Render what is not done yet; where memory runs out, again with less, from there."""
-        while True:
-            try:
-                self._render_rest()
-                return
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-            if not self.colorizer.lighten(self.options.min_size):
-                raise ModelError(
-                    f"model {self.options.model!r}: at a working size of {self.colorizer.size} it "
-                    "needs more memory than there is; take a smaller --size, or allow one by "
-                    "--min-size"
-                )
-
-    def _render_rest(self) -> None:
+    def render_rest(self) -> None:
+        """Render what is not done yet."""
         frames = _saying_if_colored(self._frames_left(), self.film)
-        pictures = (_Picture(frame, unit_luma(frame), self._mask_of(frame)) for frame in frames)
         segments = self.work.segments
         done, last_pts = len(segments), segments[-1].last_pts if segments else None
         placed = divide(
-            pictures,
+            pictures_of(frames, self.film, self.masks),
             luma=lambda p: p.luma_hw,
             first_segment=done,
             is_done=lambda p: last_pts is not None and p.frame.pts <= last_pts,
         )
-        colored = self.colorizer.colorize(
-            with_context(placed, lambda place: place.segment >= done, WINDOW_REACH),
-            luma=lambda p: p.luma_hw,
-            mask=lambda p: p.mask_hw,
-            matrix=self.film.matrix,
-        )
+        colored = color(placed, lambda p: p.segment >= done, self.colorizer, self.film.matrix)
         for number, group in groupby(colored, key=lambda c: c.place.segment):
             if number >= done:
                 self.work.note(self._write(number, group))
@@ -222,9 +186,6 @@ class _Line:
                 f"{self.film.path}: no frame between --start {self.options.start or 0} and "
                 f"--end {self.options.end or 'its end'}; choose other times"
             )
-
-    def _mask_of(self, frame: Frame) -> Mask:
-        return self.masks.at((frame.pts - self.film.first_pts) * frame.time_base)
 
     def _frames_left(self) -> Iterator[Frame]:
         """Yield the frames that are not done, and before them those of the last segment that is.
@@ -251,7 +212,7 @@ class _Line:
         self.work.forget()
         return read_frames(film, start=plan.start, end=plan.end, changes=self.changes)
 
-    def _write(self, number: int, group: Iterable[Colored[_Picture]]) -> Segment:
+    def _write(self, number: int, group: Iterable[Colored[Picture]]) -> Segment:
         """Encode a segment's frames into a file, and say what is in it."""
         frame_count = shot_count = 0
         with SegmentWriter(
@@ -277,8 +238,10 @@ class _Line:
             changes=tuple(self.changes.sentences),
         )
 
-    def _chroma(self, colored: Colored[_Picture]) -> Codes:
-        return chroma_codes(colored, self.plan, self.film.matrix, self.options)
+    def _chroma(self, colored: Colored[Picture]) -> Codes:
+        plan = self.plan
+        chroma_2hw = film_chroma(colored, plan.chroma_shape[1:], self.film.matrix, self.options)
+        return chroma_from_unit(chroma_2hw, depth=plan.depth, full_range=plan.full_range)
 
 
 def _saying_if_colored(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
@@ -294,23 +257,3 @@ def _saying_if_colored(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
 
 def _checksum(frame: Frame) -> int:
     return zlib.crc32(np.ascontiguousarray(frame.luma).data)
-
-
-def chroma_codes(
-    colored: Colored[_Picture], plan: OutputPlan, matrix: Matrix, options: RenderOptions
-) -> Codes:
-    """Return the Cb, Cr planes (2, h, w) that go beside a frame's luma.
-
-    The network's chroma is enlarged to the planes' size along the film's edges, multiplied with
-    `--saturation`, and shrunk towards grey wherever the pair with this luma is no colour. At last
-    it is multiplied with the mask: what is black there gets the very codes of grey.
-    """
-    luma_hw = resize(colored.frame.luma_hw, *plan.chroma_shape[1:])
-    chroma_2hw = enlarge_chroma(colored.chroma_2hw, colored.luma_hw, luma_hw)
-    fitted_2hw: NDArray[np.float32] = fit_gamut(
-        torch.from_numpy(luma_hw)[None], torch.from_numpy(chroma_2hw) * options.saturation, matrix
-    ).numpy()
-    picture = colored.frame
-    film_size = picture.luma_hw.shape[0], picture.luma_hw.shape[1]
-    fitted_2hw *= chroma_mask(picture.mask_hw, luma_hw, options.mask_feather, film_size)
-    return chroma_from_unit(fitted_2hw, depth=plan.depth, full_range=plan.full_range)

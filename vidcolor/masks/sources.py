@@ -22,7 +22,7 @@ from vidcolor.media.decode import Frame, read_frames, unit_luma
 from vidcolor.media.film import Film, probe
 from vidcolor.media.numbered import PICTURE_SUFFIXES
 from vidcolor.media.source import find_source
-from vidcolor.options import RenderOptions, labels_from_text
+from vidcolor.options import ColorOptions, labels_from_text
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Masks(Protocol):
         """Return the mask (h, w) of the frame that is shown so long after the film's first."""
 
 
-def open_masks(film: Film, options: RenderOptions) -> Masks:
+def open_masks(film: Film, options: ColorOptions) -> Masks:
     """Return the masks that `--mask` names, or white ones.
 
     Raises:
@@ -83,7 +83,7 @@ class _DrawnMask:
 class _MasksInFiles:
     """Reads forward, as a film is rendered; a moment before the last one opens the files anew."""
 
-    def __init__(self, path: Path, film: Film, options: RenderOptions) -> None:
+    def __init__(self, path: Path, film: Film, options: ColorOptions) -> None:
         files = find_source(path).files
         is_picture = files[0].suffix.lower() in PICTURE_SUFFIXES
         masks = probe(path, rate=film.rate if is_picture else None, max_pixels=options.max_pixels)

@@ -1,0 +1,129 @@
+"""What `render` and `preview` share of the line: from decoded frames to the chroma beside them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vidcolor.color import fit_gamut
+from vidcolor.context import WINDOW_REACH, with_context
+from vidcolor.errors import ModelError
+from vidcolor.masks.edges import chroma_mask
+from vidcolor.masks.shapes import Mask
+from vidcolor.masks.sources import Masks
+from vidcolor.media.film import Film
+from vidcolor.media.frame import Frame, unit_luma
+from vidcolor.network.colorizer import Colored, Colorizer
+from vidcolor.network.memory import is_out_of_memory
+from vidcolor.options import ColorOptions, Matrix
+from vidcolor.scaling import enlarge_chroma, resize
+from vidcolor.segments import Placed
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A frame on its way through the line."""
+
+    frame: Frame
+    luma_hw: NDArray[np.float32]
+    """Its Y' (H, W) in [0, 1], made once."""
+    mask_hw: Mask
+    """Where it is coloured, of any size."""
+
+
+def load_colorizer(options: ColorOptions) -> Colorizer:
+    """Return the colorizer that the options name.
+
+    Raises:
+        ModelError: there is no such model, or its weights are not to be trusted.
+        OptionsError: the device is not there.
+    """
+    return Colorizer.load(
+        options.model,
+        options.device,
+        size=options.size,
+        batch=options.batch,
+        seed=options.seed,
+        temperature=options.decode_temperature,
+    )
+
+
+def while_memory_lasts(
+    work: Callable[[], Result], colorizer: Colorizer, options: ColorOptions
+) -> Result:
+    """Return the work's result; where memory runs out, do it again with less, which is a warning.
+
+    Raises:
+        ModelError: it runs out with the least that the options allow.
+    """
+    while True:
+        try:
+            return work()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        if not colorizer.lighten(options.min_size):
+            raise ModelError(
+                f"model {options.model!r}: at a working size of {colorizer.size} it needs more "
+                "memory than there is; take a smaller --size, or allow one by --min-size"
+            )
+
+
+def pictures_of(frames: Iterable[Frame], film: Film, masks: Masks) -> Iterator[Picture]:
+    """Yield a film's frames with their luma and their masks."""
+    for frame in frames:
+        mask_hw = masks.at((frame.pts - film.first_pts) * frame.time_base)
+        yield Picture(frame, unit_luma(frame), mask_hw)
+
+
+def color(
+    places: Iterable[Placed[Picture]],
+    is_wanted: Callable[[Placed[Picture]], bool],
+    colorizer: Colorizer,
+    matrix: Matrix,
+) -> Iterator[Colored[Picture]]:
+    """Yield the wanted frames, and those that had to be seen for their sake, with their chroma.
+
+    Args:
+        places: a film's frames in order.
+        is_wanted: tells the frames that shall have the colour that they have in the whole film.
+        colorizer: the network.
+        matrix: the film's.
+    """
+    return colorizer.colorize(
+        with_context(places, is_wanted, WINDOW_REACH),
+        luma=lambda picture: picture.luma_hw,
+        mask=lambda picture: picture.mask_hw,
+        matrix=matrix,
+    )
+
+
+def film_chroma(
+    colored: Colored[Picture], size: tuple[int, int], matrix: Matrix, options: ColorOptions
+) -> NDArray[np.float32]:
+    """Return the Cb, Cr (2, h, w) in [-0.5, 0.5] that go beside a frame's luma.
+
+    The network's chroma is enlarged to the planes' size along the film's edges, multiplied with
+    `--saturation`, and shrunk towards grey wherever the pair with this luma is no colour. At last
+    it is multiplied with the mask: what is black there is exactly 0.
+
+    Args:
+        colored: the frame.
+        size: (h, w) of the film's chroma planes.
+        matrix: the film's.
+        options: what the user makes of the colours.
+    """
+    picture = colored.frame
+    luma_hw = resize(picture.luma_hw, *size)
+    chroma_2hw = enlarge_chroma(colored.chroma_2hw, colored.luma_hw, luma_hw)
+    fitted_2hw: NDArray[np.float32] = fit_gamut(
+        torch.from_numpy(luma_hw)[None], torch.from_numpy(chroma_2hw) * options.saturation, matrix
+    ).numpy()
+    film_size = picture.luma_hw.shape[0], picture.luma_hw.shape[1]
+    fitted_2hw *= chroma_mask(picture.mask_hw, luma_hw, options.mask_feather, film_size)
+    return fitted_2hw
