@@ -28,6 +28,11 @@ COMMANDS = [
     ("dataset", "info"),
     ("dataset", "pack"),
     ("dataset", "stills"),
+    ("models", "list"),
+    ("models", "show"),
+    ("models", "add"),
+    ("models", "remove"),
+    ("models", "export"),
 ]
 HEAVY = {"torch", "av", "cv2", "h5py", "ffmpeg", "matplotlib", "lpips"}
 
@@ -93,7 +98,7 @@ def test_help_imports_nothing_heavy():
     assert not HEAVY & set(modules.split())
 
 
-@pytest.mark.parametrize("command", [(), ("dataset",), *COMMANDS], ids=" ".join)
+@pytest.mark.parametrize("command", [(), ("dataset",), ("models",), *COMMANDS], ids=" ".join)
 def test_help_teaches_with_examples_that_parse(command, capsys):
     assert run([*command, "--help"]) == 0
     examples = re.findall(r"^    vidcolor (.+)$", capsys.readouterr().out, re.MULTILINE)

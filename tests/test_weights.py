@@ -12,8 +12,8 @@ import torch
 from tests.models import TINY
 from vidcolor.errors import ModelError
 from vidcolor.network.card import read_card, write_card
+from vidcolor.network.library import find_model
 from vidcolor.network.weights import (
-    find_model,
     load_imagenet_encoder,
     load_network,
     save_model,

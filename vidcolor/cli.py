@@ -15,6 +15,7 @@ from vidcolor import console
 from vidcolor._version import __version__
 from vidcolor.cli_compare import compare_models
 from vidcolor.cli_dataset import dataset
+from vidcolor.cli_models import models
 from vidcolor.cli_train import learning
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.flags import (
@@ -62,6 +63,7 @@ Exit codes: 0 done, 2 usage, 3 input, 4 output, 5 model, 130 or 143 interrupted.
 )
 app.command(learning, name="*")
 app.command(dataset)
+app.command(models)
 app.command(
     compare_models,
     help_epilogue="""\

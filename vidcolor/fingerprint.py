@@ -13,7 +13,8 @@ from vidcolor.journal import Fingerprint, digest
 from vidcolor.masks.shapes import shape_from_text
 from vidcolor.media.film import Film
 from vidcolor.media.source import find_source
-from vidcolor.network.weights import WEIGHTS, find_model
+from vidcolor.network.library import find_model
+from vidcolor.network.weights import WEIGHTS
 from vidcolor.options import RenderOptions
 
 ELSEWHERE = ("model", "device", "overwrite", "restart", "strict", "verify", "report", "max_pixels",

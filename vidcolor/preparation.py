@@ -25,11 +25,11 @@ from vidcolor.network.card import FAMILIES, Card
 from vidcolor.network.device import choose_device
 from vidcolor.network.family import Setup, one_of
 from vidcolor.network.gan import GanTrainer
+from vidcolor.network.library import find_model
 from vidcolor.network.losses import CELLS, count_cells
 from vidcolor.network.optimisers import Schedule
 from vidcolor.network.terms import Witnesses
 from vidcolor.network.weights import (
-    find_model,
     is_weights_file,
     load_imagenet_encoder,
     start_from_model,

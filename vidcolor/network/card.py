@@ -66,6 +66,8 @@ class Card:
     """What it was trained on, and how: for people."""
     scores: dict[str, Any] = field(default_factory=dict)
     """What `vidcolor evaluate` found: for people."""
+    origin: str = ""
+    """What `vidcolor models add` was given; empty where the model was made here."""
 
     def build_network(self) -> Generator:
         """Return the network with fresh weights.
@@ -100,10 +102,26 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / "card.toml"
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return card_from_text(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError as error:
         raise ModelError(f"{folder}: no model: there is no card.toml in it") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: not a card: {error}") from error
+
+
+def card_from_text(text: str, path: Path) -> Card:
+    """Return the card that a text holds.
+
+    Args:
+        text: TOML.
+        path: the file that it was in.
+
+    Raises:
+        ModelError: it lacks or misspells something.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ModelError(f"{path}: not a card: {error}") from error
     known = {item.name for item in fields(Card)}
     unknown = sorted(set(values) - known)
@@ -128,8 +146,13 @@ def _check_choices(path: Path, values: dict[str, Any]) -> None:
             )
 
 
+def text_from_card(card: Card) -> str:
+    """Return the card as TOML."""
+    return tomli_w.dumps(asdict(card))
+
+
 def write_card(card: Card, folder: Path) -> None:
     """Write `card.toml` into the folder, whole or not at all."""
     unfinished = folder / "card.toml.part"
-    unfinished.write_text(tomli_w.dumps(asdict(card)), encoding="utf-8")
+    unfinished.write_text(text_from_card(card), encoding="utf-8")
     unfinished.replace(folder / "card.toml")

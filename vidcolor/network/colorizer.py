@@ -17,8 +17,9 @@ from vidcolor.errors import ModelError
 from vidcolor.network.card import Card
 from vidcolor.network.device import choose_device
 from vidcolor.network.generator import Features, Generator
+from vidcolor.network.library import find_model
 from vidcolor.network.outputs import DECODE_TEMPERATURE, chroma_of
-from vidcolor.network.weights import find_model, load_network
+from vidcolor.network.weights import load_network
 from vidcolor.options import Device, Matrix
 from vidcolor.scaling import resize, working_size
 from vidcolor.segments import Placed

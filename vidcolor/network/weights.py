@@ -1,8 +1,8 @@
-"""Models on disk: found by name, loaded with suspicion, saved whole."""
+"""Models on disk: loaded with suspicion, saved whole."""
 
-from importlib import resources
 from pathlib import Path
 
+import safetensors
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -11,34 +11,18 @@ from torch import Tensor, nn
 from vidcolor.errors import ModelError
 from vidcolor.network.backbones import read_weights
 from vidcolor.network.blocks import load_plain_state, plain_state, remove_spectral_norms
-from vidcolor.network.card import Card, read_card, write_card
+from vidcolor.network.card import (
+    Card,
+    card_from_text,
+    read_card,
+    text_from_card,
+    write_card,
+)
 from vidcolor.network.generator import Generator
 
 WEIGHTS = "weights.safetensors"
-
-
-def find_model(name: str) -> Path:
-    """Return the folder of a model: a path, else a name in ./models, else one that ships.
-
-    Raises:
-        ModelError: there is none; the message lists those there are.
-    """
-    shipped = Path(str(resources.files("vidcolor.models")))
-    places = [Path(name), Path("models") / name, shipped / name]
-    for place in places:
-        if (place / "card.toml").is_file():
-            return place
-    known = sorted(
-        {
-            card.parent.name
-            for place in (Path("models"), shipped)
-            for card in place.glob("*/card.toml")
-        }
-    )
-    raise ModelError(
-        f"model {name!r}: no model of that name; there are: {', '.join(known) or 'none'}; "
-        "or give the folder that `vidcolor train` wrote"
-    )
+CARD_KEY = "vidcolor.card"
+"""Where the header of a model's one file has the card."""
 
 
 def load_network(folder: Path) -> tuple[Card, Generator]:
@@ -87,6 +71,32 @@ def save_model(card: Card, network: nn.Module, folder: Path) -> None:
     unfinished.write_bytes(safetensors.torch.save({k: v.contiguous() for k, v in state.items()}))
     unfinished.replace(folder / WEIGHTS)
     write_card(card, folder)
+
+
+def pack_model(folder: Path, path: Path) -> None:
+    """Write a model as one file: its weights, with the card in their header.
+
+    Raises:
+        ModelError: card or weights are missing or damaged.
+    """
+    card, state = read_card(folder), read_weights(folder / WEIGHTS)
+    unfinished = path.with_name(f"{path.name}.part")
+    unfinished.write_bytes(safetensors.torch.save(state, {CARD_KEY: text_from_card(card)}))
+    unfinished.replace(path)
+
+
+def packed_card(path: Path) -> Card | None:
+    """Return the card in the header of safetensors weights; None where there is none.
+
+    Raises:
+        ModelError: it is no such file, or the card lacks or misspells something.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as weights:
+            text = (weights.metadata() or {}).get(CARD_KEY)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not safetensors weights: {error}") from error
+    return None if text is None else card_from_text(text, path)
 
 
 def _is_weight(value: Tensor) -> bool:

@@ -1,0 +1,59 @@
+"""The models of this machine: where they lie, and which there are."""
+
+import os
+from importlib import resources
+from pathlib import Path
+
+from vidcolor.errors import ModelError
+
+
+def home() -> Path:
+    """Return the user's own folder: $VIDCOLOR_HOME, else vidcolor/ where XDG keeps users' data.
+
+    Source: XDG Base Directory Specification 0.8, XDG_DATA_HOME.
+    """
+    chosen = os.environ.get("VIDCOLOR_HOME")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    data = Path(os.environ.get("XDG_DATA_HOME", ""))
+    # The specification has paths that are not absolute ignored.
+    return (data if data.is_absolute() else Path.home() / ".local/share") / "vidcolor"
+
+
+def added_models() -> Path:
+    """Return the folder of the models that `vidcolor models add` installs."""
+    return home() / "models"
+
+
+def shipped_models() -> Path:
+    """Return the folder of the models that vidcolor brings along."""
+    return Path(str(resources.files("vidcolor.models")))
+
+
+def find_model(name: str) -> Path:
+    """Return the folder of a model: a path, else a name in ./models, added, or shipped.
+
+    Raises:
+        ModelError: there is none; the message lists those there are.
+    """
+    for place in (Path(name), *(place / name for place in _places())):
+        if (place / "card.toml").is_file():
+            return place
+    known = ", ".join(sorted(folder.name for folder in list_models()))
+    raise ModelError(
+        f"model {name!r}: no model of that name; there are: {known or 'none'}; "
+        "give the folder that `vidcolor train` wrote, or get one by `vidcolor models add`"
+    )
+
+
+def list_models() -> list[Path]:
+    """Return the folders of the models that have a name, as `find_model` finds them."""
+    found: dict[str, Path] = {}
+    for place in _places():
+        for card in sorted(place.glob("*/card.toml")):
+            found.setdefault(card.parent.name, card.parent)
+    return list(found.values())
+
+
+def _places() -> tuple[Path, ...]:
+    return Path("models"), added_models(), shipped_models()
