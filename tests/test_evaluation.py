@@ -15,6 +15,7 @@ from vidcolor.network.card import Card
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.weights import save_model
 from vidcolor.options import EvaluateOptions
+from vidcolor.perceptual import CLASSIFIERS
 from vidcolor.references import open_references
 from vidcolor.report import METRICS
 from vidcolor.scaling import resize
@@ -63,7 +64,7 @@ def colour_clip(draw):
 def scored(path, answer):
     """Return {kind: scores} of a film whose chroma is answered with."""
     (reference,) = open_references(EvaluateOptions(clips=path, size=64))
-    scores = FilmScores(None)
+    scores = FilmScores({})
     for frame in compare(reference, Standin(answer)):
         scores.add(frame, pictures_of(frame, reference.matrix))
     return {row.kind: row.scores for row in scores.rows("film")}
@@ -119,7 +120,7 @@ def test_an_answer_at_a_smaller_working_size_is_enlarged_along_the_luma(colour_c
                 yield Colored(place, small(place.frame.luma_hw), chroma)
 
     (reference,) = open_references(EvaluateOptions(clips=colour_clip, size=64))
-    scores = FilmScores(None)
+    scores = FilmScores({})
     for frame in compare(reference, Small(own_colour)):
         assert frame.result_2hw.shape == frame.truth_2hw.shape
         scores.add(frame, pictures_of(frame, reference.matrix))
@@ -192,7 +193,7 @@ def test_nothing_is_compared_across_a_cut():
         chroma = np.full((2, 32, 48), level, dtype=np.float32)
         return [Compared(luma, chroma, chroma, starts_shot=i == 0) for i in range(5)]
 
-    scores = FilmScores(None)
+    scores = FilmScores({})
     for frame in (*shot(-0.1), *shot(0.1)):
         scores.add(frame, pictures_of(frame, "bt709"))
     truth = scores.rows("film")[-1].scores
@@ -246,6 +247,22 @@ def test_lpips_is_na_with_its_reason_where_the_backbone_is_missing(
     )
     assert [row.scores["lpips"] for row in report.mean] == [None] * 3
     assert any("alexnet" in note for note in report.notes)
+
+
+def test_a_classifier_sees_a_distance_where_its_weights_are_given(colour_clip, model, tmp_path):
+    torch.manual_seed(0)
+    layers = CLASSIFIERS["squeezenet1_1"]().state_dict()
+    torch.save({f"features.{name}": v for name, v in layers.items()}, tmp_path / "any.pth")
+    options = EvaluateOptions(
+        model=model, clips=colour_clip, size=64, max_frames=1, device="cpu",
+        perceptual_backbone=tmp_path / "any.pth",
+    )  # fmt: skip
+    result, grey, truth = (row.scores["perceptual"] for row in evaluate(options).mean)
+    assert result is not None
+    assert result > 0
+    assert grey is not None
+    assert grey > 0
+    assert truth is None
 
 
 def write_dataset(folder):

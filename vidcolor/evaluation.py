@@ -11,17 +11,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vidcolor.context import WINDOW_REACH, with_context
 from vidcolor.errors import OutputError
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.device import half_the_cores
 from vidcolor.options import EvaluateOptions
-from vidcolor.perceptual import Lpips, NotAvailable, load_lpips
+from vidcolor.perceptual import NotAvailable, load_lpips, load_perceptual_loss
 from vidcolor.references import Reference, Truth, open_references
 from vidcolor.report import Kind, Report, Row
 from vidcolor.scaling import enlarge_chroma
-from vidcolor.scoring import Compared, FilmScores, Picture, pictures_of
+from vidcolor.scoring import Compared, FilmScores, Judges, Picture, pictures_of
 from vidcolor.segments import divide
 from vidcolor.sheet import contact_sheet, fit_cell
 
@@ -55,14 +56,14 @@ def evaluate(options: EvaluateOptions, *, on_progress: OnProgress | None = None)
         _check_writable(path)
     if options.pictures is not None:
         _check_writable(options.pictures / "any.png")
-    lpips = load_lpips(options.lpips_backbone)
+    judges, notes = _judges(options)
     references = open_references(options)
     colorizer = Colorizer.load(
         options.model, options.device, seed=options.seed, temperature=options.decode_temperature
     )
     with half_the_cores():
-        rows, pictures, notes = _score_all(options, references, colorizer, lpips, on_progress)
-    report = Report(options.model, options.size, tuple(rows), tuple(notes), pictures)
+        rows, pictures, more = _score_all(options, references, colorizer, judges, on_progress)
+    report = Report(options.model, options.size, tuple(rows), (*notes, *more), pictures)
     if options.json is not None:
         _write_text(report.to_json() + "\n", options.json)
     if options.sheet is not None:
@@ -70,21 +71,35 @@ def evaluate(options: EvaluateOptions, *, on_progress: OnProgress | None = None)
     return report
 
 
+def _judges(options: EvaluateOptions) -> tuple[Judges, list[str]]:
+    """Return the networks that judge how alike pictures look, and why one is missing."""
+    judges: dict[str, Callable[[Tensor, Tensor], float]] = {}
+    notes = []
+    lpips = load_lpips(options.lpips_backbone)
+    if isinstance(lpips, NotAvailable):
+        notes.append(f"LPIPS: n/a: {lpips.reason}")
+    else:
+        judges["lpips"] = lpips.distance
+    if options.perceptual_backbone is not None:
+        judges["perceptual"] = load_perceptual_loss(options.perceptual_backbone).distance
+    return judges, notes
+
+
 def _score_all(
     options: EvaluateOptions,
     references: list[Reference],
     colorizer: Colorizer,
-    lpips: Lpips | NotAvailable,
+    judges: Judges,
     on_progress: OnProgress | None,
 ) -> tuple[list[Row], list[SheetRow], list[str]]:
     counts = [reference.frame_count for reference in references]
     total = None if None in counts else sum(count or 0 for count in counts)
     rows: list[Row] = []
     pictures: list[SheetRow] = []
-    notes = [f"LPIPS: n/a: {lpips.reason}"] if isinstance(lpips, NotAvailable) else []
+    notes: list[str] = []
     done = 0
     for reference in references:
-        scores = FilmScores(lpips if isinstance(lpips, Lpips) else None)
+        scores = FilmScores(judges)
         keepsakes = Keepsakes(len(set(options.frames)) or SHEET_ROWS)
         for frame in compare(reference, colorizer, options.frames):
             seen = pictures_of(frame, reference.matrix)

@@ -289,6 +289,8 @@ class EvaluateOptions:
     """PNG for a contact sheet: grey, result and truth."""
     pictures: Path | None = None
     """Folder for the rows of the sheet as PNGs of their own, as large as they were scored."""
+    perceptual_backbone: Path | None = None
+    """Weights of torchvision's AlexNet, VGG16 or SqueezeNet 1.1: adds a distance as it sees it."""
     lpips_backbone: Path | None = None
     """AlexNet weights file (torchvision's alexnet-owt) for LPIPS, where it is not in the cache."""
 

@@ -68,6 +68,11 @@ class PerceptualLoss(nn.Module):
         distance: Tensor = self.network(rgb_B3hw.float() * 2 - 1, truth_B3hw.float() * 2 - 1).mean()
         return distance
 
+    @torch.no_grad()
+    def distance(self, rgb_3hw: Tensor, truth_3hw: Tensor) -> float:
+        """Return the distance of two R'G'B' pictures (3, h, w) in [0, 1]; 0 if they are equal."""
+        return float(self(rgb_3hw[None], truth_3hw[None]))
+
 
 def load_perceptual_loss(backbone: Path) -> PerceptualLoss:
     """Return the loss in the eyes of a classifier.

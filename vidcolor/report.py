@@ -41,6 +41,7 @@ METRICS = (
     Metric("psnr_db", "PSNR", 2, "dB over all of the film's pixels, R'G'B'; higher is nearer"),
     Metric("ssim", "SSIM", 4, "mean over the frames' R', G', B'; 1 is equal"),
     Metric("lpips", "LPIPS", 4, "version 0.1, AlexNet; 0 is equal"),
+    Metric("perceptual", "percept", 4, "distance as --perceptual-backbone sees it; 0 is equal"),
     Metric("chroma_error", "CbCr", 2, "mean absolute error of Cb and Cr, 8-bit codes"),
     Metric("lab_error", "ab", 2, "mean distance in CIE a*, b*"),
     Metric("delta_e2000", "dE00", 2, "mean CIEDE2000 difference"),

@@ -1,6 +1,7 @@
 """The scores of one film, frame by frame: its result, its grey and its own colour alike."""
 
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,10 @@ from vidcolor import metrics
 from vidcolor.color import fit_gamut, lab_from_rgb, rgb_from_ycbcr
 from vidcolor.motion import Motion, find_motion, warp_error
 from vidcolor.options import Matrix
-from vidcolor.perceptual import Lpips
 from vidcolor.report import KINDS, METRICS, Kind, Row, Scores
+
+Judges = Mapping[str, Callable[[Tensor, Tensor], float]]
+"""By the metric's key: what tells the distance of R'G'B' pictures (3, h, w) in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +70,15 @@ COLOURLESS_CODES = 0.5
 class FilmScores:
     """Takes a film's frames in order and ends with its rows of the table.
 
-    scores = FilmScores(lpips)
+    scores = FilmScores({"lpips": lpips.distance})
     for frame in frames:
         scores.add(frame, pictures_of(frame, "bt709"))
     rows = scores.rows("film.mp4")
     """
 
-    def __init__(self, lpips: Lpips | None) -> None:
+    def __init__(self, judges: Judges) -> None:
         self.frame_count = 0
-        self._lpips = lpips
+        self._judges = judges
         self._sums = {kind: _Sums() for kind in KINDS}
         self._previous_luma_hw: NDArray[np.float32] | None = None
 
@@ -87,7 +90,7 @@ class FilmScores:
         for kind, picture in pictures.items():
             self._sums[kind].add_in_time(picture, motion, starts_shot=frame.starts_shot)
             if kind != "truth":
-                self._sums[kind].add_errors(picture, pictures["truth"], self._lpips)
+                self._sums[kind].add_errors(picture, pictures["truth"], self._judges)
         self._previous_luma_hw = frame.luma_hw
         self.frame_count += 1
 
@@ -140,7 +143,7 @@ class _Sums:
                 self._count("warp_error", error)
         self._previous_2hw = picture.chroma_2hw
 
-    def add_errors(self, picture: Picture, truth: Picture, lpips: Lpips | None) -> None:
+    def add_errors(self, picture: Picture, truth: Picture, judges: Judges) -> None:
         """Add how far a picture is from the truth."""
         rgb, true_rgb = picture.rgb_3hw, truth.rgb_3hw
         self._count("mean_squared_error", metrics.mean_squared_error(rgb, true_rgb))
@@ -149,8 +152,8 @@ class _Sums:
         self._count("lab_error", metrics.lab_error(picture.lab_3hw, truth.lab_3hw))
         difference = metrics.delta_e2000(picture.lab_3hw, truth.lab_3hw)
         self._count("delta_e2000", difference.mean().item())
-        if lpips is not None:
-            self._count("lpips", lpips.distance(rgb, true_rgb))
+        for key, distance in judges.items():
+            self._count(key, distance(rgb, true_rgb))
 
     def scores(self) -> Scores:
         """Return a number for each metric that has one, None for the others."""
