@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from vidcolor.color import fit_gamut
-from vidcolor.context import WINDOW_REACH, with_context
+from vidcolor.context import with_context
 from vidcolor.errors import ModelError
 from vidcolor.masks.edges import chroma_mask
 from vidcolor.masks.shapes import Mask
@@ -21,6 +21,7 @@ from vidcolor.network.memory import is_out_of_memory
 from vidcolor.options import ColorOptions, Matrix
 from vidcolor.scaling import enlarge_chroma, resize
 from vidcolor.segments import Placed
+from vidcolor.steady import reach, steady
 
 Result = TypeVar("Result")
 
@@ -86,6 +87,7 @@ def color(
     is_wanted: Callable[[Placed[Picture]], bool],
     colorizer: Colorizer,
     matrix: Matrix,
+    options: ColorOptions,
 ) -> Iterator[Colored[Picture]]:
     """Yield the wanted frames, and those that had to be seen for their sake, with their chroma.
 
@@ -94,13 +96,15 @@ def color(
         is_wanted: tells the frames that shall have the colour that they have in the whole film.
         colorizer: the network.
         matrix: the film's.
+        options: what the user makes of the colours.
     """
-    return colorizer.colorize(
-        with_context(places, is_wanted, WINDOW_REACH),
+    colored = colorizer.colorize(
+        with_context(places, is_wanted, reach(options.stabilize)),
         luma=lambda picture: picture.luma_hw,
         mask=lambda picture: picture.mask_hw,
         matrix=matrix,
     )
+    return steady(colored, options.stabilize)
 
 
 def film_chroma(

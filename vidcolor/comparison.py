@@ -149,6 +149,7 @@ def _compared(name: str, row: TrainOptions, options: CompareOptions, tell: OnRow
             data=options.data,
             size=options.size,
             max_frames=options.max_frames,
+            stabilize=0,  # networks are compared, not what holds their colours steady
             device=options.device,
             sheet=folder / "sheet.png",
         )

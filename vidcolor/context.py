@@ -12,9 +12,6 @@ from vidcolor.segments import Placed
 
 Frame = TypeVar("Frame")
 
-WINDOW_REACH = 1
-"""Frames on either side that the window of a network shows it."""
-
 
 def with_context(
     places: Iterable[Placed[Frame]], is_wanted: Callable[[Placed[Frame]], bool], reach: int

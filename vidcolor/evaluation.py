@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidcolor.context import WINDOW_REACH, with_context
+from vidcolor.context import with_context
 from vidcolor.errors import OutputError
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.device import half_the_cores
@@ -25,6 +25,7 @@ from vidcolor.scaling import enlarge_chroma
 from vidcolor.scoring import Compared, FilmScores, Judges, Picture, pictures_of
 from vidcolor.segments import divide
 from vidcolor.sheet import contact_sheet, fit_cell
+from vidcolor.steady import reach, steady
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ def _score_all(
     for reference in references:
         scores = FilmScores(judges)
         keepsakes = Keepsakes(len(set(options.frames)) or SHEET_ROWS)
-        for frame in compare(reference, colorizer, options.frames):
+        for frame in compare(reference, colorizer, options.frames, stabilize=options.stabilize):
             seen = pictures_of(frame, reference.matrix)
             scores.add(frame, seen)
             keepsakes.offer(frame.number, seen)
@@ -122,23 +123,27 @@ def _score_all(
 
 
 def compare(
-    reference: Reference, colorizer: Colorizer, chosen: Collection[int] = ()
+    reference: Reference,
+    colorizer: Colorizer,
+    chosen: Collection[int] = (),
+    *,
+    stabilize: float = 0,
 ) -> Iterator[Compared]:
     """Yield each frame of a film, or each chosen one, with its own colour and the one given back.
 
-    A chosen frame's colour is what it is in the whole film.
+    A chosen frame's colour is what it is in the whole film, held as steady as in `render`.
     """
     last = -1
     for take in reference.takes():
         places = divide(take, luma=lambda truth: truth.film_luma)
         if chosen:
-            places = with_context(places, lambda p: p.frame.number in chosen, WINDOW_REACH)
+            places = with_context(places, lambda p: p.frame.number in chosen, reach(stabilize))
         coloured = colorizer.colorize(
             places,
             luma=lambda truth: truth.film_luma,
             matrix=reference.matrix,
         )
-        for frame in coloured:
+        for frame in steady(coloured, stabilize):
             truth = frame.frame
             if chosen and truth.number not in chosen:
                 continue

@@ -102,6 +102,13 @@ def _check_temperature(temperature: float) -> None:
     )
 
 
+def _check_stabilize(strength: float) -> None:
+    _require(
+        0 <= strength <= 1,
+        f"--stabilize {strength}: must be between 0 (each frame for itself) and 1",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExtractOptions:
     """How a colour film becomes training frames."""
@@ -178,6 +185,8 @@ class ColorOptions:
     """Short side that the network sees, pixels; default: what the model's card says."""
     saturation: float = 1.0
     """Multiplies the colour; 0 leaves the film grey."""
+    stabilize: float = 1.0
+    """How steady colours are held along motion, within each shot; 0: each frame for itself."""
     decode_temperature: float = 0.38
     """Of a model that predicts bins: 1 is their mean and calm, towards 0 the likeliest, vivid."""
     seed: int = 0
@@ -208,6 +217,7 @@ class ColorOptions:
             0 <= self.saturation <= 4,
             f"--saturation {self.saturation}: must be between 0 (grey) and 4",
         )
+        _check_stabilize(self.stabilize)
         _check_temperature(self.decode_temperature)
         _require(
             0 <= self.mask_feather <= 200,
@@ -277,6 +287,8 @@ class EvaluateOptions:
     """Frames of each film that are scored, from its start; 0: all."""
     frames: tuple[int, ...] = ()
     """Score these alone: frames of each film, of the dataset's test split, or photos, from 0."""
+    stabilize: float = 1.0
+    """How steady colours are held along motion, within each shot; 0: each frame for itself."""
     decode_temperature: float = 0.38
     """Of a model that predicts bins: 1 is their mean and calm, towards 0 the likeliest, vivid."""
     seed: int = 0
@@ -308,6 +320,7 @@ class EvaluateOptions:
         _require(
             not (self.frames and self.max_frames), "evaluate: give either --frames or --max-frames"
         )
+        _check_stabilize(self.stabilize)
         _check_temperature(self.decode_temperature)
 
 

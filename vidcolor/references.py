@@ -17,6 +17,7 @@ from vidcolor.media.film import Film, probe
 from vidcolor.options import EvaluateOptions, Matrix
 from vidcolor.pictures import picture_paths
 from vidcolor.scaling import resize, working_size
+from vidcolor.steady import reach
 
 FILM_ENDINGS = frozenset(
     (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".wmv")
@@ -98,8 +99,8 @@ def _from_film(path: Path, options: EvaluateOptions) -> Reference:
     count = film.frame_count_from_header or None
     limit = options.max_frames or None
     if options.frames:
-        # The last one's neighbour too.
-        count, limit = len(set(options.frames)), max(options.frames) + 2
+        # The last one's neighbours too.
+        count, limit = len(set(options.frames)), max(options.frames) + 1 + reach(options.stabilize)
     elif count is not None and limit is not None:
         count = min(count, limit)
     return Reference(

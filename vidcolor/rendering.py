@@ -1,8 +1,8 @@
 """The verb `render`: a film in, the same film in colour out.
 
-The line: decode, divide into shots and segments, colour, enlarge the chroma under the luma's
-guidance, merge it with the film's own luma, encode segment by segment, join these, and carry
-everything else over. A run that is cut short goes on after the last segment that it finished.
+The line: decode, divide into shots and segments, colour, hold the colour steady, enlarge the
+chroma under the luma's guidance, merge it with the film's own luma, encode segment by segment,
+join these, and carry everything else over. A run that is cut short goes on after the last segment that it finished.
 """
 
 import json
@@ -177,7 +177,13 @@ class _Line:
             first_segment=done,
             is_done=lambda p: last_pts is not None and p.frame.pts <= last_pts,
         )
-        colored = color(placed, lambda p: p.segment >= done, self.colorizer, self.film.matrix)
+        colored = color(
+            placed,
+            lambda place: place.segment >= done,
+            self.colorizer,
+            self.film.matrix,
+            self.options,
+        )
         for number, group in groupby(colored, key=lambda c: c.place.segment):
             if number >= done:
                 self.work.note(self._write(number, group))

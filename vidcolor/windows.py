@@ -5,6 +5,9 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
+WINDOW_REACH = 1
+"""Frames on either side of the one in the middle."""
+
 
 def windows(
     items: Iterable[Item], starts_shot: Callable[[Item], bool]
