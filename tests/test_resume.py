@@ -118,6 +118,7 @@ def test_an_interruption_says_how_to_go_on(draw, model, caplog):
     [
         ({"saturation": 0.5}, "--saturation 1.0, not 0.5"),
         ({"start": "0.2"}, "--start None, not 0.2"),
+        ({"stabilize": 0.0}, "--stabilize 1.0, not 0.0"),
     ],
 )
 def test_another_option_does_not_go_on_unless_told_to_begin_anew(draw, model, changed, difference):
