@@ -144,7 +144,8 @@ def test_nothing_crosses_a_cut():
 
 
 def test_a_frame_alone_in_its_shot_stays_as_it_is():
-    film = film_of(*panning(3), cuts=(0, 1, 2))
+    lumas, chromas = panning(3)
+    film = film_of(lumas, chromas, cuts=(0, 1, 2))
     for before, after in zip(film, steady(film, 1), strict=True):
         np.testing.assert_array_equal(after.chroma_2hw, before.chroma_2hw)
 
