@@ -141,6 +141,33 @@ def test_flickering_colour_raises_the_warp_error_and_cdc(colour_clip):
         assert flickering["result"][key] > 2 * flickering["truth"][key], key
 
 
+def test_colours_are_scored_as_steady_as_a_render_holds_them(draw):
+    film = draw("film.mkv", frames=12, width=96, height=72, is_color=True)
+    errors = {}
+    for stabilize in (0, 1):
+        number = iter(range(100))
+
+        def flickering(frame, number=number):
+            return frame.chroma_2hw + np.float32(0.02) * (next(number) % 2)
+
+        (reference,) = open_references(EvaluateOptions(clips=film, size=64))
+        scores = FilmScores({})
+        for frame in compare(reference, Standin(flickering), stabilize=stabilize):
+            scores.add(frame, pictures_of(frame, reference.matrix))
+        errors[stabilize] = {row.kind: row.scores["warp_error"] for row in scores.rows("film")}
+    assert errors[1]["result"] < errors[0]["result"] / 2
+    assert errors[1]["truth"] == errors[0]["truth"]
+
+
+def test_evaluate_passes_on_how_steady_colours_shall_be_held(model, colour_clip):
+    options = {"model": model, "clips": colour_clip, "size": 64, "device": "cpu"}
+    found = [evaluate(EvaluateOptions(**options, stabilize=s)) for s in (0, 1)]
+    changes = [report.mean[0].scores["warp_error"] for report in found]
+    assert changes[1] < changes[0]
+    with pytest.raises(OptionsError, match="--stabilize 2"):
+        EvaluateOptions(clips=colour_clip, stabilize=2)
+
+
 def test_the_network_is_shown_the_luma_of_the_film_and_nothing_else(colour_clip):
     standin = Standin(no_colour)
     (reference,) = open_references(EvaluateOptions(clips=colour_clip, size=64))
@@ -359,15 +386,19 @@ def test_keepsakes_are_few_and_from_all_over_the_film(count):
         assert places[1] > 0.55
 
 
-def predictions(colorizer, chosen=(), **options):
+def predictions(colorizer, chosen=(), stabilize=0, **options):
     """Return the chroma of each scored frame by its number, and whether it is compared in time."""
-    (reference,) = open_references(EvaluateOptions(size=64, frames=chosen, **options))
-    frames = list(compare(reference, colorizer, chosen))
+    options |= {"size": 64, "frames": chosen, "stabilize": stabilize}
+    (reference,) = open_references(EvaluateOptions(**options))
+    frames = list(compare(reference, colorizer, chosen, stabilize=stabilize))
     assert len(frames) == reference.frame_count
     return {frame.number: (frame.result_2hw, frame.starts_shot) for frame in frames}
 
 
-def test_a_chosen_frame_gets_the_colour_that_it_has_in_the_whole_film(draw, model, monkeypatch):
+@pytest.mark.parametrize("stabilize", [0, 1])
+def test_a_chosen_frame_gets_the_colour_that_it_has_in_the_whole_film(
+    draw, model, monkeypatch, stabilize
+):
     film = draw(frames=70, width=96, height=72, is_color=True, cuts=(30, 40))
     colorizer = Colorizer.load(model, "cpu")
     encode, calls = colorizer.network.encode, []
@@ -377,15 +408,15 @@ def test_a_chosen_frame_gets_the_colour_that_it_has_in_the_whole_film(draw, mode
         return encode(*seen)
 
     monkeypatch.setattr(colorizer.network, "encode", counted)
-    whole = predictions(colorizer, clips=film)
+    whole = predictions(colorizer, clips=film, stabilize=stabilize)
     calls.clear()
     chosen = (0, 17, 29, 30, 69)
-    found = predictions(colorizer, chosen, clips=film)
+    found = predictions(colorizer, chosen, clips=film, stabilize=stabilize)
     assert tuple(found) == chosen
     for number, (chroma, starts_shot) in found.items():
         np.testing.assert_array_equal(chroma, whole[number][0])
         assert starts_shot == (number in (0, 17, 29, 30, 69))
-    assert len(calls) < 20
+    assert len(calls) < (66 if stabilize else 20)
 
 
 def test_chosen_frames_that_follow_each_other_are_compared_in_time(colour_clip):

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from tests.faults import tiny_model
 from tests.models import TINY
 from vidcolor import rendering
 from vidcolor.errors import ModelError, OutputError
+from vidcolor.network.card import FAMILIES
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.temporal_unet import TemporalUNet
 from vidcolor.network.weights import save_model
 from vidcolor.options import RenderOptions
 from vidcolor.rendering import Rendered, render
+from vidcolor.steady import reach
 from vidcolor.work import folder_of
 
 CUTS = (30, 70, 95)
@@ -84,12 +87,42 @@ def test_a_film_cut_short_anywhere_ends_as_if_it_had_not_been(draw, model, name)
 
 def test_a_long_shot_is_divided_and_goes_on_within_itself(draw, model):
     film = draw("film.mkv", frames=500, codec="ffv1")
-    whole = _render(film, "whole.mkv", model)
+    whole = _render(film, "whole.mkv", model, batch=4)
     assert (whole.segment_count, whole.shot_count) == (3, 1)
-    _cut_short(film, "out.mkv", model, 490)
-    resumed = _render(film, "out.mkv", model)
+    _cut_short(film, "out.mkv", model, 490, batch=4)
+    resumed = _render(film, "out.mkv", model, batch=4)
     assert resumed.resumed_frame_count == 480
     assert _pictures(resumed.out) == _pictures(whole.out)
+
+
+class Embedding(TemporalUNet):
+    """Tells every frame of a shot how bright the frame was that it was embedded from."""
+
+    def embed(self, grey_B1hw):
+        return grey_B1hw.mean(dim=(1, 2, 3))[:, None]
+
+    def encode(self, frame_Bchw, embedding_BC=None):
+        return super().encode(frame_Bchw * embedding_BC[:, :, None, None])
+
+
+def test_going_on_takes_the_network_no_more_than_the_neighbours_of_what_is_left(
+    draw, model, monkeypatch
+):
+    embedding = replace(FAMILIES[TINY.family], network=Embedding)
+    monkeypatch.setitem(FAMILIES, TINY.family, embedding)
+    film = draw("film.mkv", frames=270, codec="ffv1")
+    whole = _render(film, "whole.mkv", model)
+    _cut_short(film, "out.mkv", model, 250)
+    encode, calls = Embedding.encode, []
+
+    def counted(network, *seen):
+        calls.append(seen)
+        return encode(network, *seen)
+
+    monkeypatch.setattr(Embedding, "encode", counted)
+    assert _pictures(_render(film, "out.mkv", model).out) == _pictures(whole.out)
+    first_of_its_segment, left = 1, 30
+    assert len(calls) == first_of_its_segment + reach(1) + left
 
 
 def test_where_a_run_went_on_cannot_be_seen_in_batches_either(draw, model):
