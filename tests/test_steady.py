@@ -1,6 +1,7 @@
 """The stabiliser: colour that keeps to the moving picture, and no frame that looks further."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -72,7 +73,7 @@ def moving_disc(count, contrast, speed=3):
 def change(frames):
     """Return how much chroma changes along the motion of the luma, in codes, on average."""
     changes = []
-    for before, now in zip(frames, frames[1:], strict=False):
+    for before, now in pairwise(frames):
         motion = find_motion(before.luma_hw, now.luma_hw)
         moved = warp(motion.backward_2hw.new_tensor(before.chroma_2hw), motion.backward_2hw)
         off = np.hypot(*(now.chroma_2hw - moved.numpy()))
