@@ -55,3 +55,35 @@ NOISY = Card(
     window=1,
 )
 """Its family has to be put into FAMILIES first."""
+
+
+class Restless(Generator):
+    """Colours a frame by how it differs from its neighbours: to see whether it had them."""
+
+    multiple = 2
+
+    def __init__(self, config: NoisyConfig) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(8.0))
+
+    def encode(self, frame_Bchw: Tensor, embedding_BC: Tensor | None = None) -> Features:
+        return [frame_Bchw]
+
+    def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
+        differences = [other[0] - current[0] for other in (previous, next_)]
+        return torch.tanh(self.factor * torch.cat(differences, dim=1))
+
+
+RESTLESS_FAMILY = Family(
+    network=Restless, config=NoisyConfig, windows=(3,), set_up=lambda _: Setup(config=NoisyConfig())
+)
+
+RESTLESS = Card(
+    name="restless",
+    family="restless",
+    network={},
+    output="chroma",
+    grey="bt601",
+    working_size=64,
+)
+"""Its family has to be put into FAMILIES first."""

@@ -17,6 +17,7 @@ from vidcolor._version import __version__
 from vidcolor.cli import app, run
 from vidcolor.errors import InputError, ModelError, OptionsError, OutputError
 from vidcolor.options import EvaluateOptions, ExtractOptions, RenderOptions, TrainOptions
+from vidcolor.options_preview import PreviewOptions
 
 COMMANDS = [
     ("render",),
@@ -24,6 +25,7 @@ COMMANDS = [
     ("train",),
     ("evaluate",),
     ("demo",),
+    ("preview",),
     ("dataset", "list"),
     ("dataset", "info"),
     ("dataset", "pack"),
@@ -119,6 +121,7 @@ def test_version_is_said(capsys):
         ("extract", ExtractOptions),
         ("train", TrainOptions),
         ("evaluate", EvaluateOptions),
+        ("preview", PreviewOptions),
     ],
 )
 def test_every_option_is_a_flag_with_help(command, options, capsys):

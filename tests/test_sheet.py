@@ -60,6 +60,18 @@ def test_every_column_has_its_heading(tmp_path):
     assert heading[:, middle:].max() < 50
 
 
+def test_every_row_has_its_caption_over_it(tmp_path):
+    rows = [[flat(8, 80, 0)], [flat(8, 80, 0)]]
+    contact_sheet(rows, [""], tmp_path / "plain.png")
+    contact_sheet(rows, [""], tmp_path / "sheet.png", captions=["", "0:00:01"])
+    plain, sheet = read_rgb(tmp_path / "plain.png"), read_rgb(tmp_path / "sheet.png")
+    assert len(sheet) > len(plain)
+    bright = np.flatnonzero((sheet > 150).any(axis=(1, 2)))
+    dark = np.flatnonzero((sheet == 0).all(axis=2).any(axis=1))
+    assert dark.min() + 7 < bright.min()
+    assert bright.max() < dark.max() - 7
+
+
 @pytest.mark.parametrize("rows", [[], [[]], [[flat(8, 8, 0)] * 3]])
 def test_a_sheet_without_pictures_or_labels_for_them_is_refused(tmp_path, rows):
     with pytest.raises(ValueError, match="pictures"):

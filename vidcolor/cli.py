@@ -16,6 +16,7 @@ from vidcolor._version import __version__
 from vidcolor.cli_compare import compare_models
 from vidcolor.cli_dataset import dataset
 from vidcolor.cli_models import models
+from vidcolor.cli_preview import compare, preview
 from vidcolor.cli_train import learning
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.flags import (
@@ -73,6 +74,26 @@ Examples:
     vidcolor compare-models pipelines/compare.toml --dataset my --max-steps 50
 
 Interrupted, the same command goes on where it was.""",
+)
+
+
+app.command(
+    preview,
+    help_epilogue="""\
+Examples:
+
+    vidcolor preview in.mp4
+    vidcolor preview in.mp4 --at 1:30 2:00 --saturation 0.8 --out look.png
+    vidcolor preview in.mp4 --every 30s --compare default models/zootopia --split""",
+)
+app.command(
+    compare,
+    help_epilogue="""\
+Examples:
+
+    vidcolor compare in.mp4 out.mp4 -o page.html
+    vidcolor compare in.mp4 part.mp4 --offset 1:30 -o page.html
+    vidcolor compare calm.mp4 vivid.mp4 --start 10 --end 20 --size 720""",
 )
 
 

@@ -5,19 +5,16 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
-import torch
 from av.container import OutputContainer
-from numpy.typing import NDArray
 
-from vidcolor.color import rgb_from_ycbcr
 from vidcolor.drawing import HEIGHT, WIDTH
 from vidcolor.errors import OutputError
-from vidcolor.media.decode import Frame, read_frames, unit_chroma, unit_luma
-from vidcolor.media.film import Film, Matrix, probe
+from vidcolor.media.decode import read_frames, unit_chroma, unit_luma
+from vidcolor.media.film import Film, probe
 from vidcolor.scenes import SHOTS, frames
 from vidcolor.sheet import Picture, contact_sheet
+from vidcolor.showing import shown_picture
 
 RATE = 24
 FRAMES_OF_SHOT = 60
@@ -101,17 +98,5 @@ def _moments(film: Film) -> list[Fraction]:
 
 def _picture_at(film: Film, second: Fraction) -> Picture | None:
     for frame in read_frames(film, start=second):
-        return _rgb_from_frame(frame, film.matrix)
+        return shown_picture(unit_luma(frame), unit_chroma(frame), film)
     return None
-
-
-def _rgb_from_frame(frame: Frame, matrix: Matrix) -> Picture:
-    """Return (H, W, 3) RGB; chroma is enlarged bilinearly, which is enough for the eye."""
-    luma_hw, chroma_2hw = unit_luma(frame), unit_chroma(frame)
-    size = luma_hw.shape[1], luma_hw.shape[0]
-    enlarged_2hw = np.stack([cv2.resize(plane, size) for plane in chroma_2hw])
-    rgb_3hw = rgb_from_ycbcr(
-        torch.from_numpy(luma_hw)[None], torch.from_numpy(enlarged_2hw), matrix
-    )
-    codes: NDArray[np.float32] = rgb_3hw.clamp(0, 1).permute(1, 2, 0).numpy() * 255
-    return codes.round().astype(np.uint8)

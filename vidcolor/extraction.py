@@ -24,12 +24,11 @@ from vidcolor.manifest import (
 )
 from vidcolor.media.decode import read_frames
 from vidcolor.media.ffmpeg import RgbFrame, find_ffmpeg, rgb_frames
-from vidcolor.media.film import Film, probe
+from vidcolor.media.film import Film, frame_size, probe
 from vidcolor.options import ExtractOptions, split_from_text
 from vidcolor.pictures import encode_picture, rough_luma
 from vidcolor.shots import CutDetector
 from vidcolor.sources import (
-    frame_size,
     lightness_of,
     most_frames,
     refuse_grey,

@@ -41,12 +41,12 @@ DiscriminatorKind = Literal["patch", "fc", "flat"]
 
 
 def seconds_from_text(text: str, *, option: str) -> Fraction:
-    """Return the seconds that `12.5`, `1:02.5` or `HH:MM:SS.mmm` name, exactly.
+    """Return the seconds that `12.5`, `30s`, `1:02.5` or `HH:MM:SS.mmm` name, exactly.
 
     Raises:
         OptionsError: the text is no time, or minutes or seconds are 60 or more.
     """
-    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", text.strip())
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)s?", text.strip())
     if match is None:
         raise OptionsError(
             f"{option} {text!r}: not a time; write seconds (12.5) or HH:MM:SS (00:01:30)"
@@ -88,7 +88,12 @@ def _require(is_met: bool, message: str) -> None:
         raise OptionsError(message)
 
 
-def _check_span(start: str | None, end: str | None) -> None:
+def check_span(start: str | None, end: str | None) -> None:
+    """Refuse `--start` and `--end` that are no times, or not in order.
+
+    Raises:
+        OptionsError: says which.
+    """
     begins = seconds_from_text(start, option="--start") if start is not None else Fraction(0)
     if end is not None:
         ends = seconds_from_text(end, option="--end")
@@ -140,7 +145,7 @@ class ExtractOptions:
             0 <= self.drop_black < 100,
             f"--drop-black {self.drop_black}: must be at least 0 (keeps all) and below 100",
         )
-        _check_span(self.start, self.end)
+        check_span(self.start, self.end)
         split_from_text(self.split)
 
 
@@ -266,7 +271,7 @@ class RenderOptions(ColorOptions):
         _require(
             self.crf is None or 0 <= self.crf <= 63, f"--crf {self.crf}: must be between 0 and 63"
         )
-        _check_span(self.start, self.end)
+        check_span(self.start, self.end)
 
 
 @dataclass(frozen=True, kw_only=True)

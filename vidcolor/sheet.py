@@ -30,6 +30,7 @@ def contact_sheet(
     path: Path,
     *,
     cell_px: int | None = CELL_PX,
+    captions: Sequence[str] = (),
 ) -> None:
     """Write one PNG: a row of pictures for each of `rows`, a heading over each column.
 
@@ -41,6 +42,7 @@ def contact_sheet(
         labels: one heading a column, in ASCII (all that OpenCV's font has).
         path: the PNG; its folder is made. It appears whole, by renaming.
         cell_px: longest side of a picture; None: whatever it has.
+        captions: a line over each row, in ASCII; default: none.
 
     Raises:
         ValueError: there is no picture, or a row has more pictures than there are labels.
@@ -51,7 +53,11 @@ def contact_sheet(
     shrunk = [[fit_cell(picture, cell_px) for picture in row] for row in rows]
     width = max(picture.shape[1] for row in shrunk for picture in row)
     bands = [_heading(labels, width)]
-    bands += [_band(row, width, len(labels)) for row in shrunk if row]
+    for number, row in enumerate(shrunk):
+        if captions:
+            bands.append(_heading([captions[number]], width, columns=len(labels)))
+        if row:
+            bands.append(_band(row, width, len(labels)))
     _write_png(np.concatenate(bands), path)
 
 
@@ -81,8 +87,8 @@ def _band(row: Sequence[Picture], width: int, columns: int) -> Picture:
     return band
 
 
-def _heading(labels: Sequence[str], width: int) -> Picture:
-    heading = _paper(_HEADING_PX, width, len(labels))
+def _heading(labels: Sequence[str], width: int, columns: int | None = None) -> Picture:
+    heading = _paper(_HEADING_PX, width, columns or len(labels))
     for column, label in enumerate(labels):
         (natural_px, _), _ = cv2.getTextSize(label, _FONT, 0.5, 1)
         scale = 0.5 * min(1.0, width / max(1, natural_px))

@@ -10,7 +10,7 @@ import numpy as np
 from vidcolor.errors import InputError
 from vidcolor.manifest import Source
 from vidcolor.media.decode import read_frames, unit_chroma
-from vidcolor.media.film import Film, probe
+from vidcolor.media.film import Film, frame_size, probe
 from vidcolor.options import ExtractOptions, seconds_from_text, split_from_text
 
 log = logging.getLogger(__name__)
@@ -58,19 +58,6 @@ def expected_frames(film: Path, options: ExtractOptions) -> int | None:
     frames = max(0, round(seconds * found.rate / options.every))
     limit = most_frames(options)
     return min(frames, limit) if limit else frames
-
-
-def frame_size(film: Film, size: int) -> tuple[int, int]:
-    """Return width and height of a film as shown, its short side `size` pixels at most.
-
-    Pixels become square and rotation is applied, for networks look at these frames. A small
-    film is not enlarged.
-    """
-    width, height = film.width * film.sample_aspect_ratio, Fraction(film.height)
-    if film.display_matrix and abs(film.display_matrix[1]) > abs(film.display_matrix[0]):
-        width, height = height, width
-    scale = min(Fraction(1), size / min(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def source_from(film: Film, options: ExtractOptions) -> Source:

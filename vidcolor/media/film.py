@@ -155,6 +155,18 @@ def _deinterlaced(film: Film) -> Film:
     return replace(film, field_order="progressive", deinterlaced=film.field_order)
 
 
+def frame_size(film: Film, size: int) -> tuple[int, int]:
+    """Return width and height of a film as shown, its short side `size` pixels at most.
+
+    Pixels become square and rotation is applied. A small film is not enlarged.
+    """
+    width, height = film.width * film.sample_aspect_ratio, Fraction(film.height)
+    if film.display_matrix and abs(film.display_matrix[1]) > abs(film.display_matrix[0]):
+        width, height = height, width
+    scale = min(Fraction(1), size / min(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
 def main_video(container: InputContainer, source: Source) -> VideoStream:
     """Return the film's picture: the default video stream that is no cover.
 

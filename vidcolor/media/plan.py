@@ -121,7 +121,7 @@ def check_output(
         full_range=film.full_range,
         width=film.width,
         height=film.height,
-        chroma_shape=_chroma_shape(film, subsampling),
+        chroma_shape=chroma_shape(film, subsampling),
         offset=_offset(film, start),
         start=start,
         end=end,
@@ -159,7 +159,8 @@ def _check_shape(film: Film, out: Path, output_format: str, codec: Codec) -> Non
         )
 
 
-def _chroma_shape(film: Film, subsampling: Subsampling) -> tuple[int, int, int]:
+def chroma_shape(film: Film, subsampling: Subsampling) -> tuple[int, int, int]:
+    """Return (2, h, w) of the chroma planes that go beside a film's luma."""
     height = math.ceil(film.height / 2) if subsampling == "420" else film.height
     width = film.width if subsampling == "444" else math.ceil(film.width / 2)
     return 2, height, width

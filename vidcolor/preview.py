@@ -1,0 +1,203 @@
+"""The verb `preview`: a few frames of a film on a contact sheet, coloured as `render` would.
+
+Of the film only the surroundings of each frame are read: the neighbours that its colour depends
+on, and what the cuts between them are found by.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from itertools import count
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from vidcolor.coloring import (
+    color,
+    film_chroma,
+    load_colorizer,
+    pictures_of,
+    while_memory_lasts,
+)
+from vidcolor.errors import InputError, OptionsError, OutputError
+from vidcolor.masks.sources import Masks, open_masks
+from vidcolor.media.decode import read_frames
+from vidcolor.media.film import Film, probe
+from vidcolor.media.frame import Frame
+from vidcolor.media.plan import chroma_shape
+from vidcolor.network.colorizer import Colorizer
+from vidcolor.network.device import half_the_cores
+from vidcolor.options import ColorOptions, rate_from_text, seconds_from_text
+from vidcolor.options_preview import PreviewOptions
+from vidcolor.segments import divide
+from vidcolor.sheet import Picture, contact_sheet
+from vidcolor.showing import shown_picture
+
+MOMENTS = 6
+"""Frames that are shown unless the user says which."""
+MOST_MOMENTS = 100
+"""Of 270 pixels each they reach the height beyond which many programs show no picture: 32,767."""
+LEAD_SECONDS = 2
+"""How long before a moment reading begins: longer than what a frame's colour depends on."""
+
+OnProgress = Callable[[int, int], None]
+"""Called after each frame with how many are coloured and how many will be."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A frame as a player shows it."""
+
+    seconds: Fraction
+    """When, from the film's start."""
+    grey: Picture
+    colored: Picture
+
+
+def preview(
+    source: Path | str,
+    out: Path | str,
+    options: PreviewOptions,
+    *,
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Write a contact sheet of a few frames, grey and in colour.
+
+    Args:
+        source: any film that FFmpeg reads.
+        out: the sheet, a name that ends in .png; what has it is replaced.
+        options: which frames, which models, and how they colour.
+        on_progress: see OnProgress.
+
+    Raises:
+        InputError: the film or its mask cannot be read, or shows nothing at one of the moments.
+        OptionsError: the moments are too many.
+        OutputError: the sheet cannot be written.
+        ModelError: there is no such model, or it is damaged, or too large for the memory.
+    """
+    rate = None if options.rate is None else rate_from_text(options.rate)
+    film = probe(source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace)
+    _check_place(Path(out), film)
+    moments = _moments(film, options)
+    models = options.compare or (options.model,)
+    done, total = count(1), len(models) * len(moments)
+
+    def tell() -> None:
+        if on_progress is not None:
+            on_progress(next(done), total)
+
+    with half_the_cores():
+        columns = [_column(film, moments, replace(options, model=m), tell) for m in models]
+    rows = list(zip(*columns, strict=True))
+    labels = ["grey", *(Path(model).name for model in models)]
+    pictures = [[row[0].grey, *(shown.colored for shown in row)] for row in rows]
+    if options.split:
+        labels, pictures = [" | ".join(labels)], [[strips_of(row)] for row in pictures]
+    captions = [clock_from_seconds(row[0].seconds) for row in rows]
+    contact_sheet(pictures, labels, Path(out), cell_px=options.cell or None, captions=captions)
+
+
+def _check_place(out: Path, film: Film) -> None:
+    if out.suffix.lower() != ".png":
+        raise OutputError(f"{out}: contact sheets are PNGs; end its name in .png")
+    if out.resolve() in (file.resolve() for file in film.source.files):
+        raise OutputError(f"{out}: is the film itself; give the sheet another name")
+
+
+def _moments(film: Film, options: PreviewOptions) -> list[Fraction]:
+    """Return the seconds, from the film's start, that the options name."""
+    if options.at:
+        moments = sorted({seconds_from_text(text, option="--at") for text in options.at})
+    elif film.duration_seconds is None:
+        raise InputError(f"{film.path}: does not say how long it is; name moments, with --at")
+    elif options.every is not None:
+        step = seconds_from_text(options.every, option="--every")
+        moments = [step * number for number in range(max(1, ceil(film.duration_seconds / step)))]
+    else:
+        step = film.duration_seconds / MOMENTS
+        moments = [step * number + step / 2 for number in range(MOMENTS)]
+    if len(moments) > MOST_MOMENTS:
+        raise OptionsError(
+            f"preview: {len(moments)} moments are too many for a sheet, which holds {MOST_MOMENTS};"
+            " let more time pass between them, with --every"
+        )
+    return moments
+
+
+def _column(
+    film: Film, moments: Sequence[Fraction], options: PreviewOptions, tell: Callable[[], None]
+) -> list[Shown]:
+    """Return the frames that are shown at the moments, each once, in the colours of one model."""
+    colorizer, masks = load_colorizer(options), open_masks(film, options)
+    column: dict[Fraction, Shown] = {}
+    for moment in moments:
+        look = partial(show_at, film, moment, colorizer, masks, options)
+        shown = while_memory_lasts(look, colorizer, options)
+        tell()
+        if shown is not None:
+            column[shown.seconds] = shown
+        elif options.at:
+            raise InputError(
+                f"{film.path}: ends before {float(moment):.2f} s; give an earlier moment as --at"
+            )
+    if not column:
+        raise InputError(f"{film.path}: ends before its header says; name moments, with --at")
+    return list(column.values())
+
+
+def show_at(
+    film: Film, moment: Fraction, colorizer: Colorizer, masks: Masks, options: ColorOptions
+) -> Shown | None:
+    """Return the frame that is shown at a moment, with the colour that `render` gives it.
+
+    Args:
+        film: the film.
+        moment: seconds from its start.
+        colorizer: of the model.
+        masks: of the film.
+        options: what the user makes of the colours.
+
+    Returns:
+        None if the film ends before.
+    """
+    frames = read_frames(film, start=max(Fraction(0), moment - LEAD_SECONDS))
+    places = divide(pictures_of(frames, film, masks), luma=lambda picture: picture.luma_hw)
+
+    def is_due(frame: Frame) -> bool:
+        return _end_of(frame, film) > film.start_seconds + moment
+
+    all_colored = color(places, lambda p: is_due(p.frame.frame), colorizer, film.matrix, options)
+    colored = next((c for c in all_colored if is_due(c.frame.frame)), None)
+    if colored is None:
+        return None
+    size = chroma_shape(film, film.subsampling)[1:]
+    chroma_2hw = film_chroma(colored, size, film.matrix, options)
+    luma_hw = colored.frame.luma_hw
+    return Shown(
+        colored.frame.frame.seconds - film.start_seconds,
+        shown_picture(luma_hw, np.zeros_like(chroma_2hw), film),
+        shown_picture(luma_hw, chroma_2hw, film),
+    )
+
+
+def _end_of(frame: Frame, film: Film) -> Fraction:
+    """Return when a frame makes room for the next one, on the film's clock."""
+    if frame.duration or film.rate is None:
+        return frame.seconds + frame.duration * frame.time_base
+    return frame.seconds + 1 / film.rate
+
+
+def strips_of(pictures: Sequence[Picture]) -> Picture:
+    """Return one picture of as many upright strips, each where it lies in its own picture."""
+    width, count = pictures[0].shape[1], len(pictures)
+    edges = [width * number // count for number in range(count + 1)]
+    strips = zip(pictures, edges, edges[1:], strict=False)
+    return np.concatenate([picture[:, left:right] for picture, left, right in strips], axis=1)
+
+
+def clock_from_seconds(seconds: Fraction) -> str:
+    """Return a moment as `--at` takes it, H:MM:SS.mmm, rounded down."""
+    minutes, second = divmod(seconds, 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{int(second * 1000) / 1000:06.3f}"
