@@ -5,6 +5,9 @@ IN      ?=
 OUT     ?=
 DATASET ?=
 FILM    ?=
+CLIPS   ?=
+FILMS   ?=
+PHOTOS  ?=
 ARGS    ?=
 
 BIN := .venv/bin
@@ -25,7 +28,7 @@ TORCH := -c requirements/cpu.txt $(if $(UV_FIND_LINKS),,--torch-backend=cpu)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install check fix cov frames zootopia jane-eyre train evaluate image clean
+.PHONY: help demo test install check fix cov frames zootopia jane-eyre train evaluate gallery image clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +73,16 @@ train: .venv/.installed  ## train on a dataset: DATASET=name
 evaluate: .venv/.installed  ## score the default model on a dataset's test frames: DATASET=name
 	@test -n '$(DATASET)' || { echo "make evaluate: say on what: make evaluate DATASET=zootopia" >&2; exit 2; }
 	$(VIDCOLOR) evaluate --dataset="$$DATASET" $(ARGS)
+
+# A line a contact sheet; what shall be seen of every film goes into the loop. (3: that was no film.)
+gallery: .venv/.installed  ## contact sheets into gallery/: CLIPS=colour-films FILMS=grey-films PHOTOS=folder
+	@test -n '$(CLIPS)$(FILMS)$(PHOTOS)' || \
+		{ echo "make gallery: say of what: make gallery CLIPS=films FILMS=old-films" >&2; exit 2; }
+	$(if $(CLIPS),$(VIDCOLOR) evaluate --clips="$$CLIPS" --sheet=gallery/clips.png $(ARGS))
+	$(if $(PHOTOS),$(VIDCOLOR) evaluate --clips="$$PHOTOS" --sheet=gallery/photos.png $(ARGS))
+	$(if $(FILMS),for film in "$$FILMS"/*.*; do \
+		$(VIDCOLOR) preview --out="gallery/$$(basename "$$film").png" $(ARGS) -- "$$film" || test $$? -eq 3 || exit; \
+	done)
 
 image:  ## the Docker image, for a CPU
 	docker build --file docker/Dockerfile --tag vidcolor .

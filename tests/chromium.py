@@ -32,7 +32,7 @@ class Chromium:
     """One page of a browser."""
 
     def __init__(self, words: int, answers: int) -> None:
-        self._words, self._answers = words, os.fdopen(answers, "rb", buffering=0)
+        self._words, self._answers = words, answers
         self._rest, self._number, self._session = b"", 0, None
         self.complaints: list[str] = []
         """What the page wrote to its console, and errors that nothing caught."""
@@ -59,7 +59,7 @@ class Chromium:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            more = self._answers.read(1 << 20)
+            more = os.read(self._answers, 1 << 20)
             if not more:
                 raise RuntimeError("Chromium has gone")
             self._rest += more
@@ -145,6 +145,7 @@ def chromium(folder: Path) -> Iterator[Chromium]:
     try:
         yield Chromium(words, answers)
     finally:
-        os.close(words)
         process.terminate()
+        os.close(words)
+        os.close(answers)
         process.wait(PATIENCE_SECONDS)

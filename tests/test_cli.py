@@ -17,7 +17,7 @@ from vidcolor._version import __version__
 from vidcolor.cli import app, run
 from vidcolor.errors import InputError, ModelError, OptionsError, OutputError
 from vidcolor.options import EvaluateOptions, ExtractOptions, RenderOptions, TrainOptions
-from vidcolor.options_preview import PreviewOptions
+from vidcolor.options_preview import PageOptions, PreviewOptions
 
 COMMANDS = [
     ("render",),
@@ -26,6 +26,7 @@ COMMANDS = [
     ("evaluate",),
     ("demo",),
     ("preview",),
+    ("compare",),
     ("dataset", "list"),
     ("dataset", "info"),
     ("dataset", "pack"),
@@ -122,6 +123,7 @@ def test_version_is_said(capsys):
         ("train", TrainOptions),
         ("evaluate", EvaluateOptions),
         ("preview", PreviewOptions),
+        ("compare", PageOptions),
     ],
 )
 def test_every_option_is_a_flag_with_help(command, options, capsys):

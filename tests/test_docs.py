@@ -1,11 +1,13 @@
 """What README, docs/, recipes, cards and the Makefile say is true of the program."""
 
+import json
 import os
 import re
 import shlex
 import shutil
 import string
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -19,7 +21,10 @@ PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/**/*.md
 RECIPES = sorted(ROOT.glob("pipelines/*.toml"))
 CARDS = sorted(ROOT.glob("models/*/card.toml"))
 MAKEFILE = (ROOT / "Makefile").read_text()
-MAKE_VALUES = {"IN": "in.mp4", "OUT": "out.mp4", "FILM": "film.mkv", "DATASET": "zootopia"}
+MAKE_VALUES = {
+    "IN": "in.mp4", "OUT": "out.mp4", "FILM": "film.mkv", "DATASET": "zootopia",
+    "CLIPS": "films", "FILMS": "old-films", "PHOTOS": "photos",
+}  # fmt: skip
 
 
 def shell_lines(page: Path) -> list[str]:
@@ -98,6 +103,43 @@ def test_make_target_calls_the_program_rightly(target):
     lines = [line for line in printed.splitlines() if line.startswith(".venv/bin/vidcolor ")]
     assert len(lines) == 1
     parse(shlex.split(string.Template(lines[0]).substitute(MAKE_VALUES))[1:])
+
+
+def test_make_gallery_shows_clips_photos_and_every_film_of_a_folder(tmp_path):
+    for name in ("one.mp4", "with blanks.mkv", "-dash.mp4"):
+        (tmp_path / name).touch()
+    tell = f"{sys.executable} -c 'import sys, json; print(json.dumps(sys.argv[1:]))'"
+    printed = subprocess.run(
+        ["make", "-s", "-o", ".venv/.installed", f"VIDCOLOR={tell}", "gallery",
+         "CLIPS=my clips", f"FILMS={tmp_path}", "PHOTOS=photos"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout  # fmt: skip
+    commands = [json.loads(line) for line in printed.splitlines()]
+    for words in commands:
+        parse(words)
+    assert [words[0] for words in commands] == ["evaluate"] * 2 + ["preview"] * 3
+    assert "--clips=my clips" in commands[0]
+    films = {words[-1]: words[1] for words in commands[2:]}
+    assert films == {
+        str(tmp_path / name): f"--out=gallery/{name}.png"
+        for name in ("one.mp4", "with blanks.mkv", "-dash.mp4")
+    }
+
+
+def test_make_gallery_passes_over_what_is_no_film_and_stops_at_any_other_fault(tmp_path):
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "b.mp4").touch()
+    for code, is_done, count in ((3, True, 2), (5, False, 1)):
+        ended = subprocess.run(
+            ["make", "-s", "-o", ".venv/.installed", f"VIDCOLOR=sh -c 'echo; exit {code}'",
+             "gallery", f"FILMS={tmp_path}"],
+            capture_output=True,
+            text=True,
+        )  # fmt: skip
+        assert (ended.returncode == 0) == is_done
+        assert len(ended.stdout.splitlines()) == count
 
 
 def install_lines(path: str) -> str:

@@ -8,15 +8,17 @@ import base64
 import html
 import json
 import logging
-import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
 from vidcolor.errors import OptionsError, OutputError
+from vidcolor.media.encode import output_errors
 from vidcolor.media.film import Film, frame_size, probe
 from vidcolor.media.transcode import Part, copy_for_browsers, frame_times
 from vidcolor.options import seconds_from_text
@@ -56,18 +58,22 @@ def compare(first: Path | str, second: Path | str, out: Path | str, options: Pag
     _check_place(out, beside, films)
     parts = _parts(options)
     loud = next((letter for letter, film in zip("ab", films, strict=True) if film.audio), None)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
-            copies = [Path(folder) / path.name for path in beside]
-            for letter, film, part, copy in zip("ab", films, parts, copies, strict=True):
-                log.info("%s: being copied for the page", film.path)
-                copy_for_browsers(
-                    film, copy, part=part, short_side=options.size, with_sound=letter == loud
-                )
-            return _write(out, beside, copies, films, loud, options)
-    except OSError as error:
-        raise OutputError(f"{out}: {error.strerror}; give a path that can be written") from error
+    with output_errors(out), _folder_for(out) as folder:
+        copies = [folder / path.name for path in beside]
+        for letter, film, part, copy in zip("ab", films, parts, copies, strict=True):
+            log.info("%s: being copied for the page", film.path)
+            copy_for_browsers(
+                film, copy, part=part, short_side=options.size, with_sound=letter == loud
+            )
+        return _write(out, beside, copies, films, loud, options)
+
+
+@contextmanager
+def _folder_for(out: Path) -> Iterator[Path]:
+    """Make a folder beside a file, and take it away with what is still in it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+        yield Path(folder)
 
 
 def _check_place(out: Path, beside: tuple[Path, ...], films: tuple[Film, Film]) -> None:
@@ -108,8 +114,8 @@ def _write(
     unfinished.write_text(page, encoding="utf-8")
     if not is_whole:
         for copy, path in zip(copies, beside, strict=True):
-            os.replace(copy, path)  # noqa: PTH105
-    os.replace(unfinished, out)  # noqa: PTH105
+            copy.replace(path)
+    unfinished.replace(out)
     return Page(out, () if is_whole else beside, len(times) - 1)
 
 

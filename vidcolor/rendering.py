@@ -2,7 +2,8 @@
 
 The line: decode, divide into shots and segments, colour, hold the colour steady, enlarge the
 chroma under the luma's guidance, merge it with the film's own luma, encode segment by segment,
-join these, and carry everything else over. A run that is cut short goes on after the last segment that it finished.
+join these, and carry everything else over. A run that is cut short goes on after the last segment
+that it finished.
 """
 
 import json

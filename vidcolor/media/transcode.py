@@ -51,7 +51,7 @@ def copy_for_browsers(
     lines = done.stderr.splitlines()
     if done.returncode != 0:
         reason = lines[-1] if lines else f"status {done.returncode}"
-        raise InputError(f"{film.path}: FFmpeg stopped: {reason}; check that the film is whole")
+        raise InputError(f"{film.path}: FFmpeg stopped: {reason}; check the film and the disk")
     if lines:
         log.warning("%s: FFmpeg complained %d times: %s", film.path, len(lines), lines[0])
     if not frame_times(path):
@@ -91,6 +91,8 @@ def _command(film: Film, path: Path, part: Part, short_side: int, *, with_sound:
 def frame_times(path: Path) -> list[float]:
     """Return when each frame of a copy is shown, seconds, and as the last number when it ends."""
     with av.open(str(path)) as container:
+        if not container.streams.video:  # where there was no frame, FFmpeg writes no stream
+            return []
         stream = container.streams.video[0]
         base = fraction(stream.time_base) or Fraction(1)
         packets = [packet for packet in container.demux(stream) if packet.pts is not None]
