@@ -108,8 +108,8 @@ class Embedding(TemporalUNet):
 def test_going_on_takes_the_network_no_more_than_the_neighbours_of_what_is_left(
     draw, model, monkeypatch
 ):
-    embedding = replace(FAMILIES[TINY.family], network=Embedding)
-    monkeypatch.setitem(FAMILIES, TINY.family, embedding)
+    embedding = replace(FAMILIES["temporal-unet"], network=Embedding)
+    monkeypatch.setitem(FAMILIES, "temporal-unet", embedding)
     film = draw("film.mkv", frames=270, codec="ffv1")
     whole = _render(film, "whole.mkv", model)
     _cut_short(film, "out.mkv", model, 250)
