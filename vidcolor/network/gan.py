@@ -5,13 +5,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vidcolor.color import (
     grey_from_rgb,
     luma_from_rgb,
     matrix_of,
 )
+from vidcolor.network.average import MovingAverage
 from vidcolor.network.card import Card
 from vidcolor.network.discriminators import (
     build_discriminator,
@@ -75,11 +75,9 @@ class GanTrainer:
         self.schedule = schedule or schedule_of(options, steps)
         self.engine = Engine(device, precision=options.precision, clip=options.clip)
         self.device = self.engine.device
-        # On a CPU, convolutions over channels-last take three quarters of the time.
-        network = card.build_network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.generator = self.engine.synchronised(network.to(self.device))
+        self.generator = self.engine.synchronised(self._network())
         self.averaged = (
-            AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(options.average))
+            MovingAverage(self._network(), like=self.generator, decay=options.average)
             if options.average
             else None
         )
@@ -106,10 +104,15 @@ class GanTrainer:
         )
         self.steps_done = 0
 
+    def _network(self) -> Generator:
+        # On a CPU, convolutions over channels-last take three quarters of the time.
+        network = self.card.build_network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cast(Generator, network.to(self.device))
+
     @property
     def result(self) -> Generator:
         """The generator that is kept: the average where there is one, in evaluation mode."""
-        network = self.generator if self.averaged is None else cast(Generator, self.averaged.module)
+        network = self.generator if self.averaged is None else self.averaged.network
         network.eval()
         return network
 
@@ -122,7 +125,7 @@ class GanTrainer:
     def start_average_here(self) -> None:
         """Make the average equal the generator; to be called after its weights were loaded."""
         if self.averaged is not None:
-            self.averaged.module.load_state_dict(self.generator.state_dict())
+            self.averaged.start(self.generator)
 
     def step(self, rgb_BT3hw: Tensor) -> dict[str, float]:
         """Learn from a batch of windows and return the losses.
@@ -179,7 +182,7 @@ class GanTrainer:
         loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
         norm = self.engine.learn(loss, self.generator_adam)
         if self.averaged is not None:
-            self.averaged.update_parameters(self.generator)
+            self.averaged.update(self.generator)
         return {name: value for name, (_, value) in terms.items()} | {"gradient": norm}
 
     def _adversarial_loss(self, shown: Shown) -> Tensor:
