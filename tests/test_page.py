@@ -141,6 +141,23 @@ def test_a_part_of_a_film_is_shown_beside_what_it_is_of(draw, tmp_path):
         assert np.argmin(means) == 5
 
 
+def test_a_part_ends_where_it_was_told_to(films, tmp_path):
+    assert put(films, tmp_path / "page.html", start="0.08", end="0.4").frame_count == 4
+
+
+def test_copies_are_upright_with_square_pixels_and_not_enlarged(draw, tmp_path):
+    turned = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+    film = draw(frames=1, width=65, height=49, pix_fmt="yuv444p", display_matrix=turned,
+                sample_aspect_ratio=Fraction(2))  # fmt: skip
+    page = put((film, film), tmp_path / "page.html", embed=0)
+    for path in page.beside:
+        with av.open(str(path)) as copy:
+            stream = copy.streams.video[0]
+            size = stream.codec_context.width, stream.codec_context.height
+            assert size in ((48, 130), (50, 130))
+    assert "aspect-ratio: 49 / 130" in (tmp_path / "page.html").read_text()
+
+
 def test_films_of_different_length_end_together_and_it_is_said(draw, tmp_path, caplog):
     long, short = draw("long.mp4", frames=20), draw("short.mp4", frames=12)
     with caplog.at_level(logging.WARNING, logger="vidcolor"):

@@ -26,7 +26,7 @@ from vidcolor.network.family import Family
 from vidcolor.network.weights import save_model
 from vidcolor.options import RenderOptions, seconds_from_text
 from vidcolor.options_preview import PreviewOptions
-from vidcolor.preview import LEAD_SECONDS, clock_from_seconds, preview, show_at, strips_of
+from vidcolor.preview import LEAD_FRAMES, clock_from_seconds, preview, show_at, strips_of
 from vidcolor.rendering import render
 from vidcolor.showing import shown_picture
 
@@ -113,7 +113,7 @@ def test_only_the_surroundings_of_a_frame_are_read(film, model, monkeypatch):
     monkeypatch.setattr(preview_module, "read_frames", counted)
     moment = Fraction(80, RATE)
     show(film, moment, model=model)
-    assert moment - LEAD_SECONDS <= drawn[0] < moment < drawn[-1] < moment + 1
+    assert moment - Fraction(LEAD_FRAMES, RATE) <= drawn[0] < moment < drawn[-1] < moment + 1
 
 
 def test_saturation_and_mask_colour_a_preview_as_they_colour_a_film(film, model):
@@ -168,9 +168,9 @@ def test_every_column_of_strips_is_where_it_was(count, width):
 
 
 @given(st.fractions(0, 10**6))
-def test_a_caption_can_be_given_back_as_a_moment(seconds):
+def test_a_caption_is_a_moment_within_the_frame(seconds):
     told = seconds_from_text(clock_from_seconds(seconds), option="--at")
-    assert 0 <= seconds - told < Fraction(1, 1000)
+    assert 0 <= told - seconds < Fraction(1, 1000)
 
 
 @pytest.mark.parametrize("signs", list(product((1, -1), repeat=2)), ids=str)

@@ -39,8 +39,9 @@ MOMENTS = 6
 """Frames that are shown unless the user says which."""
 MOST_MOMENTS = 100
 """Of 270 pixels each they reach the height beyond which many programs show no picture: 32,767."""
-LEAD_SECONDS = 2
-"""How long before a moment reading begins: longer than what a frame's colour depends on."""
+LEAD_FRAMES = 60
+"""How far before a moment reading begins: more than a frame's colour depends on, its neighbours
+with their own and what cuts are found by."""
 
 OnProgress = Callable[[int, int], None]
 """Called after each frame with how many are coloured and how many will be."""
@@ -162,7 +163,8 @@ def show_at(
     Returns:
         None if the film ends before.
     """
-    frames = read_frames(film, start=max(Fraction(0), moment - LEAD_SECONDS))
+    start = max(Fraction(0), moment - LEAD_FRAMES / (film.rate or Fraction(24)))
+    frames = read_frames(film, start=start)
     places = divide(pictures_of(frames, film, masks), luma=lambda picture: picture.luma_hw)
 
     def is_due(frame: Frame) -> bool:
@@ -198,6 +200,6 @@ def strips_of(pictures: Sequence[Picture]) -> Picture:
 
 
 def clock_from_seconds(seconds: Fraction) -> str:
-    """Return a moment as `--at` takes it, H:MM:SS.mmm, rounded down."""
-    minutes, second = divmod(seconds, 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{int(second * 1000) / 1000:06.3f}"
+    """Return a moment as H:MM:SS.mmm, rounded up: given to `--at`, it shows the same frame."""
+    minutes, milliseconds = divmod(ceil(seconds * 1000), 60_000)
+    return f"{minutes // 60}:{minutes % 60:02}:{milliseconds / 1000:06.3f}"
