@@ -1,6 +1,7 @@
 """Sliding windows of three frames that stay inside their shot."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -31,3 +32,23 @@ def windows(
         current = coming
     if current is not None:
         yield current if previous is None else previous, current, current
+
+
+def surroundings(items: Iterable[Item], reach: int) -> Iterator[tuple[Sequence[Item], int]]:
+    """Yield for every item those around it, itself among them, and which of them it is.
+
+    Args:
+        items: in order; drawn `reach` ahead of what is yielded.
+        reach: how many are seen on either side; fewer at the ends.
+    """
+    held: deque[Item] = deque(maxlen=2 * reach + 1)
+    drawn = yielded = 0
+    for item in items:
+        held.append(item)
+        drawn += 1
+        if drawn > reach:
+            yield list(held), len(held) - 1 - reach
+            yielded += 1
+    for left in range(drawn - yielded, 0, -1):
+        first = max(0, len(held) - left - reach)
+        yield list(held)[first:], len(held) - left - first
