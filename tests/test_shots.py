@@ -1,42 +1,159 @@
-"""The cut detector."""
+"""Shots, seen on reels whose cuts, dissolves and fades are known."""
+
+from functools import cache
 
 import numpy as np
+import pytest
 
-from vidcolor.shots import CutDetector
-
-
-def _cuts(frames):
-    detector = CutDetector()
-    return [i for i, frame in enumerate(frames) if detector.is_cut(frame.astype(np.float32))]
-
-
-def _scene(seed: int, shift: float = 0.0):
-    """Return smooth blobs at 90 x 160 that move to the right by `shift` pixels."""
-    random = np.random.default_rng(seed)
-    y, x = np.mgrid[0:90, 0:160]
-    picture = np.zeros((90, 160))
-    for _ in range(12):
-        cy, cx, size = random.uniform(0, 90), random.uniform(0, 160), random.uniform(6, 25)
-        distance = (y - cy) ** 2 + (x - cx - shift) ** 2
-        picture += random.uniform(-1, 1) * np.exp(-distance / size**2)
-    return 0.5 + 0.4 * picture / np.abs(picture).max()
+from tests.clips import picture
+from tests.reels import Reel
+from vidcolor.pictures import rough_luma
+from vidcolor.shots import REACH, CutDetector, find_shots
 
 
-def test_cuts_are_found_where_scenes_change_and_nowhere_else():
-    frames = [_scene(seed, shift) for seed in range(8) for shift in range(0, 12, 2)]
-    assert _cuts(frames) == list(range(6, 48, 6))
+def _seen(frames):
+    return list(find_shots(frames, lambda frame: frame))
 
 
-def test_flicker_and_grain_are_no_cuts():
-    random = np.random.default_rng(0)
-    scene = _scene(3)
-    frames = [
-        np.clip(scene * random.uniform(0.8, 1.1) + random.normal(0, 0.03, scene.shape), 0, 1)
-        for _ in range(30)
-    ]
-    assert _cuts(frames) == []
+@cache
+def _reel(name):
+    """Return what is seen of a reel, and the truth."""
+    frames, truth = REELS[name]
+    return _seen(frames), truth
+
+
+def _cuts(seen):
+    return [number for number, each in enumerate(seen) if each.is_cut]
+
+
+def _starts(seen):
+    return [number for number, each in enumerate(seen) if each.starts_shot]
+
+
+def _transitions(seen):
+    return [(n, each.transition.kind) for n, each in enumerate(seen) if each.transition]
+
+
+def _shots(seed, join=lambda reel, random: None, **camera):
+    """Draw five shots; `join` says after each how the next one follows."""
+    random, reel = np.random.default_rng(seed), Reel(seed)
+    for _ in range(4):
+        reel.shot(int(random.integers(30, 45)), shape_px=random.uniform(0, 3), **camera)
+        join(reel, random)
+    return reel.shot(30)
+
+
+def _flash(reel, random):
+    reel.flash(int(random.integers(1, 5)), ago=int(random.integers(8, 20)), level=0.8)
+
+
+def _dissolve(reel, random):
+    reel.dissolve(int(random.integers(10, 30)))
+
+
+def _fade(reel, random):
+    reel.fade(int(random.integers(8, 24)), black=int(random.integers(3, 12)))
+
+
+REELS = {
+    "calm": _shots(1).finish(grain=0.01),
+    "slow pans": _shots(2, pan_px=3).finish(grain=0.01),
+    "fast pans": _shots(3, pan_px=12).finish(grain=0.01),
+    "zooms": _shots(4, zoom=0.01).finish(grain=0.01),
+    "flashes": _shots(5, _flash).finish(grain=0.01),
+    "grain": _shots(6).finish(grain=0.08),
+    "flicker": _shots(7).finish(grain=0.02, flicker=0.1),
+    "dissolves": _shots(28, _dissolve).finish(grain=0.01),
+    "fades": _shots(9, _fade).finish(grain=0.01),
+}
+
+
+def test_cuts_are_found_with_an_f1_of_95_percent_and_more():
+    right = wrong = missed = 0
+    for name in REELS:
+        seen, truth = _reel(name)
+        found = set(_cuts(seen))
+        right += len(found & set(truth.cuts))
+        wrong += len(found - set(truth.cuts))
+        missed += len(set(truth.cuts) - found)
+    assert right + missed == 28
+    assert 2 * right / (2 * right + wrong + missed) >= 0.95
+
+
+@pytest.mark.parametrize("name", ["flashes", "fast pans", "dissolves", "fades", "flicker"])
+def test_what_only_looks_like_a_cut_is_none(name):
+    seen, truth = _reel(name)
+    assert set(_cuts(seen)) <= set(truth.cuts)
+
+
+def test_dissolves_are_found_and_a_shot_begins_in_the_middle_of_each():
+    seen, truth = _reel("dissolves")
+    middles = [number for number, kind in _transitions(seen) if kind == "dissolve"]
+    assert len(middles) == len(truth.dissolves) == 4
+    assert _starts(seen) == middles
+    for middle, (first, last) in zip(middles, truth.dissolves, strict=True):
+        assert abs(middle - (first + last) / 2) <= (last - first) / 4
+
+
+def test_fades_are_found_and_a_shot_begins_where_the_picture_comes_back():
+    seen, truth = _reel("fades")
+    for kind, spans in (("fade-out", truth.fade_outs), ("fade-in", truth.fade_ins)):
+        middles = [number for number, each in _transitions(seen) if each == kind]
+        assert len(middles) == len(spans) == 4
+        assert all(a <= middle <= b for middle, (a, b) in zip(middles, spans, strict=True))
+    late = [s - a for s, (a, _) in zip(_starts(seen), truth.fade_ins, strict=True)]
+    assert all(0 <= frames <= 4 for frames in late)
+
+
+@pytest.mark.parametrize("name", ["calm", "slow pans", "fast pans", "zooms", "flashes", "grain"])
+def test_no_transition_is_seen_where_there_is_none(name):
+    assert _transitions(_reel(name)[0]) == []
+
+
+def test_in_a_dissolve_the_share_of_the_shot_fades_to_a_half_and_back():
+    seen, _ = _reel("dissolves")
+    middle = _starts(seen)[0]
+    shares = [each.share for each in seen[middle - 8 : middle + 9]]
+    assert shares == shares[::-1]
+    assert shares[:9] == sorted(shares[:9], reverse=True)
+    assert (shares[0], shares[8]) == (1.0, 0.5)
+    assert {each.share for each in _reel("calm")[0]} == {1.0}
+
+
+@pytest.mark.parametrize(("name", "first"), [("flashes", 31), ("dissolves", 40), ("fades", 17)])
+def test_where_shots_begin_does_not_depend_on_where_reading_began(name, first):
+    frames, _ = REELS[name]
+    whole = [each.starts_shot for each in _reel(name)[0]]
+    rest = [each.starts_shot for each in _seen(frames[first:])]
+    assert rest[REACH:] == whole[first + REACH :]
+
+
+def test_someone_else_before_the_same_wall_is_another_shot():
+    wall, _ = Reel(1).shot(30, pan_px=0, shape_px=0).finish()
+    other = [frame.copy() for frame in wall]
+    for frame in other:
+        frame[20:, 40:80] = 1 - frame[20:, 40:80]
+    assert _cuts(_seen(wall + other)) == [30]
+
+
+def test_a_shape_that_jumps_is_no_cut():
+    pictures = [picture(number, 1, 96, 64) for number in (*range(15), *range(40, 55))]
+    assert _starts(_seen([rough_luma(each) for each in pictures])) == []
 
 
 def test_black_frames_with_noise_are_one_shot():
     random = np.random.default_rng(0)
-    assert _cuts([0.02 + random.normal(0, 0.004, (90, 160)) for _ in range(20)]) == []
+    black = [0.02 + random.normal(0, 0.004, (90, 160)).astype(np.float32) for _ in range(20)]
+    assert _starts(_seen(black)) == []
+
+
+@pytest.mark.parametrize("frames", [[], [np.zeros((4, 3), np.float32)]])
+def test_films_of_no_frame_and_of_one_have_no_cut(frames):
+    seen = _seen(frames)
+    assert (len(seen), _starts(seen)) == (len(frames), [])
+
+
+def test_told_at_once_cuts_are_those_between_calm_shots():
+    frames, truth = REELS["calm"]
+    detector = CutDetector()
+    assert [n for n, frame in enumerate(frames) if detector.is_cut(frame)] == truth.cuts

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidcolor.windows import windows
+from vidcolor.windows import surroundings, windows
 
 shots_strategy = st.lists(st.integers(1, 6), min_size=0, max_size=8)
 
@@ -57,3 +57,12 @@ def test_a_film_is_drawn_one_frame_ahead_and_no_more():
 
     for _, current, _ in windows(frames(), lambda _: False):
         assert len(drawn) <= current + 2
+
+
+@given(st.lists(st.integers(), max_size=12), st.integers(0, 4))
+def test_surroundings_are_all_items_within_reach(items, reach):
+    seen = list(surroundings(items, reach))
+    assert [around[at] for around, at in seen] == items
+    for number, (around, at) in enumerate(seen):
+        assert list(around) == items[max(0, number - reach) : number + reach + 1]
+        assert at == min(number, reach)

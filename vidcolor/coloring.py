@@ -1,7 +1,9 @@
 """What `render` and `preview` share of the line: from decoded frames to the chroma beside them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -31,10 +33,19 @@ class Picture:
     """A frame on its way through the line."""
 
     frame: Frame
-    luma_hw: NDArray[np.float32]
-    """Its Y' (H, W) in [0, 1], made once."""
-    mask_hw: Mask
-    """Where it is coloured, of any size."""
+    seconds: Fraction
+    """When it is shown, after the film's first frame."""
+    masks: Masks = field(repr=False)
+
+    @cached_property
+    def luma_hw(self) -> NDArray[np.float32]:
+        """Its Y' (H, W) in [0, 1], made once, and not before it is asked for."""
+        return unit_luma(self.frame)
+
+    @cached_property
+    def mask_hw(self) -> Mask:
+        """Where it is coloured, of any size."""
+        return self.masks.at(self.seconds)
 
 
 def load_colorizer(options: ColorOptions) -> Colorizer:
@@ -78,8 +89,7 @@ def while_memory_lasts(
 def pictures_of(frames: Iterable[Frame], film: Film, masks: Masks) -> Iterator[Picture]:
     """Yield a film's frames with their luma and their masks."""
     for frame in frames:
-        mask_hw = masks.at((frame.pts - film.first_pts) * frame.time_base)
-        yield Picture(frame, unit_luma(frame), mask_hw)
+        yield Picture(frame, (frame.pts - film.first_pts) * frame.time_base, masks)
 
 
 def color(

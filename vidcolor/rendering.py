@@ -31,7 +31,7 @@ from vidcolor.journal import Segment, digest
 from vidcolor.masks.sources import Masks, open_masks
 from vidcolor.media.account import StreamAccount
 from vidcolor.media.changes import Changes
-from vidcolor.media.decode import Frame, read_frames, unit_chroma
+from vidcolor.media.decode import Frame, read_frames, unit_chroma, unit_luma
 from vidcolor.media.encode import SegmentWriter, output_errors
 from vidcolor.media.film import Film, probe
 from vidcolor.media.levels import Codes, chroma_from_unit
@@ -47,6 +47,9 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_FRAMES = 24
 """How often a film's own colour is looked for: once a second."""
+SEGMENTS_AGAIN = 2
+"""Finished segments that a run which goes on sees again: one, so that it is known where shots begin
+in the other, on which the colour of the next one depends."""
 COLOR_UNIT_CHROMA = 2 / 255
 """A frame whose chroma is further from 0, on average, has colour; compressed grey is nearer."""
 
@@ -170,13 +173,11 @@ class _Line:
     def render_rest(self) -> None:
         """Render what is not done yet."""
         frames = _saying_if_colored(self._frames_left(), self.film)
-        segments = self.work.segments
-        done, last_pts = len(segments), segments[-1].last_pts if segments else None
+        done = len(self.work.segments)
         placed = divide(
             pictures_of(frames, self.film, self.masks),
-            luma=lambda p: p.luma_hw,
-            first_segment=done,
-            is_done=lambda p: last_pts is not None and p.frame.pts <= last_pts,
+            luma=lambda p: unit_luma(p.frame),
+            first_segment=max(0, done - SEGMENTS_AGAIN),
         )
         colored = color(
             placed,
@@ -195,7 +196,7 @@ class _Line:
             )
 
     def _frames_left(self) -> Iterator[Frame]:
-        """Yield the frames that are not done, and before them those of the last segment that is.
+        """Yield the frames that are not done, and before them those of the last SEGMENTS_AGAIN.
 
         The luma of the first must be what it was: not every film can be entered in its middle.
         One that cannot is read from its beginning.
@@ -203,16 +204,16 @@ class _Line:
         film, plan = self.film, self.plan
         starts = [plan.start]
         if self.work.segments:
-            last = self.work.segments[-1]
-            starts.insert(0, last.first_pts * film.time_base - film.start_seconds)
+            again = self.work.segments[-SEGMENTS_AGAIN:][0]
+            starts.insert(0, again.first_pts * film.time_base - film.start_seconds)
         for start in starts:
             frames = read_frames(film, start=start, end=plan.end, changes=self.changes)
             if not self.work.segments:
                 return frames
-            found = next((frame for frame in frames if frame.pts >= last.first_pts), None)
+            found = next((frame for frame in frames if frame.pts >= again.first_pts), None)
             if found is not None and (found.pts, _checksum(found)) == (
-                last.first_pts,
-                last.first_luma,
+                again.first_pts,
+                again.first_luma,
             ):
                 return chain([found], frames)
         log.warning("%s: decodes otherwise than before; beginning anew", film.path)

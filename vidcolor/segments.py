@@ -11,13 +11,14 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcolor.shots import CutDetector
+from vidcolor.shots import REACH, find_shots
 
 Frame = TypeVar("Frame")
 
-SHORTEST = 24
+SHORTEST = REACH
 """Frames: a second. Each segment opens an encoder and begins with a keyframe, which in a film
-that flickers would otherwise happen at every frame."""
+that flickers would otherwise happen at every frame. And a segment is all that has to be seen again
+so that shots begin in the next one where they did."""
 LONGEST = 240
 """Frames: ten seconds, about as often as encoders place a keyframe anyway (x264: 250), so that
 dividing costs no bits. It is the most that an interruption can undo."""
@@ -32,6 +33,8 @@ class Placed(Generic[Frame]):
     """It is the first of its shot."""
     segment: int
     """Number of its segment, from 0."""
+    share: float = 1.0
+    """How much of what it shows belongs to its shot: less than 1 in the midst of a dissolve."""
 
 
 def divide(
@@ -39,23 +42,18 @@ def divide(
     *,
     luma: Callable[[Frame], NDArray[np.float32]],
     first_segment: int = 0,
-    is_done: Callable[[Frame], bool] = lambda _: False,
 ) -> Iterator[Placed[Frame]]:
-    """Yield each frame with its place.
+    """Yield each frame with its place, some 40 frames behind those that are drawn.
 
     Args:
         frames: a film's frames in order.
         luma: returns a frame's Y', (H, W) in [0, 1].
-        first_segment: above 0 in a film that goes on: the frames are then those of the segment
-            before, for their neighbours' sake, and all that follow.
-        is_done: tells the frames of the segment before from those that follow.
+        first_segment: which one the first frame begins. Above 0, that is where the film was
+            entered: places are what they are in the whole film from the next segment on.
     """
-    detector = CutDetector()
     segment, length = first_segment - 1, LONGEST
-    for number, frame in enumerate(frames):
-        is_cut = detector.is_cut(luma(frame))
-        if not is_done(frame):
-            if length == LONGEST or (is_cut and length >= SHORTEST):
-                segment, length = segment + 1, 0
-            length += 1
-        yield Placed(frame, is_cut or number == 0, segment)
+    for number, seen in enumerate(find_shots(frames, luma)):
+        if length == LONGEST or (seen.starts_shot and length >= SHORTEST):
+            segment, length = segment + 1, 0
+        length += 1
+        yield Placed(seen.frame, seen.starts_shot or number == 0, segment, seen.share)

@@ -35,9 +35,9 @@ Of about 100 cuts in animation, advertisement, documentary and silent film it fi
 takes for more are two arms that sweep over the whole picture and a camera torn aside.
 """
 
-CALM = 0.1
-"""Differences under which nothing happens. Between two calms, whatever is NEW is a cut: the same
-wall with someone else before it."""
+CALM = 1 / 3
+"""Share of a difference that those around it have where all is calm. There, whatever is NEW is a
+cut: the same wall with someone else before it."""
 
 NEW = 0.2
 """Difference of a picture from the one before, wherever in it things may have moved to. A shape of
@@ -161,10 +161,10 @@ def _stands_out(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
         return around[at]
     sides = before[-USUAL_FRAMES:], after[1 : 1 + USUAL_FRAMES]
     usual = max(map(_median_change, sides))
-    is_calm = max(seen.change for side in sides for seen in side) < CALM
+    busiest = max(seen.change for side in sides for seen in side)
     change = around[at].change * _weight(around, at)
     is_cut = (
-        (is_calm or change - usual > CUT * (1 - usual))
+        (busiest < CALM * change or change - usual > CUT * (1 - usual))
         and difference(before[-1].thumbnail, after[0].thumbnail, ANYWHERE) > NEW
         and not _is_flash(before, after, around[at].change)
     )
