@@ -237,3 +237,21 @@ def test_as_many_threads_as_there_are_give_one_result():
         cv2.setNumThreads(threads)
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
+
+
+def test_across_a_dissolve_averaging_fades_out_and_in_again():
+    lumas, chromas = panning(30, speed=0)
+    tremble = trembling(30, 4)
+    frames = film_of(lumas, [c + t for c, t in zip(chromas, tremble, strict=True)], cuts=(0, 15))
+    steadied = list(steady(frames, 1.0))
+    shares = [min(1.0, 0.5 + abs(number - 15) / 16) for number in range(30)]
+    dissolving = [
+        replace(frame, place=replace(frame.place, share=share))
+        for frame, share in zip(frames, shares, strict=True)
+    ]
+    for own, full, faded, share in zip(
+        frames, steadied, steady(dissolving, 1.0), shares, strict=True
+    ):
+        correction = full.chroma_2hw - own.chroma_2hw
+        expected = own.chroma_2hw + (2 * share - 1) * correction
+        np.testing.assert_allclose(faded.chroma_2hw, expected, atol=1e-6)

@@ -17,6 +17,7 @@ from vidcolor.cli_compare import compare_models
 from vidcolor.cli_dataset import dataset
 from vidcolor.cli_models import models
 from vidcolor.cli_preview import compare, preview
+from vidcolor.cli_shots import keyframes, shots
 from vidcolor.cli_train import learning
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.flags import (
@@ -65,6 +66,22 @@ Exit codes: 0 done, 2 usage, 3 input, 4 output, 5 model, 130 or 143 interrupted.
 app.command(learning, name="*")
 app.command(dataset)
 app.command(models)
+app.command(
+    shots,
+    help_epilogue="""\
+Examples:
+
+    vidcolor shots in.mp4 --sheet shots.png
+    vidcolor shots in.mp4 --json
+    vidcolor shots in.mp4 --write-sidecar""",
+)
+app.command(
+    keyframes,
+    help_epilogue="""\
+Example:
+
+    vidcolor keyframes in.mp4 --out to-colour""",
+)
 app.command(
     compare_models,
     help_epilogue="""\

@@ -20,6 +20,9 @@ Output = Literal["chroma", "rgb", "ab"]
 AB_RANGE = 110.0
 """Largest |a*|, |b*| that sRGB reaches, rounded up to the grid of Zhang et al. 2016."""
 
+BALANCE_GAIN = 0.25
+"""Share that a channel gains or loses at the end of the scale: paper as if lit by a lamp."""
+
 LIGHTNESS_STEPS = 10
 """Halvings of [0, 100] in `chroma_from_ab`: to 0.1 of a lightness, half a code of chroma."""
 
@@ -78,6 +81,29 @@ def convert_chroma(chroma_2hw: Tensor, source: Matrix, target: Matrix) -> Tensor
     (kr, kb), (kr_target, kb_target) = KR_KB[source], KR_KB[target]
     scale = chroma_2hw.new_tensor(((1 - kb) / (1 - kb_target), (1 - kr) / (1 - kr_target)))
     return chroma_2hw * scale[:, None, None]
+
+
+def balance(
+    luma_1hw: Tensor, chroma_2hw: Tensor, matrix: Matrix, *, temperature: float, tint: float
+) -> Tensor:
+    """Return Cb, Cr under another white balance; Y' stays what it is.
+
+    A white balance multiplies R', G' and B' by a gain each (von Kries 1902). What that does to
+    luma is left out, so shadows stay neutral and white is tinted most.
+
+    Args:
+        luma_1hw: (..., 1, h, w) in [0, 1].
+        chroma_2hw: (..., 2, h, w).
+        matrix: the matrix of both.
+        temperature: -100 to 100; at 100 red gains BALANCE_GAIN and blue loses as much.
+        tint: -100 to 100; at 100 green loses BALANCE_GAIN.
+    """
+    if not (temperature or tint):
+        return chroma_2hw
+    warm, magenta = BALANCE_GAIN * temperature / 100, BALANCE_GAIN * tint / 100
+    gains = luma_1hw.new_tensor((1 + warm, 1 - magenta, 1 - warm))
+    rgb_3hw = rgb_from_ycbcr(luma_1hw, chroma_2hw, matrix)
+    return chroma_from_rgb(rgb_3hw * gains[:, None, None], matrix)
 
 
 def fit_gamut(luma_1hw: Tensor, chroma_2hw: Tensor, matrix: Matrix) -> Tensor:

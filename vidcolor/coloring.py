@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidcolor.color import fit_gamut
+from vidcolor.color import balance, fit_gamut
 from vidcolor.context import with_context
 from vidcolor.errors import ModelError
 from vidcolor.masks.edges import chroma_mask
@@ -22,7 +22,9 @@ from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.memory import is_out_of_memory
 from vidcolor.options import ColorOptions, Matrix
 from vidcolor.scaling import enlarge_chroma, resize
-from vidcolor.segments import Placed
+from vidcolor.scenelist import read_scenes
+from vidcolor.segments import Placed, divide
+from vidcolor.sidecar import open_sidecar
 from vidcolor.steady import reach, steady
 
 Result = TypeVar("Result")
@@ -34,8 +36,10 @@ class Picture:
 
     frame: Frame
     seconds: Fraction
-    """When it is shown, after the film's first frame."""
+    """When it is shown, as masks count: after the film's first frame."""
     masks: Masks = field(repr=False)
+    options: ColorOptions = field(repr=False)
+    """What the user makes of its colours."""
 
     @cached_property
     def luma_hw(self) -> NDArray[np.float32]:
@@ -86,10 +90,37 @@ def while_memory_lasts(
             )
 
 
-def pictures_of(frames: Iterable[Frame], film: Film, masks: Masks) -> Iterator[Picture]:
-    """Yield a film's frames with their luma and their masks."""
-    for frame in frames:
-        yield Picture(frame, (frame.pts - film.first_pts) * frame.time_base, masks)
+def places_of(
+    frames: Iterable[Frame],
+    film: Film,
+    masks: Masks,
+    options: ColorOptions,
+    *,
+    first_segment: int = 0,
+) -> Iterator[Placed[Picture]]:
+    """Yield a film's frames with their places, their masks and the settings of their shots.
+
+    Raises:
+        InputError: a list of shots or a sidecar cannot be read.
+        OptionsError: it says what cannot be meant.
+    """
+    sidecar = open_sidecar(film, options)
+    scenes = None if options.scenes is None else read_scenes(options.scenes, film)
+    pictures = (
+        Picture(
+            frame,
+            (frame.pts - film.first_pts) * frame.time_base,
+            masks,
+            sidecar.options_at(frame.seconds - film.start_seconds, options),
+        )
+        for frame in frames
+    )
+    return divide(
+        pictures,
+        luma=lambda picture: unit_luma(picture.frame),
+        starts_shot=None if scenes is None else lambda p: scenes.starts_shot(p.frame),
+        first_segment=first_segment,
+    )
 
 
 def color(
@@ -118,26 +149,32 @@ def color(
 
 
 def film_chroma(
-    colored: Colored[Picture], size: tuple[int, int], matrix: Matrix, options: ColorOptions
+    colored: Colored[Picture], size: tuple[int, int], matrix: Matrix
 ) -> NDArray[np.float32]:
     """Return the Cb, Cr (2, h, w) in [-0.5, 0.5] that go beside a frame's luma.
 
     The network's chroma is enlarged to the planes' size along the film's edges, multiplied with
-    `--saturation`, and shrunk towards grey wherever the pair with this luma is no colour. At last
-    it is multiplied with the mask: what is black there is exactly 0.
+    `--saturation`, balanced by `--temperature` and `--tint`, and shrunk towards grey wherever the
+    pair with this luma is no colour. At last it is multiplied with the mask: what is black there
+    is exactly 0.
 
     Args:
         colored: the frame.
         size: (h, w) of the film's chroma planes.
         matrix: the film's.
-        options: what the user makes of the colours.
     """
-    picture = colored.frame
+    picture, options = colored.frame, colored.frame.options
     luma_hw = resize(picture.luma_hw, *size)
     chroma_2hw = enlarge_chroma(colored.chroma_2hw, colored.luma_hw, luma_hw)
-    fitted_2hw: NDArray[np.float32] = fit_gamut(
-        torch.from_numpy(luma_hw)[None], torch.from_numpy(chroma_2hw) * options.saturation, matrix
-    ).numpy()
+    luma_1hw = torch.from_numpy(luma_hw)[None]
+    graded_2hw = balance(
+        luma_1hw,
+        torch.from_numpy(chroma_2hw) * options.saturation,
+        matrix,
+        temperature=options.temperature,
+        tint=options.tint,
+    )
+    fitted_2hw: NDArray[np.float32] = fit_gamut(luma_1hw, graded_2hw, matrix).numpy()
     film_size = picture.luma_hw.shape[0], picture.luma_hw.shape[1]
     fitted_2hw *= chroma_mask(picture.mask_hw, luma_hw, options.mask_feather, film_size)
     return fitted_2hw

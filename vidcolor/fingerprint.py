@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 
 from vidcolor._version import __version__
+from vidcolor.errors import InputError
 from vidcolor.journal import Fingerprint, digest
 from vidcolor.masks.shapes import shape_from_text
 from vidcolor.media.film import Film
@@ -16,9 +17,10 @@ from vidcolor.media.source import find_source
 from vidcolor.network.library import find_model
 from vidcolor.network.weights import WEIGHTS
 from vidcolor.options import RenderOptions
+from vidcolor.sidecar import open_sidecar, sidecar_path
 
 ELSEWHERE = ("model", "device", "overwrite", "restart", "strict", "verify", "report", "max_pixels",
-             "batch", "min_size", "mask")  # fmt: skip
+             "batch", "min_size", "mask", "scenes", "sidecar")  # fmt: skip
 """Options that don't decide the frames, or not by their value: a render may go on without them."""
 WHOLE_BYTES = 1 << 28
 """Films up to this size are read whole (a quarter of a second), larger ones in places."""
@@ -30,7 +32,7 @@ def fingerprint(film: Film, options: RenderOptions) -> Fingerprint:
     """Return what must be the same for a render to go on, by its name for users.
 
     Raises:
-        InputError: there is no such mask.
+        InputError: there is no such mask, list of shots or sidecar.
         ModelError: there is no such model.
     """
     chosen = {
@@ -46,6 +48,8 @@ def fingerprint(film: Film, options: RenderOptions) -> Fingerprint:
         "film": _film_digest(film.source.files),
         "model": model.hexdigest(),
         "mask": _mask_digest(options.mask),
+        "list of shots": _scenes_digest(options.scenes),
+        "sidecar": _sidecar_digest(film, options),
         **chosen,
         "vidcolor": __version__,
         "PyAV": av.__version__,
@@ -57,6 +61,25 @@ def _mask_digest(mask: str | None) -> str:
     if mask is None or shape_from_text(mask) is not None:
         return hashlib.sha256(os.fsencode(mask or "")).hexdigest()
     return _film_digest(find_source(Path(mask)).files)
+
+
+def _scenes_digest(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return digest(path)
+    except OSError as error:
+        raise InputError(f"--scenes {path}: {error.strerror}; check the name") from error
+
+
+def _sidecar_digest(film: Film, options: RenderOptions) -> str:
+    """Return a SHA-256 of a sidecar and of the masks that it names; nothing if there is none."""
+    path = sidecar_path(film, options)
+    if path is None:
+        return ""
+    masks = {shot.mask for shot in open_sidecar(film, options).shots if shot.mask is not None}
+    words = [digest(path), *sorted(_mask_digest(mask) for mask in masks)]
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()
 
 
 def _film_digest(files: Sequence[Path]) -> str:

@@ -57,6 +57,13 @@ def seconds_from_text(text: str, *, option: str) -> Fraction:
     return hours * 3600 + minutes * 60 + seconds
 
 
+def text_from_seconds(seconds: Fraction) -> str:
+    """Return `HH:MM:SS.mmm`, cut off: what is shown then is the first thing from that time on."""
+    minutes, milliseconds = divmod(int(seconds * 1000), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}.{milliseconds % 1000:03}"
+
+
 def rate_from_text(text: str) -> Fraction:
     """Return the frames a second that `25`, `23.976` or `24000/1001` name, exactly.
 
@@ -190,6 +197,10 @@ class ColorOptions:
     """Short side that the network sees, pixels; default: what the model's card says."""
     saturation: float = 1.0
     """Multiplies the colour; 0 leaves the film grey."""
+    temperature: float = 0.0
+    """Warmer (to 100) or cooler (to -100) colours, as a camera's white balance makes them."""
+    tint: float = 0.0
+    """Towards magenta (to 100) or green (to -100)."""
     stabilize: float = 1.0
     """How steady colours are held along motion, within each shot; 0: each frame for itself."""
     decode_temperature: float = 0.38
@@ -202,6 +213,10 @@ class ColorOptions:
     """Pixels of the film over which colour fades in from a mask's black; 0: hard edges."""
     pick: str | None = None
     """Take --mask for labels, and colour only these: 3,7."""
+    scenes: Path | None = None
+    """CSV file of the times at which shots begin, as PySceneDetect writes it; default: by eye."""
+    sidecar: str | None = None
+    """TOML file of settings by shot, or none; default: FILM.vidcolor.toml beside the film."""
     deinterlace: bool = False
     """Make whole pictures of an interlaced film's fields; its luma changes by that."""
     rate: str | None = None
@@ -222,6 +237,11 @@ class ColorOptions:
             0 <= self.saturation <= 4,
             f"--saturation {self.saturation}: must be between 0 (grey) and 4",
         )
+        for option in ("temperature", "tint"):
+            value = getattr(self, option)
+            _require(
+                -100 <= value <= 100, f"--{option} {value:g}: must be between -100 and 100; try 20"
+            )
         _check_stabilize(self.stabilize)
         _check_temperature(self.decode_temperature)
         _require(

@@ -18,7 +18,7 @@ from vidcolor.coloring import (
     color,
     film_chroma,
     load_colorizer,
-    pictures_of,
+    places_of,
     while_memory_lasts,
 )
 from vidcolor.errors import InputError, OptionsError, OutputError
@@ -31,7 +31,6 @@ from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.device import half_the_cores
 from vidcolor.options import ColorOptions, rate_from_text, seconds_from_text
 from vidcolor.options_preview import PreviewOptions
-from vidcolor.segments import divide
 from vidcolor.sheet import Picture, contact_sheet
 from vidcolor.showing import shown_picture
 
@@ -165,7 +164,7 @@ def show_at(
     """
     start = max(Fraction(0), moment - LEAD_FRAMES / (film.rate or Fraction(24)))
     frames = read_frames(film, start=start)
-    places = divide(pictures_of(frames, film, masks), luma=lambda picture: picture.luma_hw)
+    places = places_of(frames, film, masks, options)
 
     def is_due(frame: Frame) -> bool:
         return _end_of(frame, film) > film.start_seconds + moment
@@ -175,7 +174,7 @@ def show_at(
     if colored is None:
         return None
     size = chroma_shape(film, film.subsampling)[1:]
-    chroma_2hw = film_chroma(colored, size, film.matrix, options)
+    chroma_2hw = film_chroma(colored, size, film.matrix)
     luma_hw = colored.frame.luma_hw
     return Shown(
         colored.frame.frame.seconds - film.start_seconds,

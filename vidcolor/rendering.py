@@ -22,7 +22,7 @@ from vidcolor.coloring import (
     color,
     film_chroma,
     load_colorizer,
-    pictures_of,
+    places_of,
     while_memory_lasts,
 )
 from vidcolor.errors import InputError, OutputError
@@ -31,7 +31,7 @@ from vidcolor.journal import Segment, digest
 from vidcolor.masks.sources import Masks, open_masks
 from vidcolor.media.account import StreamAccount
 from vidcolor.media.changes import Changes
-from vidcolor.media.decode import Frame, read_frames, unit_chroma, unit_luma
+from vidcolor.media.decode import Frame, read_frames, unit_chroma
 from vidcolor.media.encode import SegmentWriter, output_errors
 from vidcolor.media.film import Film, probe
 from vidcolor.media.levels import Codes, chroma_from_unit
@@ -40,7 +40,6 @@ from vidcolor.media.plan import OutputPlan, check_output
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.device import half_the_cores
 from vidcolor.options import RenderOptions, rate_from_text
-from vidcolor.segments import divide
 from vidcolor.work import Work, work_on
 
 log = logging.getLogger(__name__)
@@ -174,9 +173,11 @@ class _Line:
         """Render what is not done yet."""
         frames = _saying_if_colored(self._frames_left(), self.film)
         done = len(self.work.segments)
-        placed = divide(
-            pictures_of(frames, self.film, self.masks),
-            luma=lambda p: unit_luma(p.frame),
+        placed = places_of(
+            frames,
+            self.film,
+            self.masks,
+            self.options,
             first_segment=max(0, done - SEGMENTS_AGAIN),
         )
         colored = color(
@@ -248,7 +249,7 @@ class _Line:
 
     def _chroma(self, colored: Colored[Picture]) -> Codes:
         plan = self.plan
-        chroma_2hw = film_chroma(colored, plan.chroma_shape[1:], self.film.matrix, self.options)
+        chroma_2hw = film_chroma(colored, plan.chroma_shape[1:], self.film.matrix)
         return chroma_from_unit(chroma_2hw, depth=plan.depth, full_range=plan.full_range)
 
 

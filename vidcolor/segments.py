@@ -41,6 +41,7 @@ def divide(
     frames: Iterable[Frame],
     *,
     luma: Callable[[Frame], NDArray[np.float32]],
+    starts_shot: Callable[[Frame], bool] | None = None,
     first_segment: int = 0,
 ) -> Iterator[Placed[Frame]]:
     """Yield each frame with its place, some 40 frames behind those that are drawn.
@@ -48,12 +49,25 @@ def divide(
     Args:
         frames: a film's frames in order.
         luma: returns a frame's Y', (H, W) in [0, 1].
+        starts_shot: tells, asked of each frame in turn, where shots begin; None: luma tells.
         first_segment: which one the first frame begins. Above 0, that is where the film was
             entered: places are what they are in the whole film from the next segment on.
     """
     segment, length = first_segment - 1, LONGEST
-    for number, seen in enumerate(find_shots(frames, luma)):
-        if length == LONGEST or (seen.starts_shot and length >= SHORTEST):
+    for number, (frame, starts, share) in enumerate(_begun(frames, luma, starts_shot)):
+        if length == LONGEST or (starts and length >= SHORTEST):
             segment, length = segment + 1, 0
         length += 1
-        yield Placed(seen.frame, seen.starts_shot or number == 0, segment, seen.share)
+        yield Placed(frame, starts or number == 0, segment, share)
+
+
+def _begun(
+    frames: Iterable[Frame],
+    luma: Callable[[Frame], NDArray[np.float32]],
+    starts_shot: Callable[[Frame], bool] | None,
+) -> Iterator[tuple[Frame, bool, float]]:
+    """Yield each frame, whether a shot begins with it, and its share."""
+    if starts_shot is not None:
+        yield from ((frame, starts_shot(frame), 1.0) for frame in frames)
+    else:
+        yield from ((s.frame, s.starts_shot, s.share) for s in find_shots(frames, luma))

@@ -106,7 +106,9 @@ def steady(colored: Iterable[Colored[Frame]], strength: float) -> Iterator[Color
         own, own_hw2 = waiting.popleft()
         correction_hw2 = _chroma(moment.sums_hw4) - own_hw2
         planes = [resize(plane, *own.luma_hw.shape) for plane in correction_hw2.transpose(2, 0, 1)]
-        yield replace(own, chroma_2hw=own.chroma_2hw + np.stack(planes))
+        # In the middle of a dissolve, where a frame is half another shot's, nothing is averaged.
+        trust = np.float32(2 * own.place.share - 1)
+        yield replace(own, chroma_2hw=own.chroma_2hw + trust * np.stack(planes))
 
 
 def reach(strength: float) -> int:

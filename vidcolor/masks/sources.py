@@ -7,7 +7,7 @@ folder are shown at the film's own rate.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -23,6 +23,7 @@ from vidcolor.media.film import Film, probe
 from vidcolor.media.numbered import PICTURE_SUFFIXES
 from vidcolor.media.source import find_source
 from vidcolor.options import ColorOptions, labels_from_text
+from vidcolor.sidecar import ShotSettings, Sidecar, open_sidecar
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +46,22 @@ class Masks(Protocol):
 
 
 def open_masks(film: Film, options: ColorOptions) -> Masks:
-    """Return the masks that `--mask` names, or white ones.
+    """Return the masks that `--mask` and the film's sidecar name, or white ones.
 
     Raises:
         InputError: a file cannot be read, or holds colours where it should hold labels.
         OptionsError: words describe no mask, or have no labels to pick.
     """
+    sidecar = open_sidecar(film, options)
+    own = {
+        shot: _masks(film, replace(options, mask=shot.mask))
+        for shot in sidecar.shots
+        if shot.mask is not None
+    }
+    return _MasksOfShots(film, sidecar, own, _masks(film, options))
+
+
+def _masks(film: Film, options: ColorOptions) -> Masks:
     if options.mask is None:
         return _DrawnMask(np.ones((1, 1), np.float32))
     draw = shape_from_text(options.mask)
@@ -62,6 +73,21 @@ def open_masks(film: Film, options: ColorOptions) -> Masks:
             f"--pick {options.pick}: {options.mask} has no labels; give a file of them as --mask"
         )
     return _DrawnMask(_as_stored(draw(*_shown_size(film)), film))
+
+
+class _MasksOfShots:
+    """Asks for each frame the masks of its shot, where the sidecar names some."""
+
+    def __init__(
+        self, film: Film, sidecar: Sidecar, own: Mapping[ShotSettings, Masks], others: Masks
+    ) -> None:
+        self._first_seconds = film.first_pts * film.time_base - film.start_seconds
+        self._sidecar, self._own, self._others = sidecar, own, others
+
+    def at(self, seconds: Fraction) -> Mask:
+        shot = self._sidecar.at(self._first_seconds + seconds)
+        masks = self._others if shot is None else self._own.get(shot, self._others)
+        return masks.at(seconds)
 
 
 @contextmanager

@@ -1,0 +1,63 @@
+"""The verb `keyframes`: a frame of each shot as a picture, to be coloured by hand.
+
+The names hold the number of the shot and the time of the frame, so that the folder can be given
+back as `--reference` when the pictures are in colour.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from vidcolor.errors import OutputError
+from vidcolor.media.decode import read_frames, unit_luma
+from vidcolor.media.film import Film
+from vidcolor.options import text_from_seconds
+from vidcolor.pictures import encode_picture
+from vidcolor.shotlist import Shot, ShotList
+
+
+def write_keyframes(
+    film: Film, found: ShotList, folder: Path, *, on_shot: Callable[[int], None] | None = None
+) -> list[Path]:
+    """Write the key frame of each shot into a folder, as grey PNGs of the film's size.
+
+    Args:
+        film: the film.
+        found: its shots.
+        folder: is made.
+        on_shot: called with the number of pictures written, after each.
+
+    Raises:
+        InputError: the film cannot be read.
+        OutputError: a picture is there already, or cannot be written.
+    """
+    paths = [folder / name_of(shot) for shot in found.shots]
+    for path in paths:
+        if path.exists():
+            raise OutputError(f"{path}: is there already; give another folder, with --out")
+    for number, (shot, path) in enumerate(zip(found.shots, paths, strict=True), start=1):
+        _write(_picture(film, shot), path)
+        if on_shot is not None:
+            on_shot(number)
+    return paths
+
+
+def name_of(shot: Shot) -> str:
+    """Return `shot-0003@00-01-02.480.png`: no system minds a dash in a time."""
+    time = text_from_seconds(shot.key_seconds).replace(":", "-")
+    return f"shot-{shot.number:04}@{time}.png"
+
+
+def _picture(film: Film, shot: Shot) -> bytes:
+    frame = next(read_frames(film, start=shot.key_seconds))
+    codes_hw = (unit_luma(frame) * 255).round().astype(np.uint8)
+    return encode_picture(np.dstack([codes_hw] * 3), "png")
+
+
+def _write(content: bytes, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}; give a folder that can be written") from error
