@@ -119,3 +119,23 @@ def test_rgb_survives_the_way_to_lab_and_back(rgb):
 def test_no_ab_is_no_chroma(luma):
     chroma = color.chroma_from_ab(torch.zeros(2, 1, 1).double(), _pixel((luma,)), "bt709")
     assert chroma.abs().max() < 1e-9
+
+
+@given(st.floats(0.05, 1), st.floats(1, 100), matrix_strategy)
+def test_a_balance_tints_grey_by_how_bright_it_is_and_leaves_black(luma, amount, matrix):
+    luma_1hw = torch.tensor([0.0, luma / 2, luma]).reshape(1, 1, 3)
+    grey_2hw = torch.zeros(2, 1, 3)
+    for name, blueward, redward in (("temperature", -1, 1), ("tint", 1, 1)):
+        for sign in (-1, 1):
+            wanted = {"temperature": 0.0, "tint": 0.0} | {name: sign * amount}
+            cb, cr = color.balance(luma_1hw, grey_2hw, matrix, **wanted).reshape(2, 3).tolist()
+            assert cb[0] == cr[0] == 0
+            assert blueward * sign * cb[2] > 0
+            assert redward * sign * cr[2] > 0
+            assert cb[1] == pytest.approx(cb[2] / 2, abs=1e-6)
+
+
+def test_no_balance_leaves_chroma_as_it_is():
+    chroma_2hw = torch.rand(2, 4, 5) - 0.5
+    same = color.balance(torch.rand(1, 4, 5), chroma_2hw, "bt709", temperature=0, tint=0)
+    assert torch.equal(same, chroma_2hw)

@@ -15,12 +15,13 @@ from vidcolor.media.film import Film
 from vidcolor.options import text_from_seconds
 from vidcolor.pictures import encode_picture
 from vidcolor.shotlist import Shot, ShotList
+from vidcolor.showing import shown_picture
 
 
 def write_keyframes(
     film: Film, found: ShotList, folder: Path, *, on_shot: Callable[[int], None] | None = None
 ) -> list[Path]:
-    """Write the key frame of each shot into a folder, as grey PNGs of the film's size.
+    """Write the key frame of each shot into a folder, as grey PNGs, as the film is shown.
 
     Args:
         film: the film.
@@ -51,8 +52,8 @@ def name_of(shot: Shot) -> str:
 
 def _picture(film: Film, shot: Shot) -> bytes:
     frame = next(read_frames(film, start=shot.key_seconds))
-    codes_hw = (unit_luma(frame) * 255).round().astype(np.uint8)
-    return encode_picture(np.dstack([codes_hw] * 3), "png")
+    grey_2hw = np.zeros((2, 1, 1), np.float32)
+    return encode_picture(shown_picture(unit_luma(frame), grey_2hw, film), "png")
 
 
 def _write(content: bytes, path: Path) -> None:

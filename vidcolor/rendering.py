@@ -40,6 +40,7 @@ from vidcolor.media.plan import OutputPlan, check_output
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.device import half_the_cores
 from vidcolor.options import RenderOptions, rate_from_text
+from vidcolor.sidecar import sidecar_path
 from vidcolor.work import Work, work_on
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,9 @@ def render(
             log.info("%s: was finished by an interrupted run", out)
         return _reported(_rendered(film, earlier, Changes(), earlier.frame_count, ()), options)
     _check_report(options.report)
+    sidecar = sidecar_path(film, options)
+    if sidecar is not None:
+        log.info("%s: its settings hold for the shots of %s", sidecar, film.path)
     changes = Changes(strict=options.strict)
     plan = check_output(film, out, options, changes)
     colorizer = load_colorizer(options)

@@ -21,6 +21,7 @@ from vidcolor.media.film import Film
 from vidcolor.options import text_from_seconds
 from vidcolor.sheet import Picture, contact_sheet, fit_cell
 from vidcolor.shots import Seen, TransitionKind, find_shots
+from vidcolor.showing import shown_picture
 from vidcolor.sidecar import write_sidecar
 
 Beginning = Literal["start", "cut", "dissolve", "fade-in"]
@@ -51,7 +52,7 @@ class Shot:
     """The sharpest frame that is no other shot's as well."""
     key_seconds: Fraction
     key_picture: Picture = field(repr=False, compare=False)
-    """That frame, small."""
+    """That frame, small, as the film is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +163,7 @@ def list_shots(film: Film, *, on_frame: Callable[[int], None] | None = None) -> 
             frame_count += 1
             if on_frame is not None:
                 on_frame(frame_count)
-        shots.append(_shot(number, first, best, last))
+        shots.append(_shot(number, first, best, last, film))
     return ShotList(
         film=film.path, frame_count=frame_count, shots=tuple(shots), transitions=tuple(spans)
     )
@@ -207,8 +208,8 @@ def _small(luma_hw: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(luma_hw, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
-def _shot(number: int, first: _Look, best: _Look, last: _Look) -> Shot:
-    codes_hw = (best.small_hw * 255).round().astype(np.uint8)
+def _shot(number: int, first: _Look, best: _Look, last: _Look, film: Film) -> Shot:
+    picture = shown_picture(best.small_hw, np.zeros((2, 1, 1), np.float32), film)
     return Shot(
         number=number,
         first_frame=first.number,
@@ -218,7 +219,7 @@ def _shot(number: int, first: _Look, best: _Look, last: _Look) -> Shot:
         begins=_beginning(first),
         key_frame=best.number,
         key_seconds=best.seconds,
-        key_picture=fit_cell(np.dstack([codes_hw] * 3), SHEET_CELL_PX),
+        key_picture=fit_cell(picture, SHEET_CELL_PX),
     )
 
 

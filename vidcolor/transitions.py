@@ -18,8 +18,8 @@ the middle half is found: it is as straight."""
 STRAIGHT = 0.15
 """Largest squared distance of pictures from the line, as a share of the line's own length.
 
-A pan that moves a pattern to and fro by an eighth of its period has 0.17, which is the squared
-tangent of 22.5 degrees; dissolves of calm shots have less than 0.1.
+A pan that moves a pattern back and forth by an eighth of its period has 0.17 in its middle, the
+squared tangent of 22.5 degrees; dissolves of calm shots have less than 0.1.
 """
 
 NEW_PICTURE = 0.6
