@@ -77,10 +77,11 @@ def test_a_shot_can_have_a_mask_of_its_own_beside_the_sidecar(film, model):
     cv2.imwrite(str(film.with_name("right.png")), mask)
     _write(film, '[[shot]]\nstart = "0.6"\nend = "2"\nmask = "right.png"\n')
     chroma = _chroma(_render(film, "out.mkv", model, mask="half:left", mask_feather=0).out)
-    assert (chroma[:CUT, :, 48:] == 128).all()
-    assert (chroma[CUT:, :, :48] == 128).all()
-    assert (chroma[:CUT, :, :48] != 128).any()
-    assert (chroma[CUT:, :, 48:] != 128).any()
+    left, right = chroma[..., :44], chroma[..., 52:]  # chroma at full size bleeds by a sample
+    assert (right[:CUT] == 128).all()
+    assert (left[CUT:] == 128).all()
+    assert (left[:CUT] != 128).any()
+    assert (right[CUT:] != 128).any()
 
 
 def test_another_sidecar_is_another_render(film, model):
