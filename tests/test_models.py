@@ -380,6 +380,8 @@ def test_show_tells_all_that_the_card_does(model, capsys):
 def test_what_is_exported_is_added_again(model, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run(["models", "export", str(model), "--out", "out.safetensors"]) == 0
+    assert run(["models", "export", str(model), "--out", "out.safetensors"]) == 4
+    assert "is there already" in capsys.readouterr().err
     assert run(["models", "add", "out.safetensors", "--name", "again"]) == 0
     assert sha256(tmp_path / "out.safetensors") in capsys.readouterr().out
     theirs, ours = state(model), state(find_model("again"))

@@ -22,6 +22,7 @@ Examples:
     vidcolor models add hf://OWNER/REPOSITORY --name theirs
     vidcolor models remove theirs
     vidcolor models export default
+    vidcolor models export default --onnx
 
 An added model lies in ~/.local/share/vidcolor/models, or in models/ of $VIDCOLOR_HOME, and is known
 by its name everywhere.""",
@@ -99,17 +100,22 @@ def export(
     name: ModelName,
     /,
     *,
+    onnx: Annotated[
+        bool, Parameter(help="Write ONNX graphs, compared with torch, into a folder.", negative=())
+    ] = False,
     out: Annotated[
-        Path | None, Parameter(help="The file; default: the model's name with .safetensors.")
+        Path | None, Parameter(help="The result; default: NAME.safetensors, or NAME-onnx.")
     ] = None,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Write a model as one file, which `vidcolor models add` takes."""
-    from vidcolor.network.library import find_model
-    from vidcolor.network.weights import pack_model
+    """Write a model as one file, which `vidcolor models add` takes, or as ONNX graphs."""
+    from vidcolor.exporting import export_file, export_graphs
 
     with stoppable():
-        folder = find_model(name)
-        path = out or Path(f"{folder.name}.safetensors")
-        pack_model(folder, path)
-    console.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+        if not onnx:
+            path = export_file(name, out)
+            console.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+            return
+        folder, error = export_graphs(name, out)
+    graphs = ", ".join(sorted(path.name for path in folder.glob("*.onnx")))
+    console.say(f"{folder}: {graphs}; {error:.1g} from torch at most")

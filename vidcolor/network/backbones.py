@@ -51,8 +51,9 @@ class Backbone:
         The aspect is kept; the short side becomes what the weights were trained on.
         """
         height, width = grey_B1hw.shape[-2:]
-        scale = self.short_side / min(height, width)
-        size = (round(height * scale), round(width * scale))
+        short = min(height, width)
+        # To the nearest pixel, halves down, in whole numbers: ONNX cannot round a quotient.
+        size = [(2 * side * self.short_side + short - 1) // (2 * short) for side in (height, width)]
         small_B1hw = functional.interpolate(grey_B1hw, size, mode="bilinear", antialias=True)
         mean, deviation = (
             small_B1hw.new_tensor(values)[:, None, None] for values in (self.mean, self.deviation)
