@@ -109,7 +109,7 @@ recipe = $(if $(wildcard pipelines/$(1).toml),--recipe pipelines/$(1).toml)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile uv
 
-# lpips names torchvision, which exists for CUDA only and breaks beside a CPU torch: it comes alone.
+# lpips and spandrel name torchvision, which exists for CUDA only and breaks beside a CPU torch: they come alone.
 .venv/.installed: pyproject.toml requirements/cpu.txt Makefile | .venv/bin/uv
 	$(BIN)/uv pip install --python $(BIN)/python $(TORCH) --editable '.[ffmpeg]' 'scipy>=1.11' 'tqdm>=4.60'
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps 'lpips==0.1.4'
@@ -117,4 +117,5 @@ recipe = $(if $(wildcard pipelines/$(1).toml),--recipe pipelines/$(1).toml)
 
 .venv/.developing: .venv/.installed requirements/dev.txt
 	$(BIN)/uv pip install --python $(BIN)/python $(TORCH) --requirement requirements/dev.txt
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps 'spandrel>=0.4,<0.5' 'spandrel_extra_arches>=0.2,<0.3'
 	@touch $@

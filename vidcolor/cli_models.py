@@ -20,6 +20,7 @@ Examples:
     vidcolor models add models/zootopia
     vidcolor models add https://example.org/zootopia.safetensors
     vidcolor models add hf://OWNER/REPOSITORY --name theirs
+    vidcolor models add ddcolor.pth
     vidcolor models remove theirs
     vidcolor models export default
     vidcolor models export default --onnx
@@ -58,12 +59,12 @@ def add(
     source: Annotated[
         str,
         Parameter(
-            help="A model's folder or file, https://..., or hf://OWNER/REPOSITORY[/FILE][@REVISION]."
+            help="A model's folder or file, or DDColor's; https://...; hf://OWNER/REPOSITORY[/FILE]."
         ),
     ],
     /,
     *,
-    name: Annotated[str | None, Parameter(help="Its name; default: what its card says.")] = None,
+    name: Annotated[str | None, Parameter(help="Its name; default: its card's or file's.")] = None,
     sha256: Annotated[
         str | None, Parameter(help="Refuse a file, or a folder's weights, with another SHA-256.")
     ] = None,

@@ -1,7 +1,8 @@
 """Models from elsewhere: brought into the user's own folder, checked and whole, or not at all.
 
 A source is a folder or a file of a model, a web address of such a file, or a repository on the
-Hugging Face Hub that holds the files of a model's folder.
+Hugging Face Hub that holds the files of a model's folder. It may also be published weights of
+DDColor, of which tensors alone are read; they become a model like any other.
 """
 
 import hashlib
@@ -9,16 +10,18 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vidcolor.errors import ModelError, OptionsError, OutputError, VidcolorError
 from vidcolor.fetching import OnBytes, Remote, check_sha256, fetch, hub_file
 from vidcolor.journal import DIGEST_LETTERS, digest
 from vidcolor.locks import lock
+from vidcolor.network.backbones import read_weights
 from vidcolor.network.card import Card, read_card, write_card
+from vidcolor.network.ddcolor import PUBLISHED_SIZE, read_ddcolor
 from vidcolor.network.library import added_models, home, shipped_models
-from vidcolor.network.weights import WEIGHTS, load_network, packed_card
+from vidcolor.network.weights import WEIGHTS, load_network, packed_card, save_model
 
 CARD = "card.toml"
 
@@ -51,7 +54,7 @@ def add(
 
     Args:
         source: a folder, a file, https://..., or hf://OWNER/REPOSITORY[/FILE][@REVISION].
-        name: what it shall be called; default: what its card says.
+        name: what it shall be called; default: what its card says, or a published file's own.
         sha256: what the file, or a folder's weights, must be.
         on_bytes: told how far a file from the web is.
 
@@ -175,11 +178,31 @@ def _find_on_hub(
 
 
 def _unpack(found: _Found, workshop: Path) -> Card:
-    """Bring a model's weights into the workshop and return its card."""
-    card = found.card or packed_card(found.weights)
+    """Bring a model's weights into the workshop, as ours are, and return its card."""
+    card = found.card
+    if card is None and found.weights.suffix == ".safetensors":
+        card = packed_card(found.weights)
     if card is None:
-        raise ModelError(
-            f"{found.weights}: weights without a card; give the folder that holds both"
-        )
+        return _unpack_published(found.weights, workshop)
     shutil.copyfile(found.weights, workshop / WEIGHTS)
+    return card
+
+
+def _unpack_published(path: Path, workshop: Path) -> Card:
+    network = read_ddcolor(read_weights(path))
+    if network is None:
+        raise ModelError(
+            f"{path}: weights without a card, and not DDColor's; "
+            "give the folder that holds card and weights"
+        )
+    card = Card(
+        name=path.stem,
+        family="ddcolor",
+        network=asdict(network.config),
+        output="ab",
+        grey="bt601",  # a film's luma as equal R', G', B': whose lightness DDColor was shown
+        working_size=PUBLISHED_SIZE,
+        window=1,
+    )
+    save_model(card, network, workshop)
     return card

@@ -6,13 +6,11 @@ file that is there or not: another network under the same name would give other 
 no score, so there whatever weights fit will do.
 """
 
-import contextlib
 import hashlib
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.network.squeezenet import Fire
+from vidcolor.network.stand_in import torchvision_stand_in
 
 BACKBONE_NAME = "alexnet-owt-7be5be79.pth"
 """File of torchvision's AlexNet; by PyTorch's custom its name holds the start of its SHA-256."""
@@ -151,7 +150,12 @@ def _build_network(weights: dict[str, Tensor], name: str = "alexnet") -> nn.Modu
     """Return lpips' own network; `weights` are a classifier's, under torchvision's names."""
     features = CLASSIFIERS[name]()
     features.load_state_dict(_layers_of(weights))
-    with _torchvision_stand_in(features, name):
+
+    def classifier(**_: Any) -> SimpleNamespace:
+        return SimpleNamespace(features=features)
+
+    modules: dict[str, Any] = {"torchvision": {}, "torchvision.models": {name: classifier}}
+    with torchvision_stand_in(modules, "lpips"):
         import lpips
 
         network: nn.Module = lpips.LPIPS(net=LPIPS_NAMES[name], verbose=False)
@@ -230,29 +234,3 @@ CLASSIFIERS: dict[str, Callable[[], nn.Sequential]] = {
 """Layers of the classifiers that LPIPS knows, by torchvision's names of them."""
 
 LPIPS_NAMES = {"alexnet": "alex", "vgg16": "vgg", "squeezenet1_1": "squeeze"}
-
-
-@contextlib.contextmanager
-def _torchvision_stand_in(features: nn.Sequential, name: str) -> Iterator[None]:
-    """Let `from torchvision import models` find a classifier of these layers, in this block."""
-
-    def classifier(**_: Any) -> SimpleNamespace:
-        return SimpleNamespace(features=features)
-
-    models = ModuleType("torchvision.models")
-    stand_in = ModuleType("torchvision")
-    setattr(models, name, classifier)
-    stand_in.models = models  # type: ignore[attr-defined]
-    kept = _take_modules("torchvision", "lpips")
-    sys.modules.update({"torchvision": stand_in, "torchvision.models": models})
-    try:
-        yield
-    finally:
-        _take_modules("torchvision", "lpips")
-        sys.modules.update(kept)
-
-
-def _take_modules(*packages: str) -> dict[str, ModuleType]:
-    """Forget that these packages were imported, and return their modules."""
-    names = [name for name in sys.modules if name.partition(".")[0] in packages]
-    return {name: sys.modules.pop(name) for name in names}

@@ -15,6 +15,7 @@ from vidcolor.color import Grey
 from vidcolor.errors import ModelError
 from vidcolor.network import (
     ab_classifier,
+    ddcolor,
     efficient_unet,
     fullres_gan,
     fully_connected,
@@ -24,7 +25,7 @@ from vidcolor.network import (
     squeeze_unet,
     temporal_unet,
 )
-from vidcolor.network.family import Family
+from vidcolor.network.family import Architecture, Family
 from vidcolor.network.generator import Generator
 from vidcolor.options import FamilyName, Prediction
 
@@ -41,6 +42,9 @@ FAMILIES: dict[FamilyName, Family] = {
 }
 """Every family of networks. A new one is a line here, and its name in `vidcolor.options`."""
 
+ARCHITECTURES: dict[str, Architecture] = {"ddcolor": ddcolor.ARCHITECTURE}
+"""Networks of others, whose published weights are rendered with and not trained here."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
@@ -49,7 +53,7 @@ class Card:
     name: str
     """The model's name."""
     family: str
-    """Key of FAMILIES."""
+    """Key of FAMILIES, or of ARCHITECTURES."""
     network: dict[str, Any]
     """Fields of the family's config dataclass."""
     output: Prediction
@@ -73,14 +77,18 @@ class Card:
         """Return the network with fresh weights.
 
         Raises:
-            ModelError: the family is unknown or its configuration does not fit.
+            ModelError: the family is unknown, its configuration does not fit, or a package that
+                it needs is not installed.
         """
-        if self.family not in FAMILIES:
+        if self.family in FAMILIES:
+            family: Architecture = FAMILIES[self.family]
+        elif self.family in ARCHITECTURES:
+            family = ARCHITECTURES[self.family]
+        else:
             raise ModelError(
                 f"model {self.name!r}: no network is called {self.family!r}; "
-                f"this version knows {', '.join(FAMILIES)}"
+                f"this version knows {', '.join((*FAMILIES, *ARCHITECTURES))}"
             )
-        family = FAMILIES[self.family]
         values = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in self.network.items()

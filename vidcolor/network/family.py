@@ -33,15 +33,21 @@ class Setup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family:
-    """A family of networks.
-
-    FAMILY = Family(network=MyNetwork, config=MyConfig, windows=(1,), set_up=set_up)
-    """
+class Architecture:
+    """How a network is built of what its model's card says."""
 
     network: Callable[[Any], Generator]
     config: type
     """Frozen dataclass that the network takes; its fields stand on the card."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family(Architecture):
+    """A family of networks that are trained here.
+
+    FAMILY = Family(network=MyNetwork, config=MyConfig, windows=(1,), set_up=set_up)
+    """
+
     windows: tuple[Window, ...]
     """Frames it can look at, 3 or 1; the first is its own choice."""
     set_up: Callable[[TrainOptions], Setup]
