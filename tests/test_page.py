@@ -145,6 +145,14 @@ def test_a_part_ends_where_it_was_told_to(films, tmp_path):
     assert put(films, tmp_path / "page.html", start="0.08", end="0.4").frame_count == 4
 
 
+def test_what_a_film_says_of_itself_is_not_passed_on(draw, tmp_path):
+    film = draw(frames=4, title="At home", chapters=((0, 0.1, "One"),))
+    for path in put((film, film), tmp_path / "page.html", embed=0).beside:
+        assert b"At home" not in path.read_bytes()
+        with av.open(str(path)) as copy:
+            assert [stream.type for stream in copy.streams] == ["video"]
+
+
 def test_copies_are_upright_with_square_pixels_and_not_enlarged(draw, tmp_path):
     turned = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
     film = draw(frames=1, width=65, height=49, pix_fmt="yuv444p", display_matrix=turned,
@@ -359,7 +367,9 @@ def test_the_page_fits_the_window(page, width, height):
     try:
         assert page.run("document.documentElement.scrollWidth") <= width
         left, _, wide, high = stage_of(page)
-        assert left >= 0
+        assert 0 <= left < left + wide <= width
+        controls_end = page.run("seek.parentNode.getBoundingClientRect().bottom")
+        assert controls_end <= max(height, 600)
         assert wide / high == pytest.approx(16 / 9, rel=0.02)
     finally:
         page.call("Emulation.clearDeviceMetricsOverride")

@@ -76,6 +76,8 @@ def _command(film: Film, path: Path, part: Part, short_side: int, *, with_sound:
         # Without B-frames, times in the file are those of the frames.
         "g": KEYFRAME_EVERY, "bf": 0, "fps_mode": "passthrough", "movflags": "+faststart",
         "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709",
+        # A page is passed on: what the film says of where and by whom it was made is not.
+        "map_metadata": -1,
     }  # fmt: skip
     if with_sound and film.audio:
         streams.append(film_in[str(film.audio[0].index)])
