@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from vidcolor.color import balance, fit_gamut
 from vidcolor.context import with_context
 from vidcolor.errors import ModelError
+from vidcolor.given.carrying import Carrier
+from vidcolor.given.sources import Layers
 from vidcolor.masks.edges import chroma_mask
 from vidcolor.masks.shapes import Mask
 from vidcolor.masks.sources import Masks
@@ -129,6 +131,7 @@ def color(
     colorizer: Colorizer,
     matrix: Matrix,
     options: ColorOptions,
+    given: Layers,
 ) -> Iterator[Colored[Picture]]:
     """Yield the wanted frames, and those that had to be seen for their sake, with their chroma.
 
@@ -138,14 +141,17 @@ def color(
         colorizer: the network.
         matrix: the film's.
         options: what the user makes of the colours.
+        given: the colours that the user gives, carried to the frames of their shots.
     """
     colored = colorizer.colorize(
         with_context(places, is_wanted, reach(options.stabilize)),
         luma=lambda picture: picture.luma_hw,
         mask=lambda picture: picture.mask_hw,
         matrix=matrix,
+        keep_features=bool(given),
     )
-    return steady(colored, options.stabilize)
+    carrier = Carrier[Picture](colorizer, given, seconds=lambda p: p.frame.seconds)
+    return steady(carrier.carry(colored), options.stabilize)
 
 
 def film_chroma(

@@ -10,6 +10,8 @@ import av
 
 from vidcolor._version import __version__
 from vidcolor.errors import InputError
+from vidcolor.given.hints import digest_of_hints
+from vidcolor.given.sources import digest_of_pictures
 from vidcolor.journal import Fingerprint, digest
 from vidcolor.masks.shapes import shape_from_text
 from vidcolor.media.film import Film
@@ -20,7 +22,8 @@ from vidcolor.options import RenderOptions
 from vidcolor.sidecar import open_sidecar, sidecar_path
 
 ELSEWHERE = ("model", "device", "overwrite", "restart", "strict", "verify", "report", "max_pixels",
-             "batch", "min_size", "mask", "scenes", "sidecar")  # fmt: skip
+             "batch", "min_size", "mask", "reference", "hints", "scenes",
+             "sidecar")  # fmt: skip
 """Options that don't decide the frames, or not by their value: a render may go on without them."""
 WHOLE_BYTES = 1 << 28
 """Films up to this size are read whole (a quarter of a second), larger ones in places."""
@@ -32,7 +35,8 @@ def fingerprint(film: Film, options: RenderOptions) -> Fingerprint:
     """Return what must be the same for a render to go on, by its name for users.
 
     Raises:
-        InputError: there is no such mask, list of shots or sidecar.
+        InputError: there is no such mask, reference, file of hints, list of shots or sidecar.
+        OptionsError: the time of a reference cannot be meant.
         ModelError: there is no such model.
     """
     chosen = {
@@ -50,6 +54,8 @@ def fingerprint(film: Film, options: RenderOptions) -> Fingerprint:
         "mask": _mask_digest(options.mask),
         "list of shots": _scenes_digest(options.scenes),
         "sidecar": _sidecar_digest(film, options),
+        "reference": digest_of_pictures(options, film),
+        "hints": digest_of_hints(options.hints),
         **chosen,
         "vidcolor": __version__,
         "PyAV": av.__version__,

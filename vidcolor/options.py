@@ -217,6 +217,10 @@ class ColorOptions:
     """CSV file of the times at which shots begin, as PySceneDetect writes it; default: by eye."""
     sidecar: str | None = None
     """TOML file of settings by shot, or none; default: FILM.vidcolor.toml beside the film."""
+    reference: tuple[str, ...] = ()
+    """Frame coloured by hand, FRAME.png@TIME, or a folder of them: its shot gets its colours."""
+    hints: Path | None = None
+    """TOML or JSON file of points and boxes, each with a time and a colour that spreads from it."""
     deinterlace: bool = False
     """Make whole pictures of an interlaced film's fields; its luma changes by that."""
     rate: str | None = None

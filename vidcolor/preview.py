@@ -22,6 +22,7 @@ from vidcolor.coloring import (
     while_memory_lasts,
 )
 from vidcolor.errors import InputError, OptionsError, OutputError
+from vidcolor.given.sources import Layers, open_given
 from vidcolor.masks.sources import Masks, open_masks
 from vidcolor.media.decode import read_frames
 from vidcolor.media.film import Film, probe
@@ -131,9 +132,10 @@ def _column(
 ) -> list[Shown]:
     """Return the frames that are shown at the moments, each once, in the colours of one model."""
     colorizer, masks = load_colorizer(options), open_masks(film, options)
+    given = open_given(film, options)
     column: dict[Fraction, Shown] = {}
     for moment in moments:
-        look = partial(show_at, film, moment, colorizer, masks, options)
+        look = partial(show_at, film, moment, colorizer, masks, given, options)
         shown = while_memory_lasts(look, colorizer, options)
         tell()
         if shown is not None:
@@ -148,7 +150,12 @@ def _column(
 
 
 def show_at(
-    film: Film, moment: Fraction, colorizer: Colorizer, masks: Masks, options: ColorOptions
+    film: Film,
+    moment: Fraction,
+    colorizer: Colorizer,
+    masks: Masks,
+    given: Layers,
+    options: ColorOptions,
 ) -> Shown | None:
     """Return the frame that is shown at a moment, with the colour that `render` gives it.
 
@@ -157,6 +164,7 @@ def show_at(
         moment: seconds from its start.
         colorizer: of the model.
         masks: of the film.
+        given: colours that the user gives.
         options: what the user makes of the colours.
 
     Returns:
@@ -169,7 +177,9 @@ def show_at(
     def is_due(frame: Frame) -> bool:
         return _end_of(frame, film) > film.start_seconds + moment
 
-    all_colored = color(places, lambda p: is_due(p.frame.frame), colorizer, film.matrix, options)
+    all_colored = color(
+        places, lambda p: is_due(p.frame.frame), colorizer, film.matrix, options, given
+    )
     colored = next((c for c in all_colored if is_due(c.frame.frame)), None)
     if colored is None:
         return None

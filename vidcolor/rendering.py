@@ -27,6 +27,7 @@ from vidcolor.coloring import (
 )
 from vidcolor.errors import InputError, OutputError
 from vidcolor.fingerprint import fingerprint
+from vidcolor.given.sources import Layers, open_given
 from vidcolor.journal import Segment, digest
 from vidcolor.masks.sources import Masks, open_masks
 from vidcolor.media.account import StreamAccount
@@ -116,6 +117,7 @@ def render(
         log.info("%s: its settings hold for the shots of %s", sidecar, film.path)
     changes = Changes(strict=options.strict)
     plan = check_output(film, out, options, changes)
+    given = open_given(film, options, start=plan.start, end=plan.end)
     colorizer = load_colorizer(options)
     with half_the_cores(), work_on(plan.out, identity) as work:
         work.take_up(restart=options.restart, is_expendable=options.overwrite)
@@ -123,7 +125,7 @@ def render(
         changes.recall(work.changes)
         if resumed:
             log.info("%s: going on after %d frames of an interrupted render", out, resumed)
-        line = _Line(film, plan, colorizer, work, changes, options, masks, on_frame)
+        line = _Line(film, plan, colorizer, work, changes, options, masks, given, on_frame)
         while_memory_lasts(line.render_rest, colorizer, options)
         streams = join(work.paths, film, plan, changes, before_rename=work.announce)
         return _reported(_rendered(film, work, changes, resumed, streams), options)
@@ -171,6 +173,7 @@ class _Line:
     changes: Changes
     options: RenderOptions
     masks: Masks
+    given: Layers
     on_frame: OnFrame | None
 
     def render_rest(self) -> None:
@@ -190,6 +193,7 @@ class _Line:
             self.colorizer,
             self.film.matrix,
             self.options,
+            self.given,
         )
         for number, group in groupby(colored, key=lambda c: c.place.segment):
             if number >= done:

@@ -47,7 +47,7 @@ def enlarge_chroma(chroma_2hw: Plane, luma_hw: Plane, luma_HW: Plane) -> Plane:
     mean_luma = _window_mean(luma_hw)
     variance = _window_mean(luma_hw * luma_hw) - mean_luma * mean_luma
     detail_HW = np.subtract(luma_HW, _enlarged(luma_hw, height, width), dtype=np.float32)
-    enlarged = np.empty((2, height, width), dtype=np.float32)
+    enlarged = np.empty((len(chroma_2hw), height, width), dtype=np.float32)
     for chroma_hw, target_HW in zip(chroma_2hw, enlarged, strict=True):
         covariance = _window_mean(luma_hw * chroma_hw) - mean_luma * _window_mean(chroma_hw)
         slope_hw = np.divide(covariance, variance + GUIDE_EPSILON, dtype=np.float32)

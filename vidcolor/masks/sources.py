@@ -72,7 +72,7 @@ def _masks(film: Film, options: ColorOptions) -> Masks:
         raise OptionsError(
             f"--pick {options.pick}: {options.mask} has no labels; give a file of them as --mask"
         )
-    return _DrawnMask(_as_stored(draw(*_shown_size(film)), film))
+    return _DrawnMask(as_stored(draw(*shown_size(film)), film))
 
 
 class _MasksOfShots:
@@ -163,7 +163,7 @@ class _MasksInFiles:
         if not mask_hw.any():
             self._warn("white", f"nothing in it is white at {seconds:.2f} s; the film stays grey")
         is_turned_alike = self._masks.display_matrix == self._film.display_matrix
-        return mask_hw if is_turned_alike else _as_stored(mask_hw, self._film)
+        return mask_hw if is_turned_alike else as_stored(mask_hw, self._film)
 
     def _clean(self, frame: Frame) -> Mask:
         unit_hw = (unit_luma(frame) - CLEAN_LEVELS) / (1 - 2 * CLEAN_LEVELS)
@@ -202,7 +202,7 @@ def _labelled(masks: Film) -> Film:
     return masks
 
 
-def _shown_size(film: Film) -> tuple[int, int]:
+def shown_size(film: Film) -> tuple[int, int]:
     """Return height and width of the film as a player shows it."""
     is_turned = film.display_matrix is not None and _is_turned(film.display_matrix)
     return (film.width, film.height) if is_turned else (film.height, film.width)
@@ -212,7 +212,7 @@ def _is_turned(display_matrix: tuple[int, ...]) -> bool:
     return abs(display_matrix[1]) > abs(display_matrix[0])
 
 
-def _as_stored(shown_hw: Mask, film: Film) -> Mask:
+def as_stored(shown_hw: Mask, film: Film) -> Mask:
     """Return a mask that was drawn on the film as shown, turned and mirrored as it is stored.
 
     The display matrix takes a stored x, y to a x + c y, b x + d y, its first five numbers being

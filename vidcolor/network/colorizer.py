@@ -50,6 +50,8 @@ class Colored(Generic[Frame]):
     """Y' at the working size, (h, w) in [0, 1]."""
     chroma_2hw: NDArray[np.float32]
     """Cb, Cr at the working size, (2, h, w), finite; not yet fitted into the gamut."""
+    features: Features | None = None
+    """What the network made of the frame alone, each (1, C, h, w), if it was to be kept."""
 
     @property
     def frame(self) -> Frame:
@@ -172,6 +174,7 @@ class Colorizer:
         luma: Callable[[Frame], NDArray[np.float32]],
         matrix: Matrix,
         mask: MaskOf[Frame] | None = None,
+        keep_features: bool = False,
     ) -> Iterator[Colored[Frame]]:
         """Yield every frame with its chroma, one batch and a frame behind what is drawn.
 
@@ -184,6 +187,7 @@ class Colorizer:
             luma: returns a frame's Y', (H, W) in [0, 1].
             matrix: the film's matrix; the chroma is meant in it.
             mask: where it is wanted in colour, shown to networks that take masks; None: everywhere.
+            keep_features: yield the frames with their features, which take megabytes each.
 
         Raises:
             ModelError: the network returned something that is not a number.
@@ -194,7 +198,20 @@ class Colorizer:
             for (_, current, _), chroma_2hw in zip(
                 batch, self._decode(batch, matrix), strict=False
             ):
-                yield Colored(current.place, current.luma_hw, chroma_2hw)
+                features = current.features if keep_features else None
+                yield Colored(current.place, current.luma_hw, chroma_2hw, features)
+
+    @torch.inference_mode()
+    def features_of(self, luma_hw: NDArray[np.float32]) -> Features:
+        """Return the features of a picture that stands alone, (1, C, h, w) each.
+
+        Args:
+            luma_hw: its Y', (h, w) in [0, 1], at the working size.
+        """
+        grey_B1hw = grey_from_luma(self._filled([luma_hw]), self.card.grey)
+        frame_Bchw = self.network.frame(grey_B1hw, None, self._noise(grey_B1hw))
+        features = self.network.encode(frame_Bchw, self.network.embed(grey_B1hw))
+        return [level[:1] for level in features]
 
     def _look(
         self,

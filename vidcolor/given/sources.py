@@ -1,0 +1,113 @@
+"""What the user gives a render: the frames of `--reference` and `--hints`, each with its shot."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Collection, Sequence
+from fractions import Fraction
+from functools import partial
+
+from vidcolor.given.hints import Hint, known_of_hints, read_hints
+from vidcolor.given.known import Given, Known
+from vidcolor.given.moments import Shown, find_shown
+from vidcolor.given.pictures import GivenPicture, find_pictures, is_coloured, known_of_picture
+from vidcolor.journal import digest
+from vidcolor.media.decode import read_frames, unit_luma
+from vidcolor.media.film import Film
+from vidcolor.options import ColorOptions
+from vidcolor.scaling import resize
+from vidcolor.segments import divide
+
+log = logging.getLogger(__name__)
+
+Layers = list[list[Given]]
+"""Known frames; those of a later list go over those of the lists before."""
+
+
+def open_given(
+    film: Film,
+    options: ColorOptions,
+    *,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+) -> Layers:
+    """Return the frames whose colours `--reference` and `--hints` give; none where none are given.
+
+    The film is read once up to the end of the last shot that one of them is of: which shot that
+    is must be known from its first frame on, wherever a run begins.
+
+    Args:
+        film: what is rendered.
+        options: name the pictures and the file of hints.
+        start: the first moment that is, seconds from `film.start_seconds`; None: the beginning.
+        end: the last one, not included; None: the end.
+
+    Raises:
+        InputError: a picture, the file of hints or the film cannot be read.
+        OptionsError: a time or a hint cannot be meant.
+    """
+    pictures = [p for p in find_pictures(options.reference, film) if _has_colour(p)]
+    hints = {} if options.hints is None else read_hints(options.hints, film)
+    moments = {*hints, *(p.seconds for p in pictures if p.seconds is not None)}
+    shown = _shown_at(moments, film, start, end) if moments else {}
+    layers = [
+        [
+            _given(partial(known_of_picture, picture, film), shown.get(picture.seconds))
+            for picture in pictures
+            if picture.seconds is None or picture.seconds in shown
+        ],
+        [
+            _given(partial(_hinted, hints[moment], film, shown[moment].seconds), shown[moment])
+            for moment in hints
+            if moment in shown
+        ],
+    ]
+    return [layer for layer in layers if layer]
+
+
+def _has_colour(picture: GivenPicture) -> bool:
+    if is_coloured(picture):
+        return True
+    log.warning("--reference %s: has no colour yet; left out", picture.path)
+    return False
+
+
+def _shown_at(
+    moments: Collection[Fraction], film: Film, start: Fraction | None, end: Fraction | None
+) -> dict[Fraction | None, Shown]:
+    """Return what is shown at each moment, as `--start` counts, that is rendered; say of others."""
+    log.info("%s: looking for the shots of the colours that are given", film.path)
+    half_frame = 1 / film.rate / 2 if film.rate else Fraction(0)
+    on_film = {moment: film.start_seconds + moment for moment in moments}
+    places = divide(read_frames(film, start=start, end=end), luma=unit_luma)
+    shown = find_shown(places, on_film.values(), half_frame)
+    for moment in sorted(moments):
+        if on_film[moment] not in shown:
+            log.warning(
+                "%s: nothing is rendered at %.3f s; the colours given for it are left out",
+                film.path,
+                moment,
+            )
+    return {m: shown[clock] for m, clock in on_film.items() if clock in shown}
+
+
+def _given(known: Callable[[int, int], Known], shown: Shown | None) -> Given:
+    if shown is None:
+        return Given(known)
+    return Given(known, shown.seconds, shown.shot)
+
+
+def _hinted(hints: Sequence[Hint], film: Film, seconds: Fraction, height: int, width: int) -> Known:
+    frame = next(read_frames(film, start=seconds - film.start_seconds))
+    return known_of_hints(hints, film, resize(unit_luma(frame), height, width))
+
+
+def digest_of_pictures(options: ColorOptions, film: Film) -> str:
+    """Return a SHA-256 of the content and the times of what `--reference` names.
+
+    Raises:
+        InputError: there is no such picture.
+        OptionsError: a time cannot be meant.
+    """
+    pictures = find_pictures(options.reference, film)
+    words = sorted(f"{picture.seconds} {digest(picture.path)}" for picture in pictures)
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()
