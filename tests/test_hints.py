@@ -140,11 +140,11 @@ def test_a_point_is_meant_as_the_film_is_shown(tmp_path, model):
     plain, turned = _discs(tmp_path / "a.mkv"), _discs(tmp_path / "b.mkv", display_matrix=TURNED)
     hint = {"time": 0.2, "box": [35, 20, 10, 6], "color": RED}
     shown = {"time": 0.2, "box": [64 - 20 - 6, 35, 6, 10], "color": RED}
-    results = [
+    first, second = (
         _render(path, f"{path.stem}-out.mkv", model, hints=_write(path.with_suffix(".json"), box))
         for path, box in ((plain, hint), (turned, shown))
-    ]
-    np.testing.assert_array_equal(*results)
+    )
+    np.testing.assert_array_equal(first, second)
 
 
 def test_toml_and_json_say_the_same(film, tmp_path):
@@ -236,7 +236,8 @@ def test_a_render_goes_on_with_the_same_hints_alone(tmp_path, model):
     np.testing.assert_array_equal(_render(film, "out.mkv", model, hints=hints), whole)
 
 
-lumas = arrays(np.float32, st.tuples(st.integers(1, 7), st.integers(1, 7)), elements=st.floats(0, 1, width=32))  # fmt: skip
+sides = st.integers(1, 7)
+lumas = arrays(np.float32, st.tuples(sides, sides), elements=st.floats(0, 1, width=32))
 
 
 @settings(max_examples=60, deadline=None)

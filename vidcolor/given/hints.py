@@ -119,7 +119,7 @@ def _hint(table: Any, film: Film) -> Hint:
 
 
 def _box(table: dict[str, Any]) -> tuple[float, ...]:
-    values = table.get("point", table.get("box"))
+    values = table["point"] if "point" in table else table["box"]
     try:
         place = tuple(float(value) for value in values)
     except (TypeError, ValueError):
