@@ -118,6 +118,14 @@ def test_each_hint_colours_its_own(film, model):
         assert np.abs(hinted[number][:, ground].mean(axis=1) - _codes(BLUE)).max() < 25
 
 
+def test_no_hint_of_a_shot_is_forgotten_for_later_ones(film, model):
+    disc = {"time": 0.0, "point": [30, 32], "color": RED}
+    ground = [{"time": n / 25, "point": [88, 60], "color": BLUE} for n in range(3, 9)]
+    hints = _write(film.with_name("hints.json"), disc, *ground)
+    hinted = _render(film, "out.mkv", model, hints=hints)
+    assert np.abs(hinted[9][:, _is_disc(9)].mean(axis=1) - _codes(RED)).max() < 16
+
+
 def test_hints_go_over_references_and_luma_stays(film, model):
     from cv2 import imwrite
 

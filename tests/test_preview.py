@@ -18,6 +18,7 @@ from tests.faults import tiny_model
 from tests.models import RESTLESS, RESTLESS_FAMILY
 from vidcolor.coloring import load_colorizer
 from vidcolor.errors import InputError, OptionsError, OutputError
+from vidcolor.given.sources import open_given
 from vidcolor.masks.sources import open_masks
 from vidcolor.media.decode import read_frames, unit_chroma, unit_luma
 from vidcolor.media.film import probe
@@ -65,7 +66,23 @@ def rendered(film, model) -> list[np.ndarray]:
 
 def show(film: Path, moment: Fraction, **options):
     wanted, found = PreviewOptions(device="cpu", **options), probe(film)
-    return show_at(found, moment, load_colorizer(wanted), open_masks(found, wanted), wanted)
+    masks, colours = open_masks(found, wanted), open_given(found, wanted)
+    return show_at(found, moment, load_colorizer(wanted), masks, colours, wanted)
+
+
+def test_a_preview_shows_the_colours_that_are_given(film, model, tmp_path):
+    hints = tmp_path / "hints.toml"
+    hints.write_text('[[hint]]\ntime = 0.5\nbox = [0, 0, 60, 40]\ncolor = "#c03020"')
+    out = tmp_path / "hinted.mkv"
+    render(film, out, RenderOptions(model=model, device="cpu", codec="ffv1", hints=hints))
+    found, moment = probe(out), Fraction("0.6")
+    frame = next(read_frames(found, start=moment))
+    shown = show(film, moment, model=model, hints=hints).colored
+    wanted = shown_picture(unit_luma(frame), unit_chroma(frame), found)
+    # Half a code of rounding, times 1.8, and the colours of it rounded.
+    assert np.abs(shown.astype(int) - wanted).max() <= 3
+    plain = show(film, moment, model=model).colored
+    assert np.abs(plain.astype(int) - wanted).mean() > 3
 
 
 def sheet_of(film: Path, folder: Path, options: PreviewOptions) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What `render` and `preview` share of the line: from decoded frames to the chroma beside them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -14,7 +14,7 @@ from vidcolor.color import balance, fit_gamut
 from vidcolor.context import with_context
 from vidcolor.errors import ModelError
 from vidcolor.given.carrying import Carrier
-from vidcolor.given.sources import Layers
+from vidcolor.given.known import Layer
 from vidcolor.masks.edges import chroma_mask
 from vidcolor.masks.shapes import Mask
 from vidcolor.masks.sources import Masks
@@ -131,7 +131,7 @@ def color(
     colorizer: Colorizer,
     matrix: Matrix,
     options: ColorOptions,
-    given: Layers,
+    given: Sequence[Layer],
 ) -> Iterator[Colored[Picture]]:
     """Yield the wanted frames, and those that had to be seen for their sake, with their chroma.
 

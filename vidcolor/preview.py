@@ -22,7 +22,8 @@ from vidcolor.coloring import (
     while_memory_lasts,
 )
 from vidcolor.errors import InputError, OptionsError, OutputError
-from vidcolor.given.sources import Layers, open_given
+from vidcolor.given.known import Layer
+from vidcolor.given.sources import open_given
 from vidcolor.masks.sources import Masks, open_masks
 from vidcolor.media.decode import read_frames
 from vidcolor.media.film import Film, probe
@@ -154,7 +155,7 @@ def show_at(
     moment: Fraction,
     colorizer: Colorizer,
     masks: Masks,
-    given: Layers,
+    given: Sequence[Layer],
     options: ColorOptions,
 ) -> Shown | None:
     """Return the frame that is shown at a moment, with the colour that `render` gives it.

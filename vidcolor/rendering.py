@@ -9,7 +9,7 @@ that it finished.
 import json
 import logging
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, groupby
 from pathlib import Path
@@ -27,7 +27,8 @@ from vidcolor.coloring import (
 )
 from vidcolor.errors import InputError, OutputError
 from vidcolor.fingerprint import fingerprint
-from vidcolor.given.sources import Layers, open_given
+from vidcolor.given.known import Layer
+from vidcolor.given.sources import open_given
 from vidcolor.journal import Segment, digest
 from vidcolor.masks.sources import Masks, open_masks
 from vidcolor.media.account import StreamAccount
@@ -173,7 +174,7 @@ class _Line:
     changes: Changes
     options: RenderOptions
     masks: Masks
-    given: Layers
+    given: Sequence[Layer]
     on_frame: OnFrame | None
 
     def render_rest(self) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidcolor.given.known import Given, Plane
+from vidcolor.given.known import Given, Layer, Plane
 from vidcolor.given.matching import SHARPNESS, Cells, cells_of, grid_of, match, sureness
 from vidcolor.motion import find_motion, warp
 from vidcolor.network.colorizer import Colored, Colorizer
@@ -33,10 +33,8 @@ LUMA_DIFFERENCE = 0.1
 by as much, an object seldom looks so like another."""
 BLUR_PIXELS = 1.5
 """Standard deviation of the surroundings over which that difference is averaged: past grain."""
-MOST = 4
-"""Known frames that a frame is matched with, the nearest ones; a fifth would tell it little."""
-HELD = 2 * MOST
-"""Known frames that are held ready, 5 MB each."""
+HELD = 32
+"""Known frames that are held ready, some 5 MB each; more of them have a say in few shots."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class _Told:
 class Carrier(Generic[Frame]):
     """Brings the colours of known frames to a stream of frames.
 
-    carrier = Carrier(colorizer, [references, hints], seconds=lambda frame: frame.seconds)
+    carrier = Carrier(colorizer, layers, seconds=lambda frame: frame.seconds)
     for colored in carrier.carry(colorizer.colorize(placed, ..., keep_features=True)):
         show(colored.frame, colored.chroma_2hw)
     """
@@ -72,7 +70,7 @@ class Carrier(Generic[Frame]):
     def __init__(
         self,
         colorizer: Colorizer,
-        layers: Sequence[Sequence[Given]],
+        layers: Sequence[Layer],
         *,
         seconds: Callable[[Frame], Fraction],
     ) -> None:
@@ -80,7 +78,7 @@ class Carrier(Generic[Frame]):
 
         Args:
             colorizer: what colours the frames.
-            layers: known frames; those of a later layer go over those of the layers before.
+            layers: known frames, of each kind.
             seconds: returns when a frame is shown.
         """
         self._colorizer, self._layers, self._seconds = colorizer, layers, seconds
@@ -94,11 +92,11 @@ class Carrier(Generic[Frame]):
                 chroma_2hw = _mixed(chroma_2hw, self._told(layer, frame))
             yield replace(frame, chroma_2hw=chroma_2hw, features=None)
 
-    def _told(self, layer: Sequence[Given], frame: Colored[Frame]) -> list[_Told]:
+    def _told(self, layer: Layer, frame: Colored[Frame]) -> list[_Told]:
         """Return what the nearest known frames tell of a frame."""
         seconds = self._seconds(frame.frame)
-        near = [(given.nearness(seconds), given) for given in layer]
-        nearest = nlargest(MOST, (pair for pair in near if pair[0]), key=lambda pair: pair[0])
+        near = [(given.nearness(seconds), given) for given in layer.given]
+        nearest = nlargest(layer.most, (pair for pair in near if pair[0]), key=lambda pair: pair[0])
         return [self._told_by(given, nearness, frame) for nearness, given in nearest]
 
     @torch.inference_mode()

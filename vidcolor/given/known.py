@@ -1,6 +1,6 @@
 """A frame whose colours the user gave, and of which frames it tells."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -61,3 +61,12 @@ class Given:
         if self.seconds is None:
             return TIMELESS_SECONDS**-2
         return float(NEAR_SECONDS + abs(seconds - self.seconds)) ** -2
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Known frames of one kind; those of a later layer go over those of the layers before."""
+
+    given: Sequence[Given]
+    most: int
+    """How many of them, the nearest, a frame is matched with."""

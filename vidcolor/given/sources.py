@@ -2,25 +2,27 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 
 from vidcolor.given.hints import Hint, known_of_hints, read_hints
-from vidcolor.given.known import Given, Known
+from vidcolor.given.known import Given, Known, Layer
 from vidcolor.given.moments import Shown, find_shown
 from vidcolor.given.pictures import GivenPicture, find_pictures, is_coloured, known_of_picture
 from vidcolor.journal import digest
-from vidcolor.media.decode import read_frames, unit_luma
+from vidcolor.media.decode import Frame, read_frames, unit_luma
 from vidcolor.media.film import Film
 from vidcolor.options import ColorOptions
 from vidcolor.scaling import resize
-from vidcolor.segments import divide
+from vidcolor.scenelist import read_scenes
+from vidcolor.segments import Placed, divide
 
 log = logging.getLogger(__name__)
 
-Layers = list[list[Given]]
-"""Known frames; those of a later list go over those of the lists before."""
+MOST_PICTURES = 4
+"""Pictures that a frame is matched with: each shows all of its shot, a fifth tells little more.
+Of hints none may be left out, for each tells of a place of its own."""
 
 
 def open_given(
@@ -29,7 +31,7 @@ def open_given(
     *,
     start: Fraction | None = None,
     end: Fraction | None = None,
-) -> Layers:
+) -> list[Layer]:
     """Return the frames whose colours `--reference` and `--hints` give; none where none are given.
 
     The film is read once up to the end of the last shot that one of them is of: which shot that
@@ -48,20 +50,29 @@ def open_given(
     pictures = [p for p in find_pictures(options.reference, film) if _has_colour(p)]
     hints = {} if options.hints is None else read_hints(options.hints, film)
     moments = {*hints, *(p.seconds for p in pictures if p.seconds is not None)}
-    shown = _shown_at(moments, film, start, end) if moments else {}
-    layers = [
-        [
-            _given(partial(known_of_picture, picture, film), shown.get(picture.seconds))
-            for picture in pictures
-            if picture.seconds is None or picture.seconds in shown
-        ],
-        [
-            _given(partial(_hinted, hints[moment], film, shown[moment].seconds), shown[moment])
-            for moment in hints
-            if moment in shown
-        ],
+    shown = _shown_at(moments, film, _places(film, options, start, end)) if moments else {}
+    coloured = [
+        _given(partial(known_of_picture, picture, film), shown.get(picture.seconds))
+        for picture in pictures
+        if picture.seconds is None or picture.seconds in shown
     ]
-    return [layer for layer in layers if layer]
+    hinted = [
+        _given(partial(_hinted, hints[moment], film, shown[moment].seconds), shown[moment])
+        for moment in hints
+        if moment in shown
+    ]
+    layers = (Layer(coloured, MOST_PICTURES), Layer(hinted, len(hinted)))
+    return [layer for layer in layers if layer.given]
+
+
+def _places(
+    film: Film, options: ColorOptions, start: Fraction | None, end: Fraction | None
+) -> Iterator[Placed[Frame]]:
+    frames = read_frames(film, start=start, end=end)
+    scenes = None if options.scenes is None else read_scenes(options.scenes, film)
+    return divide(
+        frames, luma=unit_luma, starts_shot=None if scenes is None else scenes.starts_shot
+    )
 
 
 def _has_colour(picture: GivenPicture) -> bool:
@@ -72,13 +83,12 @@ def _has_colour(picture: GivenPicture) -> bool:
 
 
 def _shown_at(
-    moments: Collection[Fraction], film: Film, start: Fraction | None, end: Fraction | None
+    moments: Collection[Fraction], film: Film, places: Iterator[Placed[Frame]]
 ) -> dict[Fraction | None, Shown]:
     """Return what is shown at each moment, as `--start` counts, that is rendered; say of others."""
     log.info("%s: looking for the shots of the colours that are given", film.path)
     half_frame = 1 / film.rate / 2 if film.rate else Fraction(0)
     on_film = {moment: film.start_seconds + moment for moment in moments}
-    places = divide(read_frames(film, start=start, end=end), luma=unit_luma)
     shown = find_shown(places, on_film.values(), half_frame)
     for moment in sorted(moments):
         if on_film[moment] not in shown:
