@@ -125,6 +125,14 @@ def test_chroma_is_meant_in_the_films_matrix():
     assert not np.allclose(hd, own, atol=1e-5)
 
 
+def test_chroma_is_multiplied_by_the_saturation_on_the_card():
+    frames = _scene(0, 2)
+    own, more = _colorize(_colorizer(), frames), _colorize(_colorizer(saturation=1.5), frames)
+    for one, other in zip(own, more, strict=True):
+        np.testing.assert_allclose(other.chroma_2hw, one.chroma_2hw * 1.5, atol=1e-6)
+        assert np.abs(one.chroma_2hw).max() > 1e-3
+
+
 @pytest.mark.parametrize("grey", ["bt601", "lab"])
 def test_a_network_that_predicts_rgb_gives_its_chroma_only(grey):
     network = {"base_channels": 8, "output": "rgb", "first_norm": True, "spectral_norm": False}

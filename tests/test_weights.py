@@ -97,6 +97,8 @@ def test_a_broken_card_is_refused(model, change, complaint):
     ("old", "new", "complaint"),
     [
         ('grey = "bt601"', 'grey = "bt999"', "grey is 'bt999'; it can be bt601"),
+        ("saturation = 1.0", "saturation = 0.0", "saturation is 0.0; it can be above 0"),
+        ("saturation = 1.0", 'saturation = "much"', "saturation is 'much'; it can be above 0"),
         ('family = "temporal-unet"', 'family = "nonet"', "no network is called 'nonet'"),
         ("base_channels = 8", "base_chanels = 8", "does not fit temporal-unet"),
         ("working_size = 64", "working_sise = 64", "has unknown working_sise"),

@@ -46,6 +46,10 @@ ARCHITECTURES: dict[str, Architecture] = {"ddcolor": ddcolor.ARCHITECTURE}
 """Networks of others, whose published weights are rendered with and not trained here."""
 
 
+MAX_SATURATION = 4
+"""Of a card, as of `--saturation`: beyond it all colours are at the gamut's border."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """What `card.toml` holds."""
@@ -64,6 +68,8 @@ class Card:
     """Short side at which the network sees a film, pixels."""
     window: int = 3
     """Frames the network was trained to look at: 3, or 1 for a network without neighbours."""
+    saturation: float = 1.0
+    """What the network's chroma is multiplied by: one that was taught to be calm is pale."""
     licence: str = "unstated"
     """Licence of the weights."""
     training: dict[str, Any] = field(default_factory=dict)
@@ -152,6 +158,11 @@ def _check_choices(path: Path, values: dict[str, Any]) -> None:
             raise ModelError(
                 f"{path}: {key} is {values[key]!r}; it can be {', '.join(map(str, allowed))}"
             )
+    saturation = values.get("saturation", 1.0)
+    if not isinstance(saturation, int | float) or not 0 < saturation <= MAX_SATURATION:
+        raise ModelError(
+            f"{path}: saturation is {saturation!r}; it can be above 0 and up to {MAX_SATURATION}"
+        )
 
 
 def text_from_card(card: Card) -> str:

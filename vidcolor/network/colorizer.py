@@ -316,7 +316,7 @@ class Colorizer:
             )
         card, luma_B1hw = self.card, self._luma([current for _, current, _ in batch])
         own_B2hw = chroma_of(predicted_Bchw, luma_B1hw, card.output, card.grey, self.temperature)
-        film_B2hw = convert_chroma(own_B2hw, matrix_of(card.grey), matrix)
+        film_B2hw = convert_chroma(own_B2hw * card.saturation, matrix_of(card.grey), matrix)
         height, width = batch[0][1].luma_hw.shape
         chroma_B2hw: NDArray[np.float32] = film_B2hw[..., :height, :width].cpu().numpy()
         return chroma_B2hw
