@@ -234,6 +234,17 @@ def test_a_reference_is_meant_as_the_film_is_shown(tmp_path, model):
     )
 
 
+def test_a_sidecar_gives_a_shot_its_references(film, model):
+    _frame(film.with_name("frames") / "any.png", 5)
+    sidecar = film.with_name("film.vidcolor.toml")
+    sidecar.write_text('[[shot]]\nstart = 0\nend = 0.4\nreference = "frames/any.png"')
+    by_sidecar = _render(film, "sidecar.mkv", model)
+    assert (by_sidecar[10:] == _render(film, "a.mkv", model, sidecar="none")[10:]).all()
+    words = [film.with_name("frames") / "any.png"]
+    by_option = _render(film, "option.mkv", model, *words, sidecar="none")
+    np.testing.assert_array_equal(by_sidecar[:10], by_option[:10])
+
+
 def _shown(path: Path, *moments: str) -> dict[float, tuple[float, float, float | None]]:
     film = probe(path)
     places = divide(read_frames(film), luma=unit_luma)

@@ -29,8 +29,9 @@ NO_SIDECAR = "none"
 
 HEADING = """\
 # Settings of the shots of {film}. vidcolor render reads this file where it lies beside the film.
-# A shot may have: saturation, temperature, tint, mask (a path or words, as --mask), and skip = true
-# (which leaves it grey). What it has not, the options say.
+# A shot may have: saturation, temperature, tint, mask (a path or words, as --mask), reference (a
+# picture or a folder, as --reference), and skip = true (which leaves it grey). What it has not, the
+# options say.
 """
 
 
@@ -45,6 +46,8 @@ class ShotSettings:
     numbers: tuple[tuple[str, float], ...] = ()
     """Options by name, of NUMBERS, and their values."""
     mask: str | None = None
+    reference: str | None = None
+    """A picture that was coloured by hand, or a folder of them."""
     skip: bool = False
     """Leave it grey."""
 
@@ -123,7 +126,7 @@ def read_sidecar(path: Path) -> Sidecar:
 
 
 def _settings(table: dict[str, Any], folder: Path, where: str) -> ShotSettings:
-    known = {"start", "end", "mask", "skip", *NUMBERS}
+    known = {"start", "end", "mask", "reference", "skip", *NUMBERS}
     unknown = sorted(set(table) - known)
     if unknown:
         raise OptionsError(
@@ -146,6 +149,7 @@ def _settings(table: dict[str, Any], folder: Path, where: str) -> ShotSettings:
         end=end,
         numbers=numbers,
         mask=_path(table.get("mask"), folder, f"{where}: mask"),
+        reference=_path(table.get("reference"), folder, f"{where}: reference"),
         skip=_flag(table.get("skip", False), f"{where}: skip"),
     )
 

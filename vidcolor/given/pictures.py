@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,12 +12,13 @@ import torch
 
 from vidcolor.color import chroma_from_rgb, luma_from_rgb
 from vidcolor.errors import InputError, OptionsError
-from vidcolor.given.known import Known
+from vidcolor.given.known import Known, Span
 from vidcolor.masks.sources import as_stored
 from vidcolor.media.film import Film
-from vidcolor.options import seconds_from_text
+from vidcolor.options import ColorOptions, seconds_from_text
 from vidcolor.pictures import picture_paths, read_picture
 from vidcolor.scaling import resize
+from vidcolor.sidecar import open_sidecar
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +36,28 @@ class GivenPicture:
     path: Path
     seconds: Fraction | None
     """When the film shows it, as `--start` counts; None: the user does not say."""
+    shot: Span | None = None
+    """The frames that it tells of, if the user says so."""
+
+
+def given_pictures(options: ColorOptions, film: Film) -> list[GivenPicture]:
+    """Return the pictures that `--reference` and the film's sidecar name.
+
+    Raises:
+        InputError: there is no such picture, folder or sidecar.
+        OptionsError: a time, or what the sidecar says, cannot be meant.
+    """
+    named = find_pictures(options.reference, film)
+    for settings in open_sidecar(film, options).shots:
+        if settings.reference is not None:
+            start, end = film.start_seconds + settings.start, film.start_seconds + settings.end
+            pictures = find_pictures([settings.reference], film)
+            named += [replace(picture, shot=Span(start, end)) for picture in pictures]
+    return named
 
 
 def find_pictures(words: Iterable[str], film: Film) -> list[GivenPicture]:
-    """Return the pictures that `--reference` names.
+    """Return the pictures that words name, as `--reference` takes them.
 
     Args:
         words: each a picture, a picture and a time (FRAME.png@1:02.5), or a folder of pictures.

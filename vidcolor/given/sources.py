@@ -2,14 +2,14 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 
 from vidcolor.given.hints import Hint, known_of_hints, read_hints
 from vidcolor.given.known import Given, Known, Layer
 from vidcolor.given.moments import Shown, find_shown
-from vidcolor.given.pictures import GivenPicture, find_pictures, is_coloured, known_of_picture
+from vidcolor.given.pictures import GivenPicture, given_pictures, is_coloured, known_of_picture
 from vidcolor.journal import digest
 from vidcolor.media.decode import Frame, read_frames, unit_luma
 from vidcolor.media.film import Film
@@ -32,7 +32,7 @@ def open_given(
     start: Fraction | None = None,
     end: Fraction | None = None,
 ) -> list[Layer]:
-    """Return the frames whose colours `--reference` and `--hints` give; none where none are given.
+    """Return the frames whose colours `--reference`, the sidecar and `--hints` give.
 
     The film is read once up to the end of the last shot that one of them is of: which shot that
     is must be known from its first frame on, wherever a run begins.
@@ -47,19 +47,19 @@ def open_given(
         InputError: a picture, the file of hints or the film cannot be read.
         OptionsError: a time or a hint cannot be meant.
     """
-    pictures = [p for p in find_pictures(options.reference, film) if _has_colour(p)]
+    pictures = [p for p in given_pictures(options, film) if _has_colour(p)]
     hints = {} if options.hints is None else read_hints(options.hints, film)
-    moments = {*hints, *(p.seconds for p in pictures if p.seconds is not None)}
+    moments = {*hints, *(p.seconds for p in pictures if p.seconds is not None and not p.shot)}
     shown = _shown_at(moments, film, _places(film, options, start, end)) if moments else {}
     coloured = [
-        _given(partial(known_of_picture, picture, film), shown.get(picture.seconds))
+        _given_picture(picture, film, shown)
         for picture in pictures
-        if picture.seconds is None or picture.seconds in shown
+        if picture.seconds is None or picture.shot or picture.seconds in shown
     ]
     hinted = [
-        _given(partial(_hinted, hints[moment], film, shown[moment].seconds), shown[moment])
-        for moment in hints
-        if moment in shown
+        Given(partial(_hinted, hints[moment], film, at.seconds), at.seconds, at.shot)
+        for moment, at in shown.items()
+        if moment in hints
     ]
     layers = (Layer(coloured, MOST_PICTURES), Layer(hinted, len(hinted)))
     return [layer for layer in layers if layer.given]
@@ -84,7 +84,7 @@ def _has_colour(picture: GivenPicture) -> bool:
 
 def _shown_at(
     moments: Collection[Fraction], film: Film, places: Iterator[Placed[Frame]]
-) -> dict[Fraction | None, Shown]:
+) -> dict[Fraction, Shown]:
     """Return what is shown at each moment, as `--start` counts, that is rendered; say of others."""
     log.info("%s: looking for the shots of the colours that are given", film.path)
     half_frame = 1 / film.rate / 2 if film.rate else Fraction(0)
@@ -100,10 +100,13 @@ def _shown_at(
     return {m: shown[clock] for m, clock in on_film.items() if clock in shown}
 
 
-def _given(known: Callable[[int, int], Known], shown: Shown | None) -> Given:
-    if shown is None:
-        return Given(known)
-    return Given(known, shown.seconds, shown.shot)
+def _given_picture(picture: GivenPicture, film: Film, shown: Mapping[Fraction, Shown]) -> Given:
+    known = partial(known_of_picture, picture, film)
+    if picture.seconds is None:
+        return Given(known, None, picture.shot)
+    if picture.shot is not None:
+        return Given(known, film.start_seconds + picture.seconds, picture.shot)
+    return Given(known, shown[picture.seconds].seconds, shown[picture.seconds].shot)
 
 
 def _hinted(hints: Sequence[Hint], film: Film, seconds: Fraction, height: int, width: int) -> Known:
@@ -112,12 +115,12 @@ def _hinted(hints: Sequence[Hint], film: Film, seconds: Fraction, height: int, w
 
 
 def digest_of_pictures(options: ColorOptions, film: Film) -> str:
-    """Return a SHA-256 of the content and the times of what `--reference` names.
+    """Return a SHA-256 of the content and the times of the pictures that are given.
 
     Raises:
         InputError: there is no such picture.
         OptionsError: a time cannot be meant.
     """
-    pictures = find_pictures(options.reference, film)
+    pictures = given_pictures(options, film)
     words = sorted(f"{picture.seconds} {digest(picture.path)}" for picture in pictures)
     return hashlib.sha256(" ".join(words).encode()).hexdigest()
