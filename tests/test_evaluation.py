@@ -398,8 +398,9 @@ def predictions(colorizer, chosen=(), stabilize=0, **options):
 
 
 @pytest.mark.parametrize("stabilize", [0, 1])
+@pytest.mark.parametrize("chosen", [(0, 17, 29, 30, 69), (3, 47)])
 def test_a_chosen_frame_gets_the_colour_that_it_has_in_the_whole_film(
-    draw, model, monkeypatch, stabilize
+    draw, model, monkeypatch, stabilize, chosen
 ):
     film = draw(frames=70, width=96, height=72, is_color=True, cuts=(30, 40))
     colorizer = Colorizer.load(model, "cpu")
@@ -412,12 +413,11 @@ def test_a_chosen_frame_gets_the_colour_that_it_has_in_the_whole_film(
     monkeypatch.setattr(colorizer.network, "encode", counted)
     whole = predictions(colorizer, clips=film, stabilize=stabilize)
     calls.clear()
-    chosen = (0, 17, 29, 30, 69)
     found = predictions(colorizer, chosen, clips=film, stabilize=stabilize)
     assert tuple(found) == chosen
     for number, (chroma, starts_shot) in found.items():
         np.testing.assert_array_equal(chroma, whole[number][0])
-        assert starts_shot == (number in (0, 17, 29, 30, 69))
+        assert starts_shot == (number in chosen)
     assert len(calls) < (66 if stabilize else 20)
 
 

@@ -1,5 +1,6 @@
 """The straight line, with a real network of few channels: the promises of `render`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,6 +14,7 @@ from tests.models import NOISY, NOISY_FAMILY
 from vidcolor.color import rgb_from_ycbcr
 from vidcolor.errors import InputError, ModelError, OutputError
 from vidcolor.network.card import FAMILIES
+from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.weights import save_model
 from vidcolor.options import RenderOptions
 from vidcolor.rendering import render
@@ -68,6 +70,24 @@ def test_a_film_of_two_shots_is_coloured_as_its_halves_are(tmp_path, model):
     ]
     assert [len(half) for half in halves] == [6, 6]
     assert together == halves[0] + halves[1]
+
+
+def test_colours_are_held_steady_unless_told_otherwise(draw, model, monkeypatch):
+    colorize = Colorizer.colorize
+
+    def trembling(*seen, **how):
+        for number, colored in enumerate(colorize(*seen, **how)):
+            yield replace(colored, chroma_2hw=colored.chroma_2hw + np.float32(0.03 * (number % 2)))
+
+    monkeypatch.setattr(Colorizer, "colorize", trembling)
+    film = draw("film.mkv", frames=8, codec="ffv1")
+    changes = []
+    for stabilize in (0.0, 0.5, 1.0):
+        chroma = np.stack(_chroma(_render(film, f"{stabilize}.mkv", model, stabilize=stabilize)))
+        changes.append(np.abs(np.diff(chroma.astype(int), axis=0)).mean())
+    assert changes[0] > 2 * changes[1] > 2 * changes[2]
+    steadied = _exact_chroma(film.with_name("1.0.mkv"))
+    assert _exact_chroma(_render(film, "as-it-is.mkv", model)) == steadied
 
 
 def test_saturation_zero_is_the_grey_film(draw, model):

@@ -85,13 +85,14 @@ def test_a_film_cut_short_anywhere_ends_as_if_it_had_not_been(draw, model, name)
     assert not folder_of(resumed.out).exists()
 
 
-def test_a_long_shot_is_divided_and_goes_on_within_itself(draw, model):
+def test_a_long_shot_is_divided_and_goes_on_within_itself(draw, model, caplog):
     film = draw("film.mkv", frames=500, codec="ffv1")
     whole = _render(film, "whole.mkv", model, batch=4)
     assert (whole.segment_count, whole.shot_count) == (3, 1)
     _cut_short(film, "out.mkv", model, 490, batch=4)
     resumed = _render(film, "out.mkv", model, batch=4)
     assert resumed.resumed_frame_count == 480
+    assert "anew" not in caplog.text
     assert _pictures(resumed.out) == _pictures(whole.out)
 
 
