@@ -27,12 +27,12 @@ from vidcolor.network.family import Family
 from vidcolor.network.weights import save_model
 from vidcolor.options import RenderOptions, seconds_from_text
 from vidcolor.options_preview import PreviewOptions
-from vidcolor.preview import LEAD_FRAMES, clock_from_seconds, preview, show_at, strips_of
+from vidcolor.preview import LEAD_FRAMES, Shown, caption_of, preview, show_at, strips_of
 from vidcolor.rendering import render
 from vidcolor.showing import shown_picture
 
 RATE = 25
-FRAMES = 110
+FRAMES = 130
 CUT = 70
 ROUNDING = 2
 """Codes of RGB: chroma is rounded in a film, not in a preview."""
@@ -128,7 +128,7 @@ def test_only_the_surroundings_of_a_frame_are_read(film, model, monkeypatch):
             yield frame
 
     monkeypatch.setattr(preview_module, "read_frames", counted)
-    moment = Fraction(80, RATE)
+    moment = Fraction(100, RATE)
     show(film, moment, model=model)
     assert moment - Fraction(LEAD_FRAMES, RATE) <= drawn[0] < moment < drawn[-1] < moment + 2
 
@@ -186,7 +186,8 @@ def test_every_column_of_strips_is_where_it_was(count, width):
 
 @given(st.fractions(0, 10**6))
 def test_a_caption_is_a_moment_within_the_frame(seconds):
-    told = seconds_from_text(clock_from_seconds(seconds), option="--at")
+    nothing = np.zeros((1, 1, 3), np.uint8)
+    told = seconds_from_text(caption_of(Shown(seconds, nothing, nothing)), option="--at")
     assert 0 <= told - seconds < Fraction(1, 1000)
 
 
@@ -242,7 +243,7 @@ def test_a_moment_after_the_end_is_named(film, model, tmp_path):
 
 
 def test_too_many_moments_are_refused_before_anything_is_coloured(film, tmp_path):
-    with pytest.raises(OptionsError, match=r"440 moments.*--every"):
+    with pytest.raises(OptionsError, match=r"520 moments.*--every"):
         preview(film, tmp_path / "p.png", PreviewOptions(model="nobody", every="0.01"))
 
 

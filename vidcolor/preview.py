@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidcolor import shots, steady
 from vidcolor.coloring import (
     color,
     film_chroma,
@@ -31,18 +32,19 @@ from vidcolor.media.frame import Frame
 from vidcolor.media.plan import chroma_shape
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.device import half_the_cores
-from vidcolor.options import ColorOptions, rate_from_text, seconds_from_text
+from vidcolor.options import ColorOptions, rate_from_text, seconds_from_text, text_from_seconds
 from vidcolor.options_preview import PreviewOptions
 from vidcolor.sheet import Picture, contact_sheet
 from vidcolor.showing import shown_picture
+from vidcolor.windows import WINDOW_REACH
 
 MOMENTS = 6
 """Frames that are shown unless the user says which."""
 MOST_MOMENTS = 100
 """Of 270 pixels each they reach the height beyond which many programs show no picture: 32,767."""
-LEAD_FRAMES = 60
-"""How far before a moment reading begins: more than a frame's colour depends on, its neighbours
-with their own and what cuts are found by."""
+LEAD_FRAMES = 2 * (shots.REACH + steady.REACH + WINDOW_REACH)
+"""How far before a moment reading begins: twice what a frame's colour depends on, which is its
+neighbours and where cuts are among them, for where a film's rate varies they may lie further."""
 
 OnProgress = Callable[[int, int], None]
 """Called after each frame with how many are coloured and how many will be."""
@@ -97,7 +99,7 @@ def preview(
     pictures = [[row[0].grey, *(shown.colored for shown in row)] for row in rows]
     if options.split:
         labels, pictures = [" | ".join(labels)], [[strips_of(row)] for row in pictures]
-    captions = [clock_from_seconds(row[0].seconds) for row in rows]
+    captions = [caption_of(row[0]) for row in rows]
     contact_sheet(pictures, labels, Path(out), cell_px=options.cell or None, captions=captions)
 
 
@@ -201,15 +203,14 @@ def _end_of(frame: Frame, film: Film) -> Fraction:
     return frame.seconds + 1 / film.rate
 
 
+def caption_of(shown: Shown) -> str:
+    """Return when a frame is shown, rounded up: given to `--at`, it shows the same frame."""
+    return text_from_seconds(Fraction(ceil(shown.seconds * 1000), 1000))
+
+
 def strips_of(pictures: Sequence[Picture]) -> Picture:
     """Return one picture of as many upright strips, each where it lies in its own picture."""
     width, count = pictures[0].shape[1], len(pictures)
     edges = [width * number // count for number in range(count + 1)]
     strips = zip(pictures, edges, edges[1:], strict=False)
     return np.concatenate([picture[:, left:right] for picture, left, right in strips], axis=1)
-
-
-def clock_from_seconds(seconds: Fraction) -> str:
-    """Return a moment as H:MM:SS.mmm, rounded up: given to `--at`, it shows the same frame."""
-    minutes, milliseconds = divmod(ceil(seconds * 1000), 60_000)
-    return f"{minutes // 60}:{minutes % 60:02}:{milliseconds / 1000:06.3f}"
