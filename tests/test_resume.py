@@ -15,6 +15,7 @@ import torch
 from tests.clips import audio_packets_of, times_of
 from tests.faults import tiny_model
 from tests.models import TINY
+from tests.reels import HEIGHT, WIDTH, Reel
 from vidcolor import rendering
 from vidcolor.errors import ModelError, OutputError
 from vidcolor.network.card import FAMILIES
@@ -83,6 +84,30 @@ def test_a_film_cut_short_anywhere_ends_as_if_it_had_not_been(draw, model, name)
     assert times_of(resumed.out) == times_of(whole.out)
     assert audio_packets_of(resumed.out) == audio_packets_of(whole.out)
     assert not folder_of(resumed.out).exists()
+
+
+def _dissolving(path: Path) -> Path:
+    """Write a film of four shots that dissolve into each other."""
+    reel = Reel(5).shot(40)
+    for _ in range(3):
+        reel.dissolve(20).shot(40)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "gray"
+        for frame in reel.finish(grain=0.01)[0]:
+            codes = (frame * 255).astype(np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(codes, format="gray")))
+        container.mux(video.encode(None))
+    return path
+
+
+def test_where_a_run_went_on_cannot_be_seen_in_dissolves(tmp_path, model):
+    film = _dissolving(tmp_path / "film.mkv")
+    whole = _render(film, "whole.mkv", model)
+    assert (whole.shot_count, whole.segment_count) == (4, 4)
+    for at in (75, 115):
+        _cut_short(film, "out.mkv", model, at)
+    assert _pictures(_render(film, "out.mkv", model).out) == _pictures(whole.out)
 
 
 def test_a_long_shot_is_divided_and_goes_on_within_itself(draw, model, caplog):

@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.reels import Reel
 from vidcolor import segments
 from vidcolor.segments import LONGEST, SHORTEST, divide
 from vidcolor.shots import SHORTEST_SHOT, Seen
@@ -88,3 +89,19 @@ def test_entering_the_film_at_any_segment_divides_the_rest_as_before(lengths, da
     assert [p.segment for p in rest] == [p.segment for p in placed[first:]]
     settled = [n for n, p in enumerate(rest) if p.segment > segment]
     assert [rest[n] for n in settled] == [placed[first + n] for n in settled]
+
+
+def test_dissolves_are_placed_alike_wherever_the_film_was_entered():
+    reel = Reel(5).shot(40)
+    for _ in range(3):
+        reel.dissolve(20).shot(40)
+    frames, _ = reel.finish(grain=0.01)
+    placed = list(divide(frames, luma=lambda frame: frame))
+    assert len({p.segment for p in placed}) == 4
+    assert min(p.share for p in placed) == 0.5
+    for segment in (1, 2):
+        first = next(n for n, p in enumerate(placed) if p.segment == segment)
+        rest = list(divide(frames[first:], luma=lambda frame: frame, first_segment=segment))
+        again = next(n for n, p in enumerate(rest) if p.segment == segment + 1)
+        told = [(p.starts_shot, p.segment, p.share) for p in placed[first:]]
+        assert [(p.starts_shot, p.segment, p.share) for p in rest][again:] == told[again:]
