@@ -120,20 +120,40 @@ def test_in_a_dissolve_the_share_of_the_shot_fades_to_a_half_and_back():
     assert {each.share for each in _reel("calm")[0]} == {1.0}
 
 
-@pytest.mark.parametrize(("name", "first"), [("flashes", 31), ("dissolves", 40), ("fades", 17)])
-def test_where_shots_begin_does_not_depend_on_where_reading_began(name, first):
+@pytest.mark.parametrize("name", ["dissolves", "fades"])
+@pytest.mark.parametrize("early", [3, 20])
+def test_where_shots_begin_does_not_depend_on_where_reading_began(name, early):
     frames, _ = REELS[name]
-    whole = [each.starts_shot for each in _reel(name)[0]]
+    seen = _reel(name)[0]
+    first = _starts(seen)[1] - early
+    whole = [each.starts_shot for each in seen]
     rest = [each.starts_shot for each in _seen(frames[first:])]
     assert rest[REACH:] == whole[first + REACH :]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_some_white_frames_are_no_cut(count):
+    frames, _ = Reel(1).shot(40).flash(count, ago=20).finish(grain=0.01)
+    assert _cuts(_seen(frames)) == []
+
+
+def test_a_pan_that_is_too_fast_to_follow_has_no_cut_but_the_one_at_its_end():
+    frames, _ = Reel(3).shot(30, pan_px=18).shot(30, pan_px=18).finish(grain=0.01)
+    assert _cuts(_seen(frames)) == [30]
+
+
+def test_a_quick_fade_is_no_cut():
+    frames, _ = Reel(3).shot(30).fade(8).shot(30).finish()
+    assert _cuts(_seen(frames)) == []
+
+
 def test_someone_else_before_the_same_wall_is_another_shot():
-    wall, _ = Reel(1).shot(30, pan_px=0, shape_px=0).finish()
+    wall, _ = Reel(1).shot(24, pan_px=0, shape_px=0).finish()
+    someone, _ = Reel(2).shot(24, pan_px=0, shape_px=0).finish()
     other = [frame.copy() for frame in wall]
-    for frame in other:
-        frame[20:, 40:80] = 1 - frame[20:, 40:80]
-    assert _cuts(_seen(wall + other)) == [30]
+    for frame, body in zip(other, someone, strict=True):
+        frame[20:, 50:64] = body[20:, 50:64]
+    assert _cuts(_seen(wall + other)) == [24]
 
 
 def test_a_shape_that_jumps_is_no_cut():

@@ -121,6 +121,16 @@ def test_what_is_written_is_what_is_read(milliseconds):
             write_sidecar(Path(folder) / "film.mp4", written)
 
 
+@given(spans, st.integers(0, 10**7))
+def test_settings_hold_from_the_start_of_a_shot_to_before_its_end(milliseconds, moment):
+    pairs = list(zip(milliseconds[::2], milliseconds[1::2], strict=False))
+    shots = [ShotSettings(start=Fraction(a), end=Fraction(b)) for a, b in pairs]
+    held = [shot for shot in shots if shot.start <= moment < shot.end]
+    assert Sidecar(tuple(shots)).at(Fraction(moment)) == (held[0] if held else None)
+    if shots:
+        assert Sidecar(tuple(shots)).at(shots[-1].end) is None
+
+
 @given(st.fractions(0, 10**5))
 def test_a_time_in_text_is_never_later_than_the_time(seconds):
     hours, minutes, rest = text_from_seconds(seconds).split(":")

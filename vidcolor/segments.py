@@ -53,7 +53,7 @@ def divide(
         first_segment: which one the first frame begins. Above 0, that is where the film was
             entered: places are what they are in the whole film from the next segment on.
     """
-    segment, length = first_segment - 1, LONGEST
+    segment, length = first_segment, 0
     for number, (frame, starts, share) in enumerate(_begun(frames, luma, starts_shot)):
         if length == LONGEST or (starts and length >= SHORTEST):
             segment, length = segment + 1, 0

@@ -159,12 +159,13 @@ def _stands_out(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
     before, after = around[:at], around[at:]
     if not before or len(after) < SHORTEST_SHOT or around[at].change < NEW:
         return around[at]
+    change = around[at].change * _weight(around, at)
     sides = before[-USUAL_FRAMES:], after[1 : 1 + USUAL_FRAMES]
     usual = max(map(_median_change, sides))
     busiest = max(seen.change for side in sides for seen in side)
-    change = around[at].change * _weight(around, at)
     is_cut = (
-        (busiest < CALM * change or change - usual > CUT * (1 - usual))
+        change > NEW
+        and (busiest < CALM * change or change - usual > CUT * (1 - usual))
         and difference(before[-1].thumbnail, after[0].thumbnail, ANYWHERE) > NEW
         and not _is_flash(before, after, around[at].change)
     )
