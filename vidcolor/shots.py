@@ -182,7 +182,7 @@ def _weight(around: Sequence[Seen[Frame]], at: int) -> float:
     Those are the first steps out of black, or the last ones into it.
     """
     contrasts = [seen.thumbnail.contrast for seen in around]
-    return min(1.0, 2 * max(contrasts[at - 1 : at + 1]) / max(*contrasts, 1e-6))
+    return min(1.0, 2 * max(contrasts[at - 1 : at + 1]) / max(*contrasts, 1e-6)) ** 2
 
 
 def _is_flash(before: Sequence[Seen[Frame]], after: Sequence[Seen[Frame]], change: float) -> bool:
