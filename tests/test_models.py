@@ -357,7 +357,7 @@ def test_the_list_shows_models_with_scores_and_licences(model, capsys):
     row = next(row for row in rows if row[:1] == ["tiny"])
     assert row[:2] == ["tiny", "temporal-unet"]
     assert row[3:] == ["25.41", "n/a", "CC0-1.0", str(added_models() / "tiny")]
-    assert any(row[:2] == ["default", "squeeze-unet"] for row in rows)
+    assert any(row[:2] == ["default", "efficient-unet"] for row in rows)
     assert "broken" in err
     assert "lacks" in err
 
