@@ -200,6 +200,16 @@ def test_a_training_stopped_in_the_middle_goes_on_to_the_same_weights(
     assert _records(stopped)[-1] == _records(whole)[-1]
 
 
+def test_a_checkpoint_of_another_version_is_refused(frames, tmp_path):
+    options = _options(frames, tmp_path / "m", max_steps=1, average=0.9)
+    path = train(options) / CHECKPOINT
+    content = torch.load(path, weights_only=True)
+    del content["state"]["averaged"]["updates"]
+    torch.save(content, path)
+    with pytest.raises(ModelError, match=r"was written by another version \('updates'\)"):
+        train(replace(options, resume=True))
+
+
 @pytest.mark.parametrize("epochs", [1, 2], ids=["in the last epoch", "in the first of two"])
 def test_a_training_stopped_while_it_scores_an_epoch_scores_it_when_it_goes_on(
     frames, tmp_path, monkeypatch, epochs

@@ -40,7 +40,7 @@ def load_checkpoint(folder: Path, trainer: GanTrainer, options: TrainOptions) ->
     """Put the trainer back to where `save_checkpoint` left it.
 
     Raises:
-        ModelError: there is no checkpoint, or it is damaged.
+        ModelError: there is no checkpoint, or it is damaged, or another version's.
         OptionsError: it was written under other options.
     """
     path = folder / CHECKPOINT
@@ -61,7 +61,12 @@ def load_checkpoint(folder: Path, trainer: GanTrainer, options: TrainOptions) ->
             f"--resume: {folder} was trained with other options: {', '.join(differing)}; "
             "give the same ones, or another --out to begin anew"
         )
-    trainer.load_state(state)
+    try:
+        trainer.load_state(state)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"{path}: was written by another version ({error}); leave --resume out to begin anew"
+        ) from error
 
 
 class Journal:
