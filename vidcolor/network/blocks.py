@@ -94,6 +94,24 @@ def up_convolution(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(in_channels, out_channels, 3, 2, 1, output_padding=1, bias=False)
 
 
+def smooth_block(in_channels: int, out_channels: int, kernel: int = 3) -> nn.Sequential:
+    """Return a convolution that keeps the picture's size, batch norm and a leaky ReLU.
+
+    Zeros around a feature map would pull the colours along a frame's borders towards grey: its
+    borders are repeated.
+    """
+    convolution = nn.Conv2d(
+        in_channels, out_channels, kernel,
+        padding=kernel // 2, bias=False, padding_mode="replicate",
+    )  # fmt: skip
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.LeakyReLU(0.1))
+
+
+def doubled(x: Tensor) -> Tensor:
+    """Return a picture (B, c, h, w) at twice its size, bilinearly."""
+    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
 def draw_weights_by_fan_out(module: nn.Module) -> None:
     """Draw each convolution's weights from N(0, 2 / (k * k * out_channels)), as seed 002 does."""
     for part in module.modules():

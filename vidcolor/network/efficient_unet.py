@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from vidcolor.network.blocks import WindowFusion, spectrally_normalised
+from vidcolor.network.blocks import WindowFusion, doubled, smooth_block, spectrally_normalised
 from vidcolor.network.efficientnet import EfficientNetLite, published_names
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
@@ -55,14 +54,14 @@ class EfficientUNet(Generator):
         first, *_, last = config.widths
         self.fusion = WindowFusion(deepest)
         self.scene = nn.Linear(deepest, 2 * first)
-        self.bottleneck = _block(deepest, 2 * first, kernel=1)
+        self.bottleneck = smooth_block(deepest, 2 * first, kernel=1)
         self.decoders = nn.ModuleList()
         channels = 2 * first
         for skip, width in zip(reversed(skips), config.widths, strict=True):
             self.decoders.append(
-                nn.Sequential(_block(channels + skip, width), _block(width, width))
+                nn.Sequential(smooth_block(channels + skip, width), smooth_block(width, width))
                 if width > last
-                else _block(channels + skip, width)
+                else smooth_block(channels + skip, width)
             )
             channels = width
         self.head = nn.Conv2d(last, 2, 3, padding=1, padding_mode="replicate")
@@ -88,29 +87,13 @@ class EfficientUNet(Generator):
         scene_BC = self.scene(x.mean(dim=(-2, -1)))
         x = self.bottleneck(x) + scene_BC[:, :, None, None]
         for decoder, skip in zip(self.decoders, reversed(current[:-1]), strict=True):
-            x = decoder(torch.cat((_doubled(x), skip), dim=1))
-        return _doubled(torch.tanh(self.head(x)))
+            x = decoder(torch.cat((doubled(x), skip), dim=1))
+        return doubled(torch.tanh(self.head(x)))
 
     def from_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return EfficientNet-Lite's published weights under the names of this network."""
         named = published_names(state, self.features)
         return {f"features.{name}": value for name, value in named.items()}
-
-
-def _block(in_channels: int, out_channels: int, kernel: int = 3) -> nn.Sequential:
-    # Zeros around a feature map would pull the colours along a frame's borders towards grey.
-    return nn.Sequential(
-        nn.Conv2d(
-            in_channels, out_channels, kernel,
-            padding=kernel // 2, bias=False, padding_mode="replicate",
-        ),
-        nn.BatchNorm2d(out_channels),
-        nn.LeakyReLU(0.1),
-    )  # fmt: skip
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def _set_up(options: TrainOptions) -> Setup:

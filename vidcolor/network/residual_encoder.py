@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidcolor.network.blocks import IMAGENET_DEVIATION, IMAGENET_MEAN
+from vidcolor.network.blocks import IMAGENET_DEVIATION, IMAGENET_MEAN, doubled
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
 from vidcolor.options import TrainOptions
@@ -82,9 +82,9 @@ class ResidualEncoder(Generator):
             norm(scale) for norm, scale in zip(self.norms, current, strict=True)
         )
         x = functional.relu(self.top(eighth))
-        x = functional.relu(self.decoders[0](_doubled(x) + quarter))
-        x = functional.relu(self.decoders[1](_doubled(x) + half))
-        x = self.decoders[2](_doubled(x) + full)
+        x = functional.relu(self.decoders[0](doubled(x) + quarter))
+        x = functional.relu(self.decoders[1](doubled(x) + half))
+        x = self.decoders[2](doubled(x) + full)
         x = self.decoders[3](x + grey)
         return torch.tanh(self.head(x))
 
@@ -92,10 +92,6 @@ class ResidualEncoder(Generator):
 def _smooth(in_channels: int, out_channels: int) -> nn.Conv2d:
     # Zeros around a feature map would pull the colours along a frame's borders towards grey.
     return nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode="replicate")
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def _set_up(options: TrainOptions) -> Setup:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vidcolor.network.blocks import (
     IMAGENET_DEVIATION,
     IMAGENET_MEAN,
     WindowFusion,
+    doubled,
+    smooth_block,
     spectrally_normalised,
 )
 from vidcolor.network.family import Family, Setup, one_of
@@ -50,12 +51,12 @@ class SqueezeUNet(Generator):
         eighth, quarter, half = config.widths
         self.fusion = WindowFusion(512)
         self.scene = nn.Linear(512, 2 * eighth)
-        self.bottleneck = _block(512, 2 * eighth)
+        self.bottleneck = smooth_block(512, 2 * eighth)
         self.decoders = nn.ModuleList(
             [
-                nn.Sequential(_block(2 * eighth + 256, eighth), _block(eighth, eighth)),
-                nn.Sequential(_block(eighth + 128, quarter), _block(quarter, quarter)),
-                nn.Sequential(_block(quarter + 64, half), _block(half, half)),
+                nn.Sequential(smooth_block(2 * eighth + 256, eighth), smooth_block(eighth, eighth)),
+                nn.Sequential(smooth_block(eighth + 128, quarter), smooth_block(quarter, quarter)),
+                nn.Sequential(smooth_block(quarter + 64, half), smooth_block(half, half)),
             ]
         )
         self.head = nn.Conv2d(half, 2, 3, padding=1, padding_mode="replicate")
@@ -76,21 +77,8 @@ class SqueezeUNet(Generator):
         scene_B2 = self.scene(x.mean(dim=(-2, -1)))
         x = self.bottleneck(x) + scene_B2[:, :, None, None]
         for decoder, skip in zip(self.decoders, reversed(current[:-1]), strict=True):
-            x = decoder(torch.cat((_doubled(x), skip), dim=1))
-        return _doubled(torch.tanh(self.head(x)))
-
-
-def _block(in_channels: int, out_channels: int) -> nn.Sequential:
-    # Zeros around a feature map would pull the colours along a frame's borders towards grey.
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False, padding_mode="replicate"),
-        nn.BatchNorm2d(out_channels),
-        nn.LeakyReLU(0.1),
-    )
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+            x = decoder(torch.cat((doubled(x), skip), dim=1))
+        return doubled(torch.tanh(self.head(x)))
 
 
 def _set_up(options: TrainOptions) -> Setup:
