@@ -21,6 +21,9 @@ import numpy as np
 from av.codec.context import Flags
 from numpy.typing import NDArray
 
+TURNED = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+"""Display matrix of a film that is shown turned by a quarter, clockwise."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:

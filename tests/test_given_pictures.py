@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.clips import draw_clip, luma_of, picture
+from tests.clips import TURNED, draw_clip, luma_of, picture
 from tests.faults import tiny_model
 from vidcolor.color import chroma_from_rgb
 from vidcolor.errors import InputError, OptionsError, OutputError
@@ -28,8 +28,6 @@ from vidcolor.rendering import render
 from vidcolor.segments import divide
 
 SIZE: dict[str, Any] = {"width": 96, "height": 64}
-TURNED = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
-"""Display matrix of a film that is shown turned by a quarter, clockwise."""
 
 
 @pytest.fixture(scope="module")

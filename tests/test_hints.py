@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests.clips import draw_clip, luma_of
+from tests.clips import TURNED, draw_clip, luma_of
 from tests.faults import tiny_model
 from vidcolor.color import chroma_from_rgb
 from vidcolor.errors import InputError, OptionsError, OutputError
@@ -27,8 +27,6 @@ from vidcolor.rendering import render
 
 SIZE: dict[str, Any] = {"width": 96, "height": 64}
 RED, BLUE = "#c03020", "#2030c0"
-TURNED = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
-"""Display matrix of a film that is shown turned by a quarter, clockwise."""
 
 
 @pytest.fixture(scope="module")
