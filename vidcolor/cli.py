@@ -150,7 +150,13 @@ def _render(film: Path, out: Path, options: RenderOptions) -> None:
     if not console.is_quiet():
         console.show_table("what became of each stream", *_streams_table(done))
     shots = "1 shot" if done.shot_count == 1 else f"{done.shot_count} shots"
-    console.note(f"{done.out}: {done.frame_count} frames in {shots}")
+    console.note(
+        f"{done.out}: {done.frame_count} frames in {shots}",
+        film=done.film,
+        out=done.out,
+        frames=done.frame_count,
+        shots=done.shot_count,
+    )
 
 
 def _streams_table(done: "Rendered") -> tuple[list[str], list[list[str]]]:
@@ -246,7 +252,7 @@ def _frames_ahead(film: Path, options: RenderOptions) -> int | None:
 
 def run(words: Sequence[str]) -> int:
     """Carry out a command line (without the program's name) and return the exit code."""
-    console.set_up()
+    console.set_up(log_json="--log-json" in words)  # also for what is wrong with the words
     try:
         app(list(words))
     except CycloptsError as error:
@@ -259,18 +265,13 @@ def run(words: Sequence[str]) -> int:
         sys.stderr.close()
         return 0
     except VidcolorError as error:
-        return _failed(str(error), error.exit_code)
+        console.fail(str(error))
+        return error.exit_code
     except Exception as error:  # noqa: BLE001  the last line of defence
         reason = f"{type(error).__name__}: {error}"
-        return _failed(f"unexpected {reason}; run it again with --debug and report this", 1)
+        console.fail(f"unexpected {reason}; run it again with --debug and report this")
+        return 1
     return 0
-
-
-def _failed(message: str, exit_code: int) -> int:
-    console.fail(message)
-    if console.is_debugging():
-        console.show_traceback()
-    return exit_code
 
 
 def _usage(message: str, words: Sequence[str]) -> str:

@@ -135,7 +135,7 @@ def _is_first_process() -> bool:
 
 def _let_the_first_process_speak() -> None:
     if not _is_first_process():
-        console.set_up(quiet=True)
+        console.hush()
 
 
 def _say(text: str) -> None:

@@ -1,4 +1,7 @@
-"""The terminal: messages and progress on stderr, results and tables on stdout."""
+"""The terminal: messages and progress on stderr, results and tables on stdout.
+
+With `--log-json` every line on stderr is a JSON object, and no bar is drawn.
+"""
 
 import logging
 import sys
@@ -7,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich import box
 from rich.console import Console
@@ -21,6 +24,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from vidcolor.jsonlines import line_of
 
 Numbers = Mapping[str, float]
 """What to show beside a progress bar, by name."""
@@ -57,17 +62,31 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         level = f"{record.levelname.lower()}: " if record.levelno != logging.INFO else ""
         _stderr.out(f"vidcolor: {level}{one_line(record.getMessage())}")
+        if record.exc_info:
+            _stderr.print_exception()
 
 
-def set_up(*, quiet: bool = False, debug: bool = False) -> None:
+class _JsonHandler(logging.Handler):
+    """One JSON object a message on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _stderr.out(line_of(record))
+
+
+def set_up(*, quiet: bool = False, debug: bool = False, log_json: bool = False) -> None:
     """Show the package's messages on stderr: all with `debug`, warnings only with `quiet`."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show is no error
             stream.reconfigure(errors="backslashreplace")
-    _logger.handlers = [_Handler()]
+    _logger.handlers = [_JsonHandler() if log_json else _Handler()]
     _logger.setLevel(logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO)
     if not debug:
         warnings.simplefilter("ignore")  # those of other libraries; ours are log messages
+
+
+def hush() -> None:
+    """Show warnings only from here on: of processes that do the same, one speaks."""
+    _logger.setLevel(logging.WARNING)
 
 
 def is_debugging() -> bool:
@@ -80,29 +99,28 @@ def is_quiet() -> bool:
     return not _logger.isEnabledFor(logging.INFO)
 
 
+def _is_json() -> bool:
+    return any(isinstance(handler, _JsonHandler) for handler in _logger.handlers)
+
+
 def say(text: str) -> None:
     """Write a line of the result to stdout."""
     _stdout.out(one_line(text))
 
 
 def fail(text: str) -> None:
-    """Write the one line of an error to stderr."""
-    _stderr.out(f"vidcolor: error: {one_line(text)}")
+    """Write the one line of an error to stderr; with `debug`, what led to it as well."""
+    _logger.error("%s", text, exc_info=is_debugging())
 
 
-def note(text: str) -> None:
-    """Write a message to stderr, unless `quiet`."""
-    _logger.info("%s", text)
+def note(text: str, **facts: Any) -> None:
+    """Write a message to stderr, unless `quiet`; `facts` are for those who read JSON."""
+    _logger.info("%s", text, extra={"facts": facts})
 
 
 def warn(text: str) -> None:
     """Write one line to stderr, whatever the level of messages."""
-    _stderr.out(f"vidcolor: {one_line(text)}")
-
-
-def show_traceback() -> None:
-    """Write the exception being handled to stderr, whole."""
-    _stderr.print_exception()
+    _logger.handle(_logger.makeRecord(_logger.name, logging.INFO, "", 0, text, (), None))
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -123,7 +141,7 @@ def progress(task: str, *, unit: str) -> Iterator[Report]:
         task: what is being done, in one word.
         unit: what is counted, in the plural.
     """
-    if not _stderr.is_terminal or not _logger.isEnabledFor(logging.INFO):
+    if not _stderr.is_terminal or is_quiet() or _is_json():
         yield _lines(task, unit)
         return
     columns = (
@@ -161,7 +179,9 @@ def _lines(task: str, unit: str) -> Report:
         total = _known(done, total)
         pace = (now - began) / (done - done_before)
         left = "" if total is None else f", {_clock(pace * (total - done))} left"
-        _logger.info("%s %d/%s %s%s%s", task, done, total or "?", unit, _shown(numbers), left)
+        facts = {"task": task, "unit": unit, "done": done, "total": total, **numbers}
+        words = f"{task} {done}/{total or '?'} {unit}{_shown(numbers)}{left}"
+        _logger.info("%s", words, extra={"facts": facts})
 
     return report
 

@@ -28,10 +28,12 @@ class Messages:
     """Say only what went wrong."""
     debug: Annotated[bool, Parameter(negative=())] = False
     """Say everything, and show the traceback of an error."""
+    log_json: Annotated[bool, Parameter(negative=())] = False
+    """Write messages as lines of JSON, for other programs."""
 
     def __post_init__(self) -> None:
-        if self.quiet or self.debug:
-            console.set_up(quiet=self.quiet, debug=self.debug)
+        if self.quiet or self.debug or self.log_json:
+            console.set_up(quiet=self.quiet, debug=self.debug, log_json=self.log_json)
 
 
 USUAL = Messages()
