@@ -16,7 +16,7 @@ from tests.clips import audio_packets_of, times_of
 from tests.faults import tiny_model
 from tests.models import TINY
 from tests.reels import HEIGHT, WIDTH, Reel
-from vidcolor import rendering
+from vidcolor import writing
 from vidcolor.errors import ModelError, OutputError
 from vidcolor.network.card import FAMILIES
 from vidcolor.network.colorizer import Colorizer
@@ -202,7 +202,7 @@ def test_another_film_or_model_does_not_go_on(draw, model, tmp_path):
 def test_a_film_that_decodes_otherwise_than_before_begins_anew(draw, model, monkeypatch, caplog):
     film = draw("film.mkv", frames=FRAMES, cuts=CUTS, codec="ffv1")
     whole = _render(film, "whole.mkv", model)
-    monkeypatch.setattr(rendering, "_checksum", lambda frame: 5)
+    monkeypatch.setattr(writing, "checksum", lambda frame: 5)
     _cut_short(film, "out.mkv", model, 75)
     monkeypatch.undo()
     resumed = _render(film, "out.mkv", model)

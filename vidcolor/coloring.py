@@ -106,23 +106,29 @@ def places_of(
         InputError: a list of shots or a sidecar cannot be read.
         OptionsError: it says what cannot be meant.
     """
-    sidecar = open_sidecar(film, options)
     scenes = None if options.scenes is None else read_scenes(options.scenes, film)
-    pictures = (
-        Picture(
-            frame,
-            (frame.pts - film.first_pts) * frame.time_base,
-            masks,
-            sidecar.options_at(frame.seconds - film.start_seconds, options),
-        )
-        for frame in frames
-    )
     return divide(
-        pictures,
+        pictures_of(frames, film, masks, options),
         luma=lambda picture: unit_luma(picture.frame),
         starts_shot=None if scenes is None else lambda p: scenes.starts_shot(p.frame),
         first_segment=first_segment,
     )
+
+
+def pictures_of(
+    frames: Iterable[Frame], film: Film, masks: Masks, options: ColorOptions
+) -> Iterator[Picture]:
+    """Yield a film's frames with their masks and the settings of their shots.
+
+    Raises:
+        InputError: the sidecar cannot be read.
+        OptionsError: it says what cannot be meant.
+    """
+    sidecar = open_sidecar(film, options)
+    for frame in frames:
+        seconds = (frame.pts - film.first_pts) * frame.time_base
+        settings = sidecar.options_at(frame.seconds - film.start_seconds, options)
+        yield Picture(frame, seconds, masks, settings)
 
 
 def color(

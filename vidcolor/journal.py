@@ -1,8 +1,9 @@
 """The journal of a render: what is being made of what, and what of it is done.
 
-A file of JSON lines. The first is the fingerprint of the work; then one for each segment whose file
-is whole and on the disk; at last one that says which file got the result's name. Each is on the
-disk before the next step is taken, so whatever kills the run, all that the journal says is true.
+A file of JSON lines. The first is the fingerprint of the work; then, in any order, one for each
+segment whose file is whole and on the disk; at last one that says which file got the result's
+name. Each is on the disk before the next step is taken, so whatever kills the run, all that the
+journal says is true.
 """
 
 import hashlib
@@ -23,6 +24,8 @@ Fingerprint = Mapping[str, str | int | float | bool | None]
 class Segment:
     """A segment that is done."""
 
+    number: int
+    """Which one of the film, from 0."""
     name: str
     """Its file in the work folder."""
     sha256: str
@@ -37,7 +40,7 @@ class Segment:
     last_pts: int
     """When its last frame is shown, ticks of the film."""
     changes: tuple[str, ...]
-    """What the film lost up to here (`Changes.sentences`)."""
+    """What the film was known to lose when it was done (`Changes.sentences`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ Codec = Literal["libx264", "libx265", "libsvtav1", "ffv1", "prores_ks"]
 Device = Literal["auto", "cpu", "cuda"]
 FrameFormat = Literal["jpg", "png"]
 Preset = Literal["default", "seed000", "seed001", "seed002", "seed002-text", "seed003", "seed004"]
+Workers = int | Literal["auto"]
 FamilyName = Literal[
     "temporal-unet",
     "squeeze-unet",
@@ -289,9 +290,15 @@ class RenderOptions(ColorOptions):
     """quick: every packet and time of the result; full: decodes all of it too; none."""
     report: Path | None = None
     """File for what became of each stream, as JSON."""
+    workers: Workers = 1
+    """Processes that render segments side by side, each with a model; auto: as many as pay here."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _require(
+            self.workers == "auto" or self.workers >= 1,
+            f"--workers {self.workers}: must be 1 or more, or auto",
+        )
         _require(
             self.crf is None or 0 <= self.crf <= 63, f"--crf {self.crf}: must be between 0 and 63"
         )

@@ -2,48 +2,45 @@
 
 The line: decode, divide into shots and segments, colour, hold the colour steady, enlarge the
 chroma under the luma's guidance, merge it with the film's own luma, encode segment by segment,
-join these, and carry everything else over. A run that is cut short goes on after the last segment
-that it finished.
+join these, and carry everything else over. Or a crew renders the segments, in any order, and this
+process decodes and divides for them. A run that is cut short goes on with what it did not finish.
 """
 
 import json
 import logging
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
 
 from vidcolor._version import __version__
-from vidcolor.coloring import (
-    Picture,
-    color,
-    film_chroma,
-    load_colorizer,
-    places_of,
-    while_memory_lasts,
-)
+from vidcolor.coloring import Picture, color, load_colorizer, places_of, while_memory_lasts
+from vidcolor.crew import Crew, hired
 from vidcolor.errors import InputError, OutputError
 from vidcolor.fingerprint import fingerprint
-from vidcolor.given.known import Layer
 from vidcolor.given.sources import open_given
-from vidcolor.journal import Segment, digest
+from vidcolor.journal import Segment
 from vidcolor.masks.sources import Masks, open_masks
 from vidcolor.media.account import StreamAccount
 from vidcolor.media.changes import Changes
 from vidcolor.media.decode import Frame, read_frames, unit_chroma
-from vidcolor.media.encode import SegmentWriter, output_errors
+from vidcolor.media.encode import output_errors
 from vidcolor.media.film import Film, probe
-from vidcolor.media.levels import Codes, chroma_from_unit
 from vidcolor.media.mux import join
-from vidcolor.media.plan import OutputPlan, check_output
-from vidcolor.network.colorizer import Colored, Colorizer
+from vidcolor.media.plan import check_output
+from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.device import half_the_cores
 from vidcolor.options import RenderOptions, rate_from_text
+from vidcolor.parts import Job, plan_parts
+from vidcolor.segments import Placed
 from vidcolor.sidecar import sidecar_path
+from vidcolor.steady import reach
 from vidcolor.work import Work, work_on
+from vidcolor.writing import checksum, write_segment
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +83,7 @@ def render(
     options: RenderOptions,
     *,
     on_frame: OnFrame | None = None,
+    crew: Crew | None = None,
 ) -> Rendered:
     """Colour the film `source` and write it to `out`, which appears only when it is whole.
 
@@ -93,7 +91,8 @@ def render(
         source: any film that FFmpeg reads.
         out: a name that ends in .mp4, .mkv or .mov.
         options: model, encoder, device and the rest.
-        on_frame: called with the number of frames done, after each.
+        on_frame: called with the number of frames done, after each or, by a crew, each segment.
+        crew: renders the segments; None: whom the options hire.
 
     Raises:
         InputError: the film or its mask cannot be read, or no frame is between start and end.
@@ -118,18 +117,24 @@ def render(
         log.info("%s: its settings hold for the shots of %s", sidecar, film.path)
     changes = Changes(strict=options.strict)
     plan = check_output(film, out, options, changes)
-    given = open_given(film, options, start=plan.start, end=plan.end)
-    colorizer = load_colorizer(options)
-    with half_the_cores(), work_on(plan.out, identity) as work:
-        work.take_up(restart=options.restart, is_expendable=options.overwrite)
-        resumed = work.frame_count
-        changes.recall(work.changes)
-        if resumed:
-            log.info("%s: going on after %d frames of an interrupted render", out, resumed)
-        line = _Line(film, plan, colorizer, work, changes, options, masks, given, on_frame)
-        while_memory_lasts(line.render_rest, colorizer, options)
-        streams = join(work.paths, film, plan, changes, before_rename=work.announce)
-        return _reported(_rendered(film, work, changes, resumed, streams), options)
+    given = tuple(open_given(film, options, start=plan.start, end=plan.end))
+    with nullcontext(crew) if crew else hired(options) as hands:
+        colorizer = None if hands else load_colorizer(options)
+        with work_on(plan.out, identity) as work:
+            work.take_up(restart=options.restart, is_expendable=options.overwrite)
+            resumed = work.frame_count
+            changes.recall(work.changes)
+            if resumed:
+                log.info("%s: going on after %d frames of an interrupted render", out, resumed)
+            job = Job(film=film, plan=plan, options=options, given=given, fingerprint=identity,
+                      folder=work.folder)  # fmt: skip
+            line = _Line(job, work, changes, masks, on_frame)
+            if hands is not None:
+                line.render_by(hands)
+            elif colorizer is not None:
+                line.render_by_itself(colorizer)
+            streams = join(work.paths, film, plan, changes, before_rename=work.announce)
+            return _reported(_rendered(film, work, changes, resumed, streams), options)
 
 
 def _check_report(path: Path | None) -> None:
@@ -167,43 +172,73 @@ def _reported(done: Rendered, options: RenderOptions) -> Rendered:
 class _Line:
     """The line from decoded frames to finished segments."""
 
-    film: Film
-    plan: OutputPlan
-    colorizer: Colorizer
+    job: Job
     work: Work
     changes: Changes
-    options: RenderOptions
     masks: Masks
-    given: Sequence[Layer]
     on_frame: OnFrame | None
 
-    def render_rest(self) -> None:
-        """Render what is not done yet."""
-        frames = _saying_if_colored(self._frames_left(), self.film)
-        done = len(self.work.segments)
-        placed = places_of(
-            frames,
-            self.film,
-            self.masks,
-            self.options,
-            first_segment=max(0, done - SEGMENTS_AGAIN),
-        )
+    def render_by_itself(self, colorizer: Colorizer) -> None:
+        """Render what is not done yet, in this process, as it is decoded."""
+        with half_the_cores():
+            while_memory_lasts(lambda: self._render(colorizer), colorizer, self.job.options)
+        self._check_frames()
+
+    def _render(self, colorizer: Colorizer) -> None:
+        job, places = self.job, self._places_left()
+        done = self.work.numbers
         colored = color(
-            placed,
-            lambda place: place.segment >= done,
-            self.colorizer,
-            self.film.matrix,
-            self.options,
-            self.given,
+            places,
+            lambda place: place.segment not in done,
+            colorizer,
+            job.film.matrix,
+            job.options,
+            job.given,
         )
         for number, group in groupby(colored, key=lambda c: c.place.segment):
-            if number >= done:
-                self.work.note(self._write(number, group))
+            if number not in done:
+                path = job.folder / job.plan.segment_name(number)
+                on_frame = partial(self._tell, self.work.frame_count)
+                self._note(write_segment(path, group, job.film, job.plan, on_frame=on_frame))
+
+    def render_by(self, crew: Crew) -> None:
+        """Let a crew render what is not done yet, while this process decodes and divides."""
+        places, done = self._places_left(), self.work.numbers
+        parts = plan_parts(
+            places, lambda number: number not in done, reach(self.job.options.stabilize)
+        )
+        with closing(crew.render_parts(self.job, parts)) as segments:
+            for segment in segments:
+                self._note(segment)
+                self._tell(self.work.frame_count, 0)
+        self._check_frames()
+
+    def _tell(self, before: int, since: int) -> None:
+        if self.on_frame is not None:
+            self.on_frame(before + since)
+
+    def _note(self, segment: Segment) -> None:
+        self.work.note(replace(segment, changes=tuple(self.changes.sentences)))
+
+    def _check_frames(self) -> None:
+        film, options = self.job.film, self.job.options
         if not self.work.segments:
             raise InputError(
-                f"{self.film.path}: no frame between --start {self.options.start or 0} and "
-                f"--end {self.options.end or 'its end'}; choose other times"
+                f"{film.path}: no frame between --start {options.start or 0} and "
+                f"--end {options.end or 'its end'}; choose other times"
             )
+
+    def _places_left(self) -> Iterator[Placed[Picture]]:
+        """Yield the frames from the first that is not done on, and SEGMENTS_AGAIN before them."""
+        film = self.job.film
+        frames = _saying_if_colored(self._frames_left(), film)
+        return places_of(
+            frames,
+            film,
+            self.masks,
+            self.job.options,
+            first_segment=max(0, len(self.work.unbroken) - SEGMENTS_AGAIN),
+        )
 
     def _frames_left(self) -> Iterator[Frame]:
         """Yield the frames that are not done, and before them those of the last SEGMENTS_AGAIN.
@@ -211,55 +246,22 @@ class _Line:
         The luma of the first must be what it was: not every film can be entered in its middle.
         One that cannot is read from its beginning.
         """
-        film, plan = self.film, self.plan
-        starts = [plan.start]
-        if self.work.segments:
-            again = self.work.segments[-SEGMENTS_AGAIN:][0]
-            starts.insert(0, again.first_pts * film.time_base - film.start_seconds)
-        for start in starts:
+        film, plan = self.job.film, self.job.plan
+        again = self.work.unbroken[-SEGMENTS_AGAIN:]
+        if not again:
+            return read_frames(film, start=plan.start, end=plan.end, changes=self.changes)
+        first = again[0]
+        for start in (first.first_pts * film.time_base - film.start_seconds, plan.start):
             frames = read_frames(film, start=start, end=plan.end, changes=self.changes)
-            if not self.work.segments:
-                return frames
-            found = next((frame for frame in frames if frame.pts >= again.first_pts), None)
-            if found is not None and (found.pts, _checksum(found)) == (
-                again.first_pts,
-                again.first_luma,
+            found = next((frame for frame in frames if frame.pts >= first.first_pts), None)
+            if found is not None and (found.pts, checksum(found)) == (
+                first.first_pts,
+                first.first_luma,
             ):
                 return chain([found], frames)
         log.warning("%s: decodes otherwise than before; beginning anew", film.path)
         self.work.forget()
         return read_frames(film, start=plan.start, end=plan.end, changes=self.changes)
-
-    def _write(self, number: int, group: Iterable[Colored[Picture]]) -> Segment:
-        """Encode a segment's frames into a file, and say what is in it."""
-        frame_count = shot_count = 0
-        with SegmentWriter(
-            self.work.folder / self.plan.segment_name(number), self.film, self.plan
-        ) as segment:
-            for colored in group:
-                frame = colored.frame.frame
-                if frame_count == 0:
-                    first = frame
-                segment.write(frame, self._chroma(colored))
-                frame_count += 1
-                shot_count += colored.place.starts_shot
-                if self.on_frame is not None:
-                    self.on_frame(self.work.frame_count + frame_count)
-        return Segment(
-            name=segment.path.name,
-            sha256=digest(segment.path),
-            frame_count=frame_count,
-            shot_count=shot_count,
-            first_pts=first.pts,
-            first_luma=_checksum(first),
-            last_pts=frame.pts,
-            changes=tuple(self.changes.sentences),
-        )
-
-    def _chroma(self, colored: Colored[Picture]) -> Codes:
-        plan = self.plan
-        chroma_2hw = film_chroma(colored, plan.chroma_shape[1:], self.film.matrix)
-        return chroma_from_unit(chroma_2hw, depth=plan.depth, full_range=plan.full_range)
 
 
 def _saying_if_colored(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
@@ -271,7 +273,3 @@ def _saying_if_colored(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
             if is_said:
                 log.info("%s: its own colours are replaced; only its luma is used", film.path)
         yield frame
-
-
-def _checksum(frame: Frame) -> int:
-    return zlib.crc32(np.ascontiguousarray(frame.luma).data)

@@ -4,8 +4,10 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from bisect import insort
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -37,7 +39,7 @@ class Work:
         self.out = out
         self.folder = folder_of(out)
         self.segments: list[Segment] = []
-        """What is done, in the film's order."""
+        """What is done, in the film's order; some may be missing in between."""
         self._fingerprint = fingerprint
         self._journal = self.folder / "journal.jsonl"
 
@@ -52,16 +54,26 @@ class Work:
         return sum(segment.frame_count for segment in self.segments)
 
     @property
+    def numbers(self) -> frozenset[int]:
+        """Of the segments that are done."""
+        return frozenset(segment.number for segment in self.segments)
+
+    @property
+    def unbroken(self) -> list[Segment]:
+        """What is done from the film's first segment to the first that is missing."""
+        return [s for number, s in enumerate(self.segments) if s.number == number]
+
+    @property
     def changes(self) -> tuple[str, ...]:
-        """What the film lost in the segments that are done."""
-        return self.segments[-1].changes if self.segments else ()
+        """What the film lost in the segments that are done, each once."""
+        return tuple(dict.fromkeys(chain(*(segment.changes for segment in self.segments))))
 
     def is_published(self) -> bool:
         """Say whether an earlier run finished this very work, and was killed while tidying up."""
         record = read_journal(self._journal)
         if record is None or record.published is None or not self.out.exists():
             return False
-        self.segments = list(record.segments)
+        self.segments = _in_order(record.segments)
         return record.published == Published.of(self.out) and (
             record.fingerprint == self._fingerprint
         )
@@ -97,7 +109,7 @@ class Work:
         with output_errors(self.out):
             sync_file(self.folder)  # its name, too
             note(self._journal, segment)
-        self.segments.append(segment)
+        insort(self.segments, segment, key=_number)
 
     def announce(self, whole: Path) -> None:
         """Note which file is about to get the result's name."""
@@ -105,13 +117,15 @@ class Work:
             note(self._journal, Published.of(whole))
 
     def _whole(self, segments: tuple[Segment, ...]) -> list[Segment]:
-        """Return the segments before the first whose file is not what the journal says."""
-        for number, segment in enumerate(segments):
-            path = self.folder / Path(segment.name).name
-            if not path.is_file() or digest(path) != segment.sha256:
-                log.warning("%s: part %d is damaged; it is made again", self.out, number + 1)
-                return list(segments[:number])
-        return list(segments)
+        """Return the segments whose files are what the journal says."""
+        return [segment for segment in _in_order(segments) if self._is_whole(segment)]
+
+    def _is_whole(self, segment: Segment) -> bool:
+        path = self.folder / Path(segment.name).name
+        is_whole = path.is_file() and digest(path) == segment.sha256
+        if not is_whole:
+            log.warning("%s: part %d is damaged; it is made again", self.out, segment.number + 1)
+        return is_whole
 
     def _write(self) -> None:
         with output_errors(self.out):
@@ -127,7 +141,7 @@ class Work:
         if record is None or not record.segments:
             shutil.rmtree(self.folder, ignore_errors=True)
         elif record.fingerprint == self._fingerprint:
-            self.segments = list(record.segments)
+            self.segments = _in_order(record.segments)
             self.remove_strays()
             log.warning(
                 "%s: %d frames are done; the same command goes on from there",
@@ -140,7 +154,15 @@ class Work:
         known = {"lock", self._journal.name, *(segment.name for segment in self.segments)}
         for path in self.folder.iterdir():
             if path.name not in known:
-                path.unlink()
+                path.unlink(missing_ok=True)  # a worker that is just ending may rename it
+
+
+def _in_order(segments: Iterable[Segment]) -> list[Segment]:
+    return sorted(segments, key=_number)
+
+
+def _number(segment: Segment) -> int:
+    return segment.number
 
 
 @contextmanager

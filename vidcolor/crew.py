@@ -1,0 +1,296 @@
+"""Who renders the parts of films: a crew. Here, processes of this machine, one model each.
+
+A worker that dies costs the part that it was at another try; the others go on.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from logging.handlers import QueueHandler
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from queue import LifoQueue
+from types import TracebackType
+from typing import Any, Protocol, Self, cast
+
+import torch
+
+from vidcolor.errors import OutputError, VidcolorError
+from vidcolor.journal import Segment
+from vidcolor.options import RenderOptions
+from vidcolor.parts import Job, Part, Renderer
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+"""Of a part whose worker dies: once may be chance, a machine that was short of memory; what kills
+three is the part itself."""
+AHEAD = 2
+"""Parts in flight for each worker: the one that it renders, and the next."""
+
+
+class Crew(Protocol):
+    """Renders the parts of films, several at a time."""
+
+    size: int
+    """How many."""
+
+    def render_parts(self, job: Job, parts: Iterable[Part]) -> Generator[Segment, None, None]:
+        """Yield the segments as they are done, in any order; their files are in the job's folder.
+
+        Several threads may call it, each for its film. When the generator is closed, or raises,
+        nothing writes into the job's folder any more.
+
+        Args:
+            job: what the parts share.
+            parts: drawn as workers become free, AHEAD for each at the most.
+
+        Raises:
+            VidcolorError: what a part failed with.
+            OutputError: the worker that rendered a part died, TRIES times.
+        """
+
+
+@contextmanager
+def hired(options: RenderOptions) -> Iterator[Crew | None]:
+    """Provide the crew that the options name; None: this process is to do it by itself."""
+    size = _workers_that_pay(options) if options.workers == "auto" else options.workers
+    if size == 1:
+        yield None
+        return
+    with LocalCrew(size) as crew:
+        yield crew
+
+
+def _workers_that_pay(options: RenderOptions) -> int:
+    """Return one for each GPU; on a CPU, one for all of it: a render keeps its cores busy."""
+    size = 1 if options.device == "cpu" else max(1, torch.cuda.device_count())
+    log.info("workers: %d (one for each GPU, or for the CPU)", size)
+    return size
+
+
+class LocalCrew:
+    """Processes of this machine; on one with several GPUs they take turns in having these.
+
+    with LocalCrew(2) as crew, closing(crew.render_parts(job, parts)) as segments:
+        for segment in segments:
+            work.note(segment)
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="vidcolor-worker")
+        self._idle: LifoQueue[_Worker] = LifoQueue()
+        gpus = _gpus()
+        for number in reversed(range(size)):
+            self._idle.put(_Worker(gpus[number % len(gpus)] if gpus else None, size))
+        self._calls: set[_Call] = set()
+
+    def __enter__(self) -> Self:
+        """Return itself; a worker starts when it is first needed."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the workers, whatever they are at."""
+        for call in list(self._calls):
+            call.end()
+        self._threads.shutdown(cancel_futures=True)
+        while not self._idle.empty():
+            self._idle.get().end()
+
+    def render_parts(self, job: Job, parts: Iterable[Part]) -> Generator[Segment, None, None]:
+        """Yield the segments as they are done, as every `Crew` does."""
+        call = _Call()
+        self._calls.add(call)
+        futures: set[Future[Segment]] = set()
+        try:
+            for part in parts:
+                futures.add(self._threads.submit(self._render, job, part, call))
+                is_full = len(futures) >= AHEAD * self.size
+                done, futures = wait(futures, None if is_full else 0, FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+            while futures:
+                done, futures = wait(futures, None, FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        finally:
+            call.end()
+            for future in futures:
+                future.cancel()
+            wait(futures)
+            self._calls.discard(call)
+
+    def _render(self, job: Job, part: Part, call: "_Call") -> Segment:
+        worker = self._idle.get()
+        try:
+            for _ in range(TRIES):
+                try:
+                    with call.using(worker):
+                        return worker.render(job, part)
+                except _DeathError as death:
+                    reason = str(death)
+                    log.warning("%s: part %d: %s", job.plan.out, part.number + 1, reason)
+        finally:
+            self._idle.put(worker)
+        raise OutputError(
+            f"{job.plan.out}: the worker that rendered its part {part.number + 1} died {TRIES} "
+            f"times ({reason}); it may have been short of memory, take fewer --workers"
+        )
+
+
+def _gpus() -> list[str]:
+    """Return what CUDA_VISIBLE_DEVICES calls each GPU that this process sees."""
+    count = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return named.split(",")[:count] if named else [str(number) for number in range(count)]
+
+
+class _Call:
+    """The workers that render for one call, until it is over."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._workers: set[_Worker] = set()
+        self._is_over = False
+
+    @contextmanager
+    def using(self, worker: "_Worker") -> Iterator[None]:
+        """Let a worker be ended with the call.
+
+        Raises:
+            CancelledError: the call is over.
+        """
+        with self._lock:
+            self._workers.add(worker)
+        try:
+            if self._is_over:
+                raise CancelledError
+            yield
+        except _DeathError:
+            if self._is_over:
+                raise CancelledError from None
+            raise
+        finally:
+            with self._lock:
+                self._workers.remove(worker)
+
+    def end(self) -> None:
+        """End the workers that are at it."""
+        with self._lock:
+            self._is_over = True
+            for worker in self._workers:
+                worker.kill()
+
+
+class _DeathError(Exception):
+    """A worker's process ended before it answered."""
+
+
+class _Worker:
+    """A process that renders one part after the other; another takes its place when it dies."""
+
+    def __init__(self, gpu: str | None, size: int) -> None:
+        self._gpu, self._size = gpu, size
+        self._process: BaseProcess | None = None
+        self._connection: Connection
+
+    def render(self, job: Job, part: Part) -> Segment:
+        """Return the segment that the process made of a part, or raise what went wrong there.
+
+        Raises:
+            _DeathError: the process ended.
+        """
+        if self._process is None or not self._process.is_alive():
+            self._start()
+        try:
+            self._connection.send((job, part))
+            while isinstance(answer := self._connection.recv(), logging.LogRecord):
+                logging.getLogger(answer.name).handle(answer)
+        except (EOFError, OSError) as error:
+            raise _DeathError(f"its worker ended with {self.end()}") from error
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, Segment)
+        return answer
+
+    def _start(self) -> None:
+        spawning = multiprocessing.get_context("spawn")
+        self._connection, its_own = spawning.Pipe()
+        self._process = spawning.Process(
+            target=_serve, args=(its_own, self._gpu, self._size), daemon=True
+        )
+        self._process.start()
+        its_own.close()
+
+    def kill(self) -> None:
+        """End the process, so that `render` fails where it waits."""
+        if self._process is not None:
+            self._process.kill()
+
+    def end(self) -> str:
+        """End the process and say what it ended with."""
+        if self._process is None:
+            return "nothing"
+        self.kill()
+        self._process.join()
+        self._connection.close()
+        code, self._process = self._process.exitcode, None
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+
+def _serve(connection: Connection, gpu: str | None, size: int) -> None:
+    """Render what comes through a connection, until it is closed; this is a worker's process."""
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # CUDA reads it when it is first used
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; whoever drives ends us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _log_into(connection)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
+    renderer = Renderer()
+    while True:
+        try:
+            job, part = connection.recv()
+        except EOFError:
+            return
+        connection.send(_answer(renderer, job, part))
+
+
+def _answer(renderer: Renderer, job: Job, part: Part) -> Segment | Exception:
+    try:
+        return renderer.render(job, part)
+    except VidcolorError as error:
+        return error
+    except Exception:  # noqa: BLE001  not every error can be pickled, and none with its traceback
+        return RuntimeError(f"in a worker: {traceback.format_exc()}")
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+class _ToParent(QueueHandler):
+    """Sends messages where they can be shown."""
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        cast(Connection, self.queue).send(record)
+
+
+def _log_into(connection: Connection) -> None:
+    """Send warnings to whoever drives, but for those that come of decoding: it has said them."""
+    package = logging.getLogger("vidcolor")
+    package.handlers, package.propagate = [_ToParent(cast(Any, connection))], False
+    package.setLevel(logging.WARNING)
+    logging.getLogger("vidcolor.media").setLevel(logging.ERROR)
