@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from logging.handlers import QueueHandler
@@ -75,21 +75,36 @@ def _workers_that_pay(options: RenderOptions) -> int:
     return size
 
 
-class LocalCrew:
-    """Processes of this machine; on one with several GPUs they take turns in having these.
+class DeathError(Exception):
+    """A worker ended before it answered; says of what."""
 
-    with LocalCrew(2) as crew, closing(crew.render_parts(job, parts)) as segments:
-        for segment in segments:
-            work.note(segment)
-    """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._threads = ThreadPoolExecutor(size, thread_name_prefix="vidcolor-worker")
-        self._idle: LifoQueue[_Worker] = LifoQueue()
-        gpus = _gpus()
-        for number in reversed(range(size)):
-            self._idle.put(_Worker(gpus[number % len(gpus)] if gpus else None, size))
+class Worker(Protocol):
+    """Renders one part after the other; when it dies, another takes its place."""
+
+    def render(self, job: Job, part: Part) -> Segment:
+        """Return the segment made of a part, or raise what went wrong with it.
+
+        Raises:
+            DeathError: the worker died.
+        """
+
+    def kill(self) -> None:
+        """End it, so that `render` fails where it waits; another thread may call this."""
+
+    def end(self) -> object:
+        """End it for good."""
+
+
+class WorkerCrew:
+    """A crew of workers, each of which a thread waits for."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self.size = len(workers)
+        self._threads = ThreadPoolExecutor(self.size, thread_name_prefix="vidcolor-worker")
+        self._idle: LifoQueue[Worker] = LifoQueue()
+        for worker in reversed(workers):
+            self._idle.put(worker)
         self._calls: set[_Call] = set()
 
     def __enter__(self) -> Self:
@@ -137,7 +152,7 @@ class LocalCrew:
                 try:
                     with call.using(worker):
                         return worker.render(job, part)
-                except _DeathError as death:
+                except DeathError as death:
                     reason = str(death)
                     log.warning("%s: part %d: %s", job.plan.out, part.number + 1, reason)
         finally:
@@ -145,6 +160,21 @@ class LocalCrew:
         raise OutputError(
             f"{job.plan.out}: the worker that rendered its part {part.number + 1} died {TRIES} "
             f"times ({reason}); it may have been short of memory, take fewer --workers"
+        )
+
+
+class LocalCrew(WorkerCrew):
+    """Processes of this machine; on one with several GPUs they take turns in having these.
+
+    with LocalCrew(2) as crew, closing(crew.render_parts(job, parts)) as segments:
+        for segment in segments:
+            work.note(segment)
+    """
+
+    def __init__(self, size: int) -> None:
+        gpus = _gpus()
+        super().__init__(
+            [_Process(gpus[n % len(gpus)] if gpus else None, size) for n in range(size)]
         )
 
 
@@ -160,11 +190,11 @@ class _Call:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._workers: set[_Worker] = set()
+        self._workers: set[Worker] = set()
         self._is_over = False
 
     @contextmanager
-    def using(self, worker: "_Worker") -> Iterator[None]:
+    def using(self, worker: Worker) -> Iterator[None]:
         """Let a worker be ended with the call.
 
         Raises:
@@ -176,7 +206,7 @@ class _Call:
             if self._is_over:
                 raise CancelledError
             yield
-        except _DeathError:
+        except DeathError:
             if self._is_over:
                 raise CancelledError from None
             raise
@@ -192,11 +222,7 @@ class _Call:
                 worker.kill()
 
 
-class _DeathError(Exception):
-    """A worker's process ended before it answered."""
-
-
-class _Worker:
+class _Process:
     """A process that renders one part after the other; another takes its place when it dies."""
 
     def __init__(self, gpu: str | None, size: int) -> None:
@@ -208,7 +234,7 @@ class _Worker:
         """Return the segment that the process made of a part, or raise what went wrong there.
 
         Raises:
-            _DeathError: the process ended.
+            DeathError: the process ended.
         """
         if self._process is None or not self._process.is_alive():
             self._start()
@@ -217,7 +243,7 @@ class _Worker:
             while isinstance(answer := self._connection.recv(), logging.LogRecord):
                 logging.getLogger(answer.name).handle(answer)
         except (EOFError, OSError) as error:
-            raise _DeathError(f"its worker ended with {self.end()}") from error
+            raise DeathError(f"its worker ended with {self.end()}") from error
         if isinstance(answer, Exception):
             raise answer
         assert isinstance(answer, Segment)
