@@ -116,11 +116,18 @@ def fit_gamut(luma_1hw: Tensor, chroma_2hw: Tensor, matrix: Matrix) -> Tensor:
         chroma_2hw: (..., 2, h, w); any finite values.
         matrix: the matrix of both.
     """
-    excess_3hw = rgb_from_ycbcr(torch.zeros_like(luma_1hw), chroma_2hw, matrix)
-    room_3hw = torch.where(excess_3hw > 0, 1 - luma_1hw, luma_1hw)
+    kr, kb = KR_KB[matrix]
+    cb, cr = chroma_2hw.split(1, dim=-3)
+    red, blue = (2 - 2 * kr) * cr, (2 - 2 * kb) * cb
+    green = (kr * red + kb * blue) / (kr + kb - 1)
+    # Their weighted sum is 0: the highest lies above Y', the lowest below it.
+    above = torch.maximum(torch.maximum(red, green), blue)
+    below = torch.minimum(torch.minimum(red, green), blue).neg_()
     # No room needed is always enough: 0/0 must not become NaN.
-    factor_3hw = room_3hw / excess_3hw.abs().clamp(min=1e-12)
-    return chroma_2hw * factor_3hw.amin(dim=-3, keepdim=True).clamp(0, 1)
+    factor = torch.minimum(
+        (1 - luma_1hw) / above.clamp_(min=1e-12), luma_1hw / below.clamp_(min=1e-12)
+    )
+    return chroma_2hw * factor.clamp_(0, 1)
 
 
 def linear_from_srgb(rgb: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """What `render` and `preview` share of the line: from decoded frames to the chroma beside them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -15,15 +15,17 @@ from vidcolor.context import with_context
 from vidcolor.errors import ModelError
 from vidcolor.given.carrying import Carrier
 from vidcolor.given.known import Layer
+from vidcolor.luma import luma_at, luma_of, shot_luma
 from vidcolor.masks.edges import chroma_mask
 from vidcolor.masks.shapes import Mask
 from vidcolor.masks.sources import Masks
 from vidcolor.media.film import Film
-from vidcolor.media.frame import Frame, unit_luma
+from vidcolor.media.frame import Frame
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.memory import is_out_of_memory
 from vidcolor.options import ColorOptions, Matrix
-from vidcolor.scaling import enlarge_chroma, resize
+from vidcolor.overlap import AHEAD, Stages
+from vidcolor.scaling import enlarge_chroma
 from vidcolor.scenelist import read_scenes
 from vidcolor.segments import Placed, divide
 from vidcolor.sidecar import open_sidecar
@@ -42,11 +44,6 @@ class Picture:
     masks: Masks = field(repr=False)
     options: ColorOptions = field(repr=False)
     """What the user makes of its colours."""
-
-    @cached_property
-    def luma_hw(self) -> NDArray[np.float32]:
-        """Its Y' (H, W) in [0, 1], made once, and not before it is asked for."""
-        return unit_luma(self.frame)
 
     @cached_property
     def mask_hw(self) -> Mask:
@@ -109,7 +106,7 @@ def places_of(
     scenes = None if options.scenes is None else read_scenes(options.scenes, film)
     return divide(
         pictures_of(frames, film, masks, options),
-        luma=lambda picture: unit_luma(picture.frame),
+        luma=lambda picture: shot_luma(picture.frame),
         starts_shot=None if scenes is None else lambda p: scenes.starts_shot(p.frame),
         first_segment=first_segment,
     )
@@ -138,8 +135,11 @@ def color(
     matrix: Matrix,
     options: ColorOptions,
     given: Sequence[Layer],
-) -> Iterator[Colored[Picture]]:
+    stages: Stages,
+) -> Generator[Colored[Picture], None, None]:
     """Yield the wanted frames, and those that had to be seen for their sake, with their chroma.
+
+    Shots are found, frames coloured and colour held steady side by side.
 
     Args:
         places: a film's frames in order.
@@ -148,16 +148,25 @@ def color(
         matrix: the film's.
         options: what the user makes of the colours.
         given: the colours that the user gives, carried to the frames of their shots.
+        stages: runs them.
     """
     colored = colorizer.colorize(
-        with_context(places, is_wanted, reach(options.stabilize)),
-        luma=lambda picture: picture.luma_hw,
+        with_context(stages.ahead(places, "shots"), is_wanted, reach(options.stabilize)),
+        luma=lambda picture: luma_of(picture.frame, colorizer.size),
         mask=lambda picture: picture.mask_hw,
         matrix=matrix,
         keep_features=bool(given),
     )
     carrier = Carrier[Picture](colorizer, given, seconds=lambda p: p.frame.seconds)
-    return steady(carrier.carry(colored), options.stabilize)
+    colored = stages.ahead(carrier.carry(colored), "network", max(AHEAD, colorizer.batch))
+    steadied = steady(colored, options.stabilize)
+    return stages.ahead(map(_with_mask, steadied), "stabilise")
+
+
+def _with_mask(colored: Colored[Picture]) -> Colored[Picture]:
+    """Look the mask up while the frames still come in order: files are read from front to back."""
+    _ = colored.frame.mask_hw
+    return colored
 
 
 def film_chroma(
@@ -176,7 +185,7 @@ def film_chroma(
         matrix: the film's.
     """
     picture, options = colored.frame, colored.frame.options
-    luma_hw = resize(picture.luma_hw, *size)
+    luma_hw = luma_at(picture.frame, *size)
     chroma_2hw = enlarge_chroma(colored.chroma_2hw, colored.luma_hw, luma_hw)
     luma_1hw = torch.from_numpy(luma_hw)[None]
     graded_2hw = balance(
@@ -187,6 +196,8 @@ def film_chroma(
         tint=options.tint,
     )
     fitted_2hw: NDArray[np.float32] = fit_gamut(luma_1hw, graded_2hw, matrix).numpy()
-    film_size = picture.luma_hw.shape[0], picture.luma_hw.shape[1]
-    fitted_2hw *= chroma_mask(picture.mask_hw, luma_hw, options.mask_feather, film_size)
+    film_height, film_width = picture.frame.luma.shape
+    fitted_2hw *= chroma_mask(
+        picture.mask_hw, luma_hw, options.mask_feather, (film_height, film_width)
+    )
     return fitted_2hw

@@ -9,6 +9,7 @@ the plan says.
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -23,8 +24,9 @@ from vidcolor.media.film import Film
 from vidcolor.media.plan import OutputPlan
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.options import RenderOptions
+from vidcolor.overlap import Stages
 from vidcolor.segments import Placed
-from vidcolor.writing import checksum, write_segment
+from vidcolor.writing import checksum, merge, write_segment
 
 log = logging.getLogger(__name__)
 
@@ -157,12 +159,26 @@ class _DecodedOtherwiseError(Exception):
 
 
 def _render(job: Job, part: Part, colorizer: Colorizer) -> Segment:
+    for frames in (_decoded(part, job.film), _decoded_from_start(part, job)):
+        try:
+            return _render_from(frames, job, part, colorizer)
+        except _DecodedOtherwiseError:
+            log.info(
+                "%s: part %d is read from the film's beginning", job.film.path, part.number + 1
+            )
+    raise InputError(
+        f"{job.film.path}: decodes otherwise each time, it is damaged; add --workers 1, which "
+        "reads it once"
+    )
+
+
+def _render_from(frames: Iterator[Frame], job: Job, part: Part, colorizer: Colorizer) -> Segment:
     film, options = job.film, job.options
     name = Path(job.plan.segment_name(part.number))
     path = job.folder / name.with_stem(f"{name.stem}-{secrets.token_hex(4)}")
-    masks = open_masks(film, options)
-    for frames in (_decoded(part, film), _decoded_from_start(part, job)):
-        pictures = pictures_of(frames, film, masks, options)
+    with Stages() as stages:
+        decoded = stages.ahead(frames, "decode")
+        pictures = pictures_of(decoded, film, open_masks(film, options), options)
         places = (
             Placed(picture, planned.starts_shot, planned.segment, planned.share)
             for picture, planned in zip(pictures, part.all_frames, strict=True)
@@ -174,16 +190,11 @@ def _render(job: Job, part: Part, colorizer: Colorizer) -> Segment:
             film.matrix,
             options,
             job.given,
+            stages,
         )
         own = (frame for frame in colored if frame.place.segment == part.number)
-        try:
-            return write_segment(path, own, film, job.plan)
-        except _DecodedOtherwiseError:
-            log.info("%s: part %d is read from the film's beginning", film.path, part.number + 1)
-    raise InputError(
-        f"{film.path}: decodes otherwise each time, it is damaged; add --workers 1, which reads it "
-        "once"
-    )
+        with closing(merge(own, film, job.plan, stages)) as merged:
+            return write_segment(path, merged, film, job.plan, stages)
 
 
 def _decoded(part: Part, film: Film) -> Iterator[Frame]:

@@ -5,6 +5,7 @@ on, and what the cuts between them are found by.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -28,12 +29,13 @@ from vidcolor.given.sources import open_given
 from vidcolor.masks.sources import Masks, open_masks
 from vidcolor.media.decode import read_frames
 from vidcolor.media.film import Film, probe
-from vidcolor.media.frame import Frame
+from vidcolor.media.frame import Frame, unit_luma
 from vidcolor.media.plan import chroma_shape
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.device import half_the_cores
 from vidcolor.options import ColorOptions, rate_from_text, seconds_from_text, text_from_seconds
 from vidcolor.options_preview import PreviewOptions
+from vidcolor.overlap import Stages
 from vidcolor.sheet import Picture, contact_sheet
 from vidcolor.showing import shown_picture
 from vidcolor.windows import WINDOW_REACH
@@ -180,15 +182,17 @@ def show_at(
     def is_due(frame: Frame) -> bool:
         return _end_of(frame, film) > film.start_seconds + moment
 
-    all_colored = color(
-        places, lambda p: is_due(p.frame.frame), colorizer, film.matrix, options, given
-    )
-    colored = next((c for c in all_colored if is_due(c.frame.frame)), None)
+    with Stages() as stages:
+        all_colored = color(
+            places, lambda p: is_due(p.frame.frame), colorizer, film.matrix, options, given, stages
+        )
+        with closing(all_colored):
+            colored = next((c for c in all_colored if is_due(c.frame.frame)), None)
     if colored is None:
         return None
     size = chroma_shape(film, film.subsampling)[1:]
     chroma_2hw = film_chroma(colored, size, film.matrix)
-    luma_hw = colored.frame.luma_hw
+    luma_hw = unit_luma(colored.frame.frame)
     return Shown(
         colored.frame.frame.seconds - film.start_seconds,
         shown_picture(luma_hw, np.zeros_like(chroma_2hw), film),

@@ -8,7 +8,7 @@ process decodes and divides for them. A run that is cut short goes on with what 
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -35,12 +35,13 @@ from vidcolor.media.plan import check_output
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.device import half_the_cores
 from vidcolor.options import RenderOptions, rate_from_text
+from vidcolor.overlap import Stages
 from vidcolor.parts import Job, plan_parts
 from vidcolor.segments import Placed
 from vidcolor.sidecar import sidecar_path
 from vidcolor.steady import reach
 from vidcolor.work import Work, work_on
-from vidcolor.writing import checksum, write_segment
+from vidcolor.writing import Merged, checksum, merge, write_segment
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +186,17 @@ class _Line:
         self._check_frames()
 
     def _render(self, colorizer: Colorizer) -> None:
-        job, places = self.job, self._places_left()
+        job = self.job
+        with Stages() as stages, closing(self._merged(colorizer, stages)) as frames:
+            done = self.work.numbers
+            for number, group in groupby(frames, key=lambda frame: frame.place.segment):
+                if number not in done:
+                    path = job.folder / job.plan.segment_name(number)
+                    tell = partial(self._tell, self.work.frame_count)
+                    self._note(write_segment(path, group, job.film, job.plan, stages, tell))
+
+    def _merged(self, colorizer: Colorizer, stages: Stages) -> Generator[Merged, None, None]:
+        job, places = self.job, self._places_left(stages)
         done = self.work.numbers
         colored = color(
             places,
@@ -194,23 +205,21 @@ class _Line:
             job.film.matrix,
             job.options,
             job.given,
+            stages,
         )
-        for number, group in groupby(colored, key=lambda c: c.place.segment):
-            if number not in done:
-                path = job.folder / job.plan.segment_name(number)
-                on_frame = partial(self._tell, self.work.frame_count)
-                self._note(write_segment(path, group, job.film, job.plan, on_frame=on_frame))
+        return merge(colored, job.film, job.plan, stages)
 
     def render_by(self, crew: Crew) -> None:
         """Let a crew render what is not done yet, while this process decodes and divides."""
-        places, done = self._places_left(), self.work.numbers
-        parts = plan_parts(
-            places, lambda number: number not in done, reach(self.job.options.stabilize)
-        )
-        with closing(crew.render_parts(self.job, parts)) as segments:
-            for segment in segments:
-                self._note(segment)
-                self._tell(self.work.frame_count, 0)
+        with Stages() as stages:
+            places, done = self._places_left(stages), self.work.numbers
+            parts = plan_parts(
+                places, lambda number: number not in done, reach(self.job.options.stabilize)
+            )
+            with closing(crew.render_parts(self.job, parts)) as segments:
+                for segment in segments:
+                    self._note(segment)
+                    self._tell(self.work.frame_count, 0)
         self._check_frames()
 
     def _tell(self, before: int, since: int) -> None:
@@ -228,12 +237,12 @@ class _Line:
                 f"--end {options.end or 'its end'}; choose other times"
             )
 
-    def _places_left(self) -> Iterator[Placed[Picture]]:
+    def _places_left(self, stages: Stages) -> Iterator[Placed[Picture]]:
         """Yield the frames from the first that is not done on, and SEGMENTS_AGAIN before them."""
         film = self.job.film
         frames = _saying_if_colored(self._frames_left(), film)
         return places_of(
-            frames,
+            stages.ahead(frames, "decode"),
             film,
             self.masks,
             self.job.options,

@@ -6,6 +6,8 @@ is found at the working size and enlarged (He and Sun 2015, "Fast guided filter"
 the detail that the small luma lost, it draws the film's own edges into the enlarged chroma.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +30,11 @@ def working_size(height: int, width: int, short_side: int) -> tuple[int, int]:
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
-def resize(plane_hw: Plane, height: int, width: int) -> Plane:
-    """Return a plane at another size: areas averaged on the way down, bilinear on the way up."""
+def resize(plane_hw: NDArray[Any], height: int, width: int) -> Plane:
+    """Return a plane at another size: areas averaged on the way down, bilinear on the way up.
+
+    Codes (uint8, uint16) are rounded to whole ones; what is returned is float32 all the same.
+    """
     is_smaller = height <= plane_hw.shape[0] and width <= plane_hw.shape[1]
     how = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(plane_hw, (width, height), interpolation=how), dtype=np.float32)

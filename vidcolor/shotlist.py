@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidcolor.luma import shot_luma
 from vidcolor.media.decode import Frame, read_frames, unit_luma
 from vidcolor.media.film import Film
 from vidcolor.options import text_from_seconds
@@ -185,7 +186,7 @@ class _Look:
 
 def _looks(film: Film) -> Iterator[_Look]:
     shot = 0
-    for number, seen in enumerate(find_shots(read_frames(film), unit_luma)):
+    for number, seen in enumerate(find_shots(read_frames(film), shot_luma)):
         frame = seen.frame
         shot += seen.starts_shot or number == 0
         small_hw = _small(unit_luma(frame))

@@ -1,8 +1,9 @@
 """The end of the line: coloured frames into the file of a segment."""
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,14 +15,36 @@ from vidcolor.media.frame import Frame
 from vidcolor.media.levels import Codes, chroma_from_unit
 from vidcolor.media.plan import OutputPlan
 from vidcolor.network.colorizer import Colored
+from vidcolor.overlap import Stages
+from vidcolor.segments import Placed
+
+
+class Merged(NamedTuple):
+    """A frame, and the codes of the chroma that goes beside its luma."""
+
+    place: Placed[Picture]
+    chroma_2hw: Codes
+
+
+def merge(
+    colored: Iterable[Colored[Picture]], film: Film, plan: OutputPlan, stages: Stages
+) -> Generator[Merged, None, None]:
+    """Yield frames with the chroma codes that a plan wants beside their luma."""
+
+    def merged(frame: Colored[Picture]) -> Merged:
+        chroma_2hw = film_chroma(frame, plan.chroma_shape[1:], film.matrix)
+        codes_2hw = chroma_from_unit(chroma_2hw, depth=plan.depth, full_range=plan.full_range)
+        return Merged(frame.place, codes_2hw)
+
+    return stages.each(merged, colored, "merge")
 
 
 def write_segment(
     path: Path,
-    frames: Iterable[Colored[Picture]],
+    frames: Iterable[Merged],
     film: Film,
     plan: OutputPlan,
-    *,
+    stages: Stages,
     on_frame: Callable[[int], None] | None = None,
 ) -> Segment:
     """Encode a segment's frames into a file, and say what is in it.
@@ -31,6 +54,7 @@ def write_segment(
         frames: those of one segment, in order.
         film: that they are of.
         plan: how the result is written.
+        stages: counts the time.
         on_frame: called with the number of frames done, after each.
 
     Returns:
@@ -41,17 +65,18 @@ def write_segment(
     """
     frame_count = shot_count = 0
     with SegmentWriter(path, film, plan) as segment:
-        for colored in frames:
-            frame = colored.frame.frame
+        for place, chroma_2hw in frames:
+            frame = place.frame.frame
             if frame_count == 0:
                 first = frame
-            segment.write(frame, _chroma(colored, film, plan))
+            with stages.clock("encode"):
+                segment.write(frame, chroma_2hw)
             frame_count += 1
-            shot_count += colored.place.starts_shot
+            shot_count += place.starts_shot
             if on_frame is not None:
                 on_frame(frame_count)
     return Segment(
-        number=colored.place.segment,
+        number=place.segment,
         name=path.name,
         sha256=digest(path),
         frame_count=frame_count,
@@ -61,11 +86,6 @@ def write_segment(
         last_pts=frame.pts,
         changes=(),
     )
-
-
-def _chroma(colored: Colored[Picture], film: Film, plan: OutputPlan) -> Codes:
-    chroma_2hw = film_chroma(colored, plan.chroma_shape[1:], film.matrix)
-    return chroma_from_unit(chroma_2hw, depth=plan.depth, full_range=plan.full_range)
 
 
 def checksum(frame: Frame) -> int:

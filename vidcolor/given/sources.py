@@ -11,10 +11,10 @@ from vidcolor.given.known import Given, Known, Layer
 from vidcolor.given.moments import Shown, find_shown
 from vidcolor.given.pictures import GivenPicture, given_pictures, is_coloured, known_of_picture
 from vidcolor.journal import digest
-from vidcolor.media.decode import Frame, read_frames, unit_luma
+from vidcolor.luma import luma_at, shot_luma
+from vidcolor.media.decode import Frame, read_frames
 from vidcolor.media.film import Film
 from vidcolor.options import ColorOptions
-from vidcolor.scaling import resize
 from vidcolor.scenelist import read_scenes
 from vidcolor.segments import Placed, divide
 
@@ -71,7 +71,7 @@ def _places(
     frames = read_frames(film, start=start, end=end)
     scenes = None if options.scenes is None else read_scenes(options.scenes, film)
     return divide(
-        frames, luma=unit_luma, starts_shot=None if scenes is None else scenes.starts_shot
+        frames, luma=shot_luma, starts_shot=None if scenes is None else scenes.starts_shot
     )
 
 
@@ -111,7 +111,7 @@ def _given_picture(picture: GivenPicture, film: Film, shown: Mapping[Fraction, S
 
 def _hinted(hints: Sequence[Hint], film: Film, seconds: Fraction, height: int, width: int) -> Known:
     frame = next(read_frames(film, start=seconds - film.start_seconds))
-    return known_of_hints(hints, film, resize(unit_luma(frame), height, width))
+    return known_of_hints(hints, film, luma_at(frame, height, width))
 
 
 def digest_of_pictures(options: ColorOptions, film: Film) -> str:

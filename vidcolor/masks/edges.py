@@ -79,7 +79,7 @@ def _mean(plane_hw: Mask, window: tuple[int, int]) -> Mask:
 def chroma_mask(
     mask_hw: Mask, luma_hw: Mask, feather: int, film_height_width: tuple[int, int]
 ) -> Mask:
-    """Return what a film's chroma planes are multiplied with, (h, w) in [0, 1].
+    """Return what a film's chroma planes are multiplied with, (h, w) in [0, 1], or (1, 1) ones.
 
     Args:
         mask_hw: of any size.
@@ -87,6 +87,8 @@ def chroma_mask(
         feather: pixels of the film over which white fades; 0: none, edges are hard.
         film_height_width: size of the film's luma.
     """
+    if mask_hw.min() == 1:
+        return np.ones((1, 1), np.float32)
     height, width = luma_hw.shape
     film_height, film_width = film_height_width
     radii = feather * height // film_height // 2, feather * width // film_width // 2

@@ -1,0 +1,131 @@
+"""Stages side by side give what one thread would have given, and end when they are told to."""
+
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidcolor.overlap import Stages
+
+
+@given(
+    items=st.lists(st.integers(), max_size=30),
+    count=st.integers(1, 6),
+    threads=st.integers(1, 4),
+)
+def test_items_come_in_their_order_whatever_threads_and_queues(items, count, threads):
+    with Stages(threads) as stages:
+        drawn = stages.ahead(items, "draw", count)
+        assert list(stages.each(lambda n: n * n, drawn, "square")) == [n * n for n in items]
+        assert stages.times["draw"].count == stages.times["square"].count == len(items)
+
+
+def test_stages_work_at_the_same_time():
+    meeting = threading.Barrier(
+        3, timeout=30
+    )  # broken, and so the test, unless all three are there
+
+    def passing_on(items):
+        for item in items:
+            yield item
+            meeting.wait()
+
+    with Stages() as stages:
+        first = stages.ahead(passing_on([1]), "first")
+        second = stages.ahead(passing_on(first), "second")
+        assert list(passing_on(second)) == [1]
+
+
+def test_frames_of_one_stage_are_worked_on_at_the_same_time():
+    meeting = threading.Barrier(2, timeout=30)
+    with Stages(threads=2) as stages:
+        waited = stages.each(lambda _: meeting.wait() is not None, range(4), "meet")
+        assert list(waited) == [True] * 4
+
+
+def test_a_stage_is_ahead_by_no_more_than_it_may():
+    drawn = []
+
+    def numbers():
+        for number in range(100):
+            drawn.append(number)
+            yield number
+
+    with Stages() as stages:
+        ahead = stages.ahead(numbers(), "count", 3)
+        assert next(ahead) == 0
+        _wait_until(lambda: len(drawn) >= 5)
+        time.sleep(0.05)
+        assert len(drawn) == 5  # one is out, three wait, one is in the thread's hands
+        ahead.close()
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt()])
+def test_an_error_comes_after_what_was_made_before_it(error):
+    def broken():
+        yield 1
+        yield 2
+        raise error
+
+    with Stages() as stages:
+        numbers = stages.each(lambda n: n, stages.ahead(broken(), "break"), "copy")
+        assert next(numbers) == 1
+        assert next(numbers) == 2
+        with pytest.raises(type(error)) as raised:
+            next(numbers)
+    assert raised.value is error
+
+
+def test_an_error_of_one_of_several_threads_is_raised():
+    with Stages(threads=3) as stages, pytest.raises(ZeroDivisionError):
+        list(stages.each(lambda n: 1 // n, [1, 1, 0, 1], "divide"))
+
+
+def test_closing_the_last_stage_ends_all_of_them():
+    closed = []
+
+    def endless(name, items=None):
+        try:
+            while True:
+                yield name if items is None else next(items)
+        finally:
+            closed.append((name, threading.current_thread().name))
+
+    before = threading.active_count()
+    with Stages() as stages:
+        first = stages.ahead(endless("first"), "first")
+        second = stages.ahead(endless("second", first), "second")
+        assert next(second) == "first"
+        del first
+        second.close()
+        assert sorted(closed) == [("first", "vidcolor-first"), ("second", "vidcolor-second")]
+    assert threading.active_count() == before
+
+
+def test_waiting_is_not_counted_as_work():
+    def slow():
+        for number in range(3):
+            time.sleep(0.1)
+            yield number
+
+    def quick(items):
+        for item in items:
+            time.sleep(0.01)
+            yield item
+
+    with Stages() as stages:
+        for _ in stages.ahead(quick(stages.ahead(slow(), "slow")), "quick"):
+            with stages.clock("last"):
+                time.sleep(0.02)
+    assert stages.times["slow"].seconds >= 0.3
+    assert 0.03 <= stages.times["quick"].seconds < 0.2
+    assert 0.06 <= stages.times["last"].seconds < 0.2
+
+
+def _wait_until(is_so):
+    end = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.005)

@@ -1,0 +1,170 @@
+"""Stages of a line side by side: each draws from the one before it, in a thread of its own.
+
+A frame passes through the stages in order, and frames leave in the order in which they came, so
+what comes out is what one thread would have made. Decoders, encoders, networks and filters let go
+of Python's lock while they work; so many cores are busy as there are stages.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from queue import Empty, Queue
+from time import perf_counter
+from types import TracebackType
+from typing import Self, TypeVar
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+AHEAD = 4
+"""Items that a stage may be ahead of the next: what evens out a slow frame, at a few megabytes
+each."""
+
+
+@dataclass
+class StageTime:
+    """What a stage has done."""
+
+    seconds: float = 0.0
+    """How long it worked; waiting for the stage before or after it is not work."""
+    count: int = 0
+    """Items that it finished."""
+
+
+class _Waited(threading.local):
+    """How long this thread has waited for the stages before its own."""
+
+    seconds = 0.0
+
+
+class Stages:
+    """Runs stages side by side, and counts how long each of them works.
+
+    with Stages() as stages:
+        frames = stages.ahead(read_frames(film), "decode")
+        for picture in stages.each(develop, frames, "develop"):
+            with stages.clock("encode"):
+                write(picture)
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = threads or max(1, (os.cpu_count() or 1) // 2)
+        """That share the frames of a stage of `each`; the others have a stage each."""
+        self.times: dict[str, StageTime] = {}
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="vidcolor-each")
+        self._waited = _Waited()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Wait for what is under way; what is not begun is dropped."""
+        self._pool.shutdown(cancel_futures=True)
+
+    @contextmanager
+    def clock(self, name: str) -> Iterator[None]:
+        """Count what happens in the block as one item of a stage."""
+        time = self.times.setdefault(name, StageTime())
+        begun, waited = perf_counter(), self._waited.seconds
+        yield
+        time.seconds += perf_counter() - begun - (self._waited.seconds - waited)
+        time.count += 1
+
+    def ahead(
+        self, items: Iterable[Item], name: str, count: int = AHEAD
+    ) -> Generator[Item, None, None]:
+        """Yield the items, which a thread draws up to `count` ahead of what is asked for.
+
+        What goes wrong there is raised here, after the items before it. When the generator is
+        closed, the thread ends, and what it drew from is closed in it.
+
+        Args:
+            items: drawn in the thread.
+            name: of the stage that makes them.
+            count: items that are held at the most, beside the one in the making.
+        """
+        queue: Queue[Item | _End] = Queue(count)
+        stop = threading.Event()
+
+        def draw() -> None:
+            try:
+                with closing(self._clocked(items, name)) as drawn:
+                    for item in drawn:
+                        queue.put(item)
+                        if stop.is_set():
+                            return
+                queue.put(_End())
+            except BaseException as error:  # noqa: BLE001 - raised where the items are asked for
+                queue.put(_End(error))
+
+        thread = threading.Thread(target=draw, name=f"vidcolor-{name}", daemon=True)
+        thread.start()
+        try:
+            while not isinstance(item := self._next_of(queue), _End):
+                yield item
+            if item.error is not None:
+                raise item.error
+        finally:
+            stop.set()
+            # The thread may wait for room; it puts one item more at the most.
+            with suppress(Empty):
+                while True:
+                    queue.get_nowait()
+            thread.join()
+
+    def each(
+        self, function: Callable[[Item], Made], items: Iterable[Item], name: str
+    ) -> Generator[Made, None, None]:
+        """Yield what the function makes of each item, in their order, several at a time.
+
+        Args:
+            function: called in any of the threads, of nothing but its item.
+            items: drawn here, some ahead of what is yielded.
+            name: of the stage.
+        """
+
+        def work(item: Item) -> tuple[Made, float]:
+            begun = perf_counter()
+            return function(item), perf_counter() - begun
+
+        begun = (self._pool.submit(work, item) for item in items)
+        with closing(self.ahead(begun, name, self.threads)) as futures:
+            for future in futures:
+                made, seconds = future.result()
+                self.times[name].seconds += seconds
+                yield made
+
+    def _clocked(self, items: Iterable[Item], name: str) -> Generator[Item, None, None]:
+        drawn = iter(items)
+        try:
+            with suppress(StopIteration):
+                while True:
+                    with self.clock(name):
+                        item = next(drawn)
+                    yield item
+        finally:
+            if isinstance(drawn, Generator):
+                drawn.close()
+
+    def _next_of(self, queue: "Queue[Item | _End]") -> "Item | _End":
+        begun = perf_counter()
+        item = queue.get()
+        self._waited.seconds += perf_counter() - begun
+        return item
+
+
+@dataclass(frozen=True)
+class _End:
+    """Comes after the last item."""
+
+    error: BaseException | None = None
+    """Why it is the last."""
