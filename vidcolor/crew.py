@@ -23,7 +23,6 @@ import torch
 
 from vidcolor.errors import OutputError, VidcolorError
 from vidcolor.journal import Segment
-from vidcolor.options import RenderOptions
 from vidcolor.parts import Job, Part, Renderer
 
 log = logging.getLogger(__name__)
@@ -55,24 +54,6 @@ class Crew(Protocol):
             VidcolorError: what a part failed with.
             OutputError: the worker that rendered a part died, TRIES times.
         """
-
-
-@contextmanager
-def hired(options: RenderOptions) -> Iterator[Crew | None]:
-    """Provide the crew that the options name; None: this process is to do it by itself."""
-    size = _workers_that_pay(options) if options.workers == "auto" else options.workers
-    if size == 1:
-        yield None
-        return
-    with LocalCrew(size) as crew:
-        yield crew
-
-
-def _workers_that_pay(options: RenderOptions) -> int:
-    """Return one for each GPU; on a CPU, one for all of it: a render keeps its cores busy."""
-    size = 1 if options.device == "cpu" else max(1, torch.cuda.device_count())
-    log.info("workers: %d (one for each GPU, or for the CPU)", size)
-    return size
 
 
 class DeathError(Exception):
@@ -280,7 +261,7 @@ def _serve(connection: Connection, gpu: str | None, size: int) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # CUDA reads it when it is first used
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; whoever drives ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _log_into(connection)
+    send_messages(_ToParent(cast(Any, connection)))
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
     renderer = Renderer()
     while True:
@@ -288,10 +269,11 @@ def _serve(connection: Connection, gpu: str | None, size: int) -> None:
             job, part = connection.recv()
         except EOFError:
             return
-        connection.send(_answer(renderer, job, part))
+        connection.send(answer(renderer, job, part))
 
 
-def _answer(renderer: Renderer, job: Job, part: Part) -> Segment | Exception:
+def answer(renderer: Renderer, job: Job, part: Part) -> Segment | Exception:
+    """Return the segment made of a part, or what went wrong with it, as can be pickled."""
     try:
         return renderer.render(job, part)
     except VidcolorError as error:
@@ -314,9 +296,9 @@ class _ToParent(QueueHandler):
         cast(Connection, self.queue).send(record)
 
 
-def _log_into(connection: Connection) -> None:
+def send_messages(to: logging.Handler) -> None:
     """Send warnings to whoever drives, but for those that come of decoding: it has said them."""
     package = logging.getLogger("vidcolor")
-    package.handlers, package.propagate = [_ToParent(cast(Any, connection))], False
+    package.handlers, package.propagate = [to], False
     package.setLevel(logging.WARNING)
     logging.getLogger("vidcolor.media").setLevel(logging.ERROR)

@@ -23,7 +23,7 @@ from vidcolor.sidecar import open_sidecar, sidecar_path
 
 ELSEWHERE = ("model", "device", "overwrite", "restart", "strict", "verify", "report", "max_pixels",
              "batch", "min_size", "mask", "reference", "hints", "scenes",
-             "sidecar", "workers")  # fmt: skip
+             "sidecar", "workers", "ray", "worker_gpus", "worker_cpus")  # fmt: skip
 """Options that don't decide the frames, or not by their value: a render may go on without them."""
 WHOLE_BYTES = 1 << 28
 """Films up to this size are read whole (a quarter of a second), larger ones in places."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidcolor.errors import OptionsError
+from vidcolor.options_cluster import ClusterOptions
 
 Matrix = Literal["bt601", "bt709", "bt2020"]
 """The matrices of ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance)."""
@@ -267,7 +268,7 @@ class ColorOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RenderOptions(ColorOptions):
+class RenderOptions(ColorOptions, ClusterOptions):
     """How a film is coloured and written."""
 
     codec: Codec = "libx264"
@@ -295,6 +296,7 @@ class RenderOptions(ColorOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_cluster()
         _require(
             self.workers == "auto" or self.workers >= 1,
             f"--workers {self.workers}: must be 1 or more, or auto",

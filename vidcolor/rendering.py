@@ -19,10 +19,11 @@ import numpy as np
 
 from vidcolor._version import __version__
 from vidcolor.coloring import Picture, color, load_colorizer, places_of, while_memory_lasts
-from vidcolor.crew import Crew, hired
+from vidcolor.crew import Crew
 from vidcolor.errors import InputError, OutputError
 from vidcolor.fingerprint import fingerprint
 from vidcolor.given.sources import open_given
+from vidcolor.hiring import hired
 from vidcolor.journal import Segment
 from vidcolor.masks.sources import Masks, open_masks
 from vidcolor.media.account import StreamAccount

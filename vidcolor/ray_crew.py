@@ -1,0 +1,240 @@
+"""A crew on a Ray cluster: actors that hold the model, on whatever machine has room for one.
+
+Ray places the workers and says when one is lost; what is done, what is tried again and how much is
+in flight is this process's business, as with processes of this machine. An actor is handed work
+when it has started and not before, so that none waits for a machine that never comes.
+
+Source for actors rather than tasks: a task with a GPU gets a process of its own, which would load
+the model for each part (Ray, `max_calls`).
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from logging.handlers import QueueHandler
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import torch
+
+from vidcolor._version import __version__
+from vidcolor.crew import Crew, DeathError, WorkerCrew, answer, send_messages
+from vidcolor.errors import OptionsError, OutputError
+from vidcolor.journal import Segment
+from vidcolor.options import RenderOptions
+from vidcolor.parts import Job, Part, Renderer
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.2
+"""How often whoever waits for a worker looks whether it still shall: unseen by a user."""
+SAY_SECONDS = 60
+"""After so long without a worker that is said: a machine that is being started may take as long."""
+STORE_BYTES = 100_000_000
+"""Of memory for Ray's own store of a cluster begun here: nothing large goes through it."""
+
+
+@contextmanager
+def ray_crew(where: str, options: RenderOptions) -> Iterator[Crew]:
+    """Provide a crew of a Ray cluster's actors: as many as it has room for, or `--workers` says.
+
+    Args:
+        where: auto, local, or the address of a cluster.
+        options: what a worker needs. Of workers, 1 says nothing: one could do without a cluster.
+
+    Raises:
+        OptionsError: there is no Ray here, or no such cluster.
+    """
+    with _connected(where):
+        needs = _needs(options)
+        size = max(1, _room(needs)) if options.workers in (1, "auto") else int(options.workers)
+        log.info("workers: %d on the Ray cluster %s, each with %s", size, where, _in_words(needs))
+        actors = _Actors(size, needs)
+        with WorkerCrew([_Seat(actors) for _ in range(size)]) as crew:
+            yield crew
+
+
+@contextmanager
+def _connected(where: str) -> Iterator[None]:
+    """Connect this process with a cluster; one that it began ends with the block."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # it would print a lost node's log
+    try:
+        import ray
+    except ImportError as error:
+        raise OptionsError(
+            f"--ray {where}: Ray is not installed; get it by pip install 'vidcolor[cluster]'"
+        ) from error
+    ours = signal.getsignal(signal.SIGTERM)
+    begun: dict[str, Any] = {"object_store_memory": STORE_BYTES} if where == "local" else {}
+    try:
+        ray.init(where, log_to_driver=False, logging_level=logging.ERROR, **begun)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise OptionsError(
+            f"--ray {where}: no cluster to work with ({reason}); "
+            "begin one by `ray start --head`, or take --ray local"
+        ) from error
+    finally:
+        signal.signal(signal.SIGTERM, ours)  # Ray's own would end us without tidying up
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _needs(options: RenderOptions) -> dict[str, float]:
+    """Return what a worker takes of a machine, in Ray's words."""
+    import ray
+
+    needs = {"CPU": options.worker_cpus}
+    if options.device != "cpu" and ray.cluster_resources().get("GPU", 0):
+        needs["GPU"] = options.worker_gpus
+    return needs
+
+
+def _room(needs: dict[str, float]) -> int:
+    """Return how many workers the machines of the cluster hold."""
+    import ray
+
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return sum(
+        min(int(machine.get(kind, 0) / share) for kind, share in needs.items())
+        for machine in machines
+    )
+
+
+def _in_words(needs: dict[str, float]) -> str:
+    return " and ".join(f"{share:g} {kind}" for kind, share in needs.items())
+
+
+class _Actor:
+    """What runs on the machines: one model, one part after the other."""
+
+    def __init__(self, threads: int) -> None:
+        self._messages: SimpleQueue[logging.LogRecord] = SimpleQueue()
+        send_messages(QueueHandler(self._messages))
+        torch.set_num_threads(threads)
+        self._renderer = Renderer()
+
+    def version(self) -> str:
+        """Return the version that it runs."""
+        return __version__
+
+    def render(self, job: Job, part: Part) -> tuple[list[logging.LogRecord], Segment | Exception]:
+        """Return what is to be said, and the segment or what went wrong."""
+        made = answer(self._renderer, job, part) if job.folder.is_dir() else _not_shared(job)
+        return [self._messages.get() for _ in range(self._messages.qsize())], made
+
+
+def _not_shared(job: Job) -> OutputError:
+    return OutputError(
+        f"{job.folder}: is not on {os.uname().nodename}, which shall write there; put film and "
+        "result on a folder that all machines of the cluster share"
+    )
+
+
+class _Actors:
+    """The actors of a crew: those that have started are lent, one that is lost is replaced."""
+
+    def __init__(self, count: int, needs: dict[str, float]) -> None:
+        import ray
+
+        self._kind = ray.remote(
+            num_cpus=needs["CPU"], num_gpus=needs.get("GPU", 0), scheduling_strategy="SPREAD"
+        )(_Actor)
+        self._threads = max(1, int(needs["CPU"]))
+        self._in_words = _in_words(needs)
+        self._started: SimpleQueue[tuple[Any, Future[str]]] = SimpleQueue()
+        for _ in range(count):
+            self.start()
+
+    def start(self) -> None:
+        """Ask for one more actor."""
+        actor: Any = self._kind.remote(self._threads)
+        actor.version.remote().future().add_done_callback(lambda v: self._started.put((actor, v)))
+
+    @contextmanager
+    def lent(self, is_over: threading.Event) -> Iterator[Any]:
+        """Lend an actor that has started.
+
+        Raises:
+            DeathError: it is lost, or the wait for one is over.
+            OptionsError: it has another vidcolor.
+        """
+        import ray
+
+        actor, version = self._next(is_over)
+        try:
+            if version.result() != __version__:
+                raise OptionsError(
+                    f"--ray: a worker has vidcolor {version.result()}, and this is {__version__}; "
+                    "install the same on all machines"
+                )
+            yield actor
+        except ray.exceptions.RayError as error:
+            ray.kill(actor)
+            self.start()
+            raise DeathError(f"its worker is lost ({_first_line(error)})") from error
+        else:
+            self._started.put((actor, version))
+
+    def _next(self, is_over: threading.Event) -> tuple[Any, Future[str]]:
+        said = time.monotonic()
+        while not is_over.is_set():
+            with suppress(Empty):
+                return self._started.get(timeout=LOOK_SECONDS)
+            if time.monotonic() - said > SAY_SECONDS:
+                said = time.monotonic()
+                log.warning("no worker yet: the cluster has no room with %s", self._in_words)
+        raise DeathError("its film is over")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+class _Seat:
+    """A worker whom an actor stands for, now this one and then that."""
+
+    def __init__(self, actors: _Actors) -> None:
+        self._actors = actors
+        self._is_over = threading.Event()
+        self._actor: Any = None
+
+    def render(self, job: Job, part: Part) -> Segment:
+        """Return the segment that an actor made of a part, or raise what went wrong there.
+
+        Raises:
+            DeathError: it is lost.
+        """
+        import ray
+
+        self._is_over.clear()
+        made: Segment | Exception
+        with self._actors.lent(self._is_over) as actor:
+            self._actor = actor
+            messages, made = ray.get(actor.render.remote(job, part))
+            self._actor = None
+        for message in messages:
+            logging.getLogger(message.name).handle(message)
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    def kill(self) -> None:
+        """End the actor, or the wait for one."""
+        import ray
+
+        self._is_over.set()
+        actor = self._actor
+        if actor is not None:
+            ray.kill(actor)
+
+    def end(self) -> None:
+        """Let go of the actor: it ends with the connection."""
