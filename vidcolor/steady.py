@@ -230,6 +230,6 @@ def _chroma(sums_hw4: Planes) -> Planes:
     chroma_hw2 = np.empty((*weight_hw.shape, 2), np.float32)
     for channel in range(
         2
-    ):  # which is five times as fast as numpy's broadcasting over a short axis
+    ):  # numpy broadcasts slowly over a short axis
         np.divide(sums_hw4[..., channel], weight_hw, out=chroma_hw2[..., channel])
     return chroma_hw2
