@@ -91,6 +91,7 @@ def test_closing_the_last_stage_ends_all_of_them():
             while True:
                 yield name if items is None else next(items)
         finally:
+            time.sleep(0.1)
             closed.append((name, threading.current_thread().name))
 
     before = threading.active_count()
@@ -116,11 +117,13 @@ def test_waiting_is_not_counted_as_work():
             yield item
 
     with Stages() as stages:
-        for _ in stages.ahead(quick(stages.ahead(slow(), "slow")), "quick"):
+        quickened = stages.ahead(quick(stages.ahead(slow(), "slow")), "quick")
+        for _ in stages.each(lambda _: time.sleep(0.04), quickened, "each"):
             with stages.clock("last"):
                 time.sleep(0.02)
     assert stages.times["slow"].seconds >= 0.3
     assert 0.03 <= stages.times["quick"].seconds < 0.2
+    assert 0.12 <= stages.times["each"].seconds < 0.25
     assert 0.06 <= stages.times["last"].seconds < 0.2
 
 

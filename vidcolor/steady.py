@@ -228,8 +228,6 @@ def _chroma(sums_hw4: Planes) -> Planes:
     """Return the average Cb, Cr (h, w, 2); where nothing weighs, about 0."""
     weight_hw = np.maximum(sums_hw4[..., 2], TINY_WEIGHT)
     chroma_hw2 = np.empty((*weight_hw.shape, 2), np.float32)
-    for channel in range(
-        2
-    ):  # numpy broadcasts slowly over a short axis
+    for channel in range(2):  # numpy broadcasts slowly over a short axis
         np.divide(sums_hw4[..., channel], weight_hw, out=chroma_hw2[..., channel])
     return chroma_hw2
