@@ -21,9 +21,12 @@ from vidcolor.cli_shots import keyframes, shots
 from vidcolor.cli_train import learning
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.flags import (
+    UNWATCHED,
     USUAL,
     AsFlags,
     MessageFlags,
+    Monitoring,
+    MonitoringFlags,
     fill_from_film,
     fill_from_recipe,
 )
@@ -134,19 +137,31 @@ def render(
     /,
     *,
     options: Annotated[RenderOptions, AsFlags] = RenderOptions(),  # noqa: B008  it is frozen
+    monitoring: MonitoringFlags = UNWATCHED,
     messages: MessageFlags = USUAL,
 ) -> None:
     """Colour a film; its luma, timing and sound stay as they are."""
-    _render(film, out, options)
+    _render(film, out, options, monitoring)
 
 
-def _render(film: Path, out: Path, options: RenderOptions) -> None:
+def _render(film: Path, out: Path, options: RenderOptions, monitoring: Monitoring) -> None:
     total = _frames_ahead(film, options)  # fails before torch is imported
 
+    from vidcolor.monitoring import monitored
     from vidcolor.rendering import render as colour
 
-    with stoppable(), console.progress("rendering", unit="frames") as report:
-        done = colour(film, out, options, on_frame=lambda done: report(done, total))
+    with (
+        stoppable(),
+        monitored(monitoring.metrics_port) as monitor,
+        console.progress("rendering", unit="frames") as report,
+        monitor.film(film, total) as watch,
+    ):
+
+        def show(done: int) -> None:
+            report(done, total)
+            watch.frame(done)
+
+        done = colour(film, out, options, on_frame=show, on_segment=watch.segment)
     if not console.is_quiet():
         console.show_table("what became of each stream", *_streams_table(done))
     shots = "1 shot" if done.shot_count == 1 else f"{done.shot_count} shots"
@@ -200,7 +215,7 @@ def demo(
     if out is None:
         out = Path("demo") / f"{film.stem}-in-colour.mp4"
         out.parent.mkdir(exist_ok=True)
-    _render(film, out, options)
+    _render(film, out, options, UNWATCHED)
     with stoppable():
         sheet = compare(film, out, out.with_suffix(".png"))
     console.say(f"{out}: the film in colour")

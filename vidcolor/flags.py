@@ -36,9 +36,25 @@ class Messages:
             console.set_up(quiet=self.quiet, debug=self.debug, log_json=self.log_json)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Monitoring:
+    """What is told about a long run while it lasts."""
+
+    metrics_port: int | None = None
+    """Port at which Prometheus can ask for the run's numbers; 0: any free one."""
+
+    def __post_init__(self) -> None:
+        if self.metrics_port is not None and not 0 <= self.metrics_port <= 65535:
+            raise OptionsError(
+                f"--metrics-port {self.metrics_port}: no port; take one from 1024 to 65535"
+            )
+
+
 USUAL = Messages()
+UNWATCHED = Monitoring()
 AsFlags = Parameter(name="*")
 MessageFlags = Annotated[Messages, Parameter(name="*", group="Messages")]
+MonitoringFlags = Annotated[Monitoring, Parameter(name="*", group="Messages")]
 RecipeFlag = Annotated[
     Path | None, Parameter(help="TOML file whose table fills the options that no flag gives.")
 ]

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class Segment:
     """When its last frame is shown, ticks of the film."""
     changes: tuple[str, ...]
     """What the film was known to lose when it was done (`Changes.sentences`)."""
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    """How long each stage of the line worked on it."""
 
 
 @dataclass(frozen=True, kw_only=True)

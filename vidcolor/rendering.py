@@ -55,6 +55,7 @@ COLOR_UNIT_CHROMA = 2 / 255
 """A frame whose chroma is further from 0, on average, has colour; compressed grey is nearer."""
 
 OnFrame = Callable[[int], None]
+OnSegment = Callable[[Segment], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,7 @@ def render(
     options: RenderOptions,
     *,
     on_frame: OnFrame | None = None,
+    on_segment: OnSegment | None = None,
     crew: Crew | None = None,
 ) -> Rendered:
     """Colour the film `source` and write it to `out`, which appears only when it is whole.
@@ -94,6 +96,7 @@ def render(
         out: a name that ends in .mp4, .mkv or .mov.
         options: model, encoder, device and the rest.
         on_frame: called with the number of frames done, after each or, by a crew, each segment.
+        on_segment: called with each segment that this run has rendered and noted.
         crew: renders the segments; None: whom the options hire.
 
     Raises:
@@ -130,7 +133,7 @@ def render(
                 log.info("%s: going on after %d frames of an interrupted render", out, resumed)
             job = Job(film=film, plan=plan, options=options, given=given, fingerprint=identity,
                       folder=work.folder)  # fmt: skip
-            line = _Line(job, work, changes, masks, on_frame)
+            line = _Line(job, work, changes, masks, on_frame, on_segment)
             if hands is not None:
                 line.render_by(hands)
             elif colorizer is not None:
@@ -179,6 +182,7 @@ class _Line:
     changes: Changes
     masks: Masks
     on_frame: OnFrame | None
+    on_segment: OnSegment | None
 
     def render_by_itself(self, colorizer: Colorizer) -> None:
         """Render what is not done yet, in this process, as it is decoded."""
@@ -229,6 +233,8 @@ class _Line:
 
     def _note(self, segment: Segment) -> None:
         self.work.note(replace(segment, changes=tuple(self.changes.sentences)))
+        if self.on_segment is not None:
+            self.on_segment(segment)
 
     def _check_frames(self) -> None:
         film, options = self.job.film, self.job.options
