@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 # Read when torch is imported, here and in every process that a test starts: threads that wait for
@@ -14,6 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests.clips import draw_clip
+
+# An example may take its time: a disk that has other work makes one that writes wait.
+settings.register_profile("vidcolor", deadline=None)
+settings.load_profile("vidcolor")
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def monitored(port: int | None) -> Iterator[Monitor]:
             "--metrics-port: needs prometheus_client; pip install 'vidcolor[metrics]'"
         ) from error
     registry = CollectorRegistry()
-    registry.register(_Collector(monitor))  # type: ignore[arg-type]  it asks for no base class
+    registry.register(_Collector(monitor))
     ProcessCollector(registry=registry)  # CPU seconds and memory of this process
     try:
         server, thread = start_http_server(port, registry=registry)
