@@ -1,5 +1,6 @@
 """The numbers of a run, as Prometheus gets them: by real requests while films are under way."""
 
+import json
 import re
 import signal
 import socket
@@ -165,6 +166,24 @@ def test_a_render_counts_each_frame_once_and_only_its_own(draw, tmp_path, model)
     assert first.frames.now()[""] == 40
     assert second.frames.now()[""] == 80
     assert second.segments.now()[""] == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_stage_is_counted_whoever_works(draw, tmp_path, model, workers):
+    film, monitor = draw("film.mkv", frames=80, cuts=(40,)), Monitor()
+    options = RenderOptions(
+        model=model, device="cpu", codec="ffv1", workers=workers, report=tmp_path / "report.json"
+    )
+    with monitor.film(film, 80) as watch:
+        done = render(film, tmp_path / "out.mkv", options, on_segment=watch.segment)
+    counted = monitor.seconds.now()
+    planned = {"plan: decode"} if workers > 1 else set()
+    assert counted.keys() == planned | {
+        "decode", "shots", "network", "stabilise", "merge", "encode"
+    }  # fmt: skip
+    assert all(seconds > 0 for seconds in counted.values())
+    assert done.stage_seconds == pytest.approx(counted)
+    assert json.loads((tmp_path / "report.json").read_text())["stage_seconds"] == done.stage_seconds
 
 
 def test_a_command_can_be_scraped_while_it_renders_and_says_where(draw, tmp_path, model):

@@ -132,3 +132,17 @@ def _wait_until(is_so):
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def test_laps_add_up_to_what_each_stage_worked():
+    laps = []
+    with Stages() as stages:
+        for _ in stages.each(lambda _: time.sleep(0.001), stages.ahead(range(6), "draw"), "sleep"):
+            with stages.clock("show"):
+                laps.append(stages.lap())
+    laps.append(stages.lap())
+    assert set(stages.times) == {"draw", "sleep", "show"}
+    for name, worked in stages.times.items():
+        assert sum(lap.get(name, 0) for lap in laps) == pytest.approx(worked.seconds)
+    assert all(seconds >= 0 for lap in laps for seconds in lap.values())
+    assert not any(stages.lap().values())

@@ -42,7 +42,7 @@ class Segment:
     changes: tuple[str, ...]
     """What the film was known to lose when it was done (`Changes.sentences`)."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
-    """How long each stage of the line worked on it."""
+    """How long each stage of the line worked on it, and on what it was ahead of it by then."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,7 @@ class Stages:
         self.threads = threads or max(1, (os.cpu_count() or 1) // 2)
         """That share the frames of a stage of `each`; the others have a stage each."""
         self.times: dict[str, StageTime] = {}
+        self._told: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="vidcolor-each")
         self._waited = _Waited()
 
@@ -78,6 +79,13 @@ class Stages:
         yield
         time.seconds += perf_counter() - begun - (self._waited.seconds - waited)
         time.count += 1
+
+    def lap(self) -> dict[str, float]:
+        """Return how many seconds each stage has worked since the last lap, by its name."""
+        now = {name: time.seconds for name, time in list(self.times.items())}
+        lap = {name: seconds - self._told.get(name, 0.0) for name, seconds in now.items()}
+        self._told = now
+        return lap
 
     def ahead(
         self, items: Iterable[Item], name: str, count: int = AHEAD

@@ -70,6 +70,8 @@ class Rendered:
     segment_count: int
     resumed_frame_count: int
     """Frames that an interrupted run had done already."""
+    stage_seconds: dict[str, float]
+    """How long each stage worked on all segments, also those of interrupted runs."""
     changes: tuple[str, ...]
     """What the result does not keep of the film, a sentence each."""
     streams: tuple[StreamAccount, ...]
@@ -161,9 +163,18 @@ def _rendered(
         shot_count=sum(segment.shot_count for segment in work.segments),
         segment_count=len(work.segments),
         resumed_frame_count=resumed,
+        stage_seconds=_total(segment.stage_seconds for segment in work.segments),
         changes=tuple(changes.sentences),
         streams=streams,
     )
+
+
+def _total(laps: Iterable[dict[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for lap in laps:
+        for stage, seconds in lap.items():
+            total[stage] = total.get(stage, 0.0) + seconds
+    return total
 
 
 def _reported(done: Rendered, options: RenderOptions) -> Rendered:
@@ -223,7 +234,9 @@ class _Line:
             )
             with closing(crew.render_parts(self.job, parts)) as segments:
                 for segment in segments:
-                    self._note(segment)
+                    planned = {f"plan: {name}": seconds for name, seconds in stages.lap().items()}
+                    seconds = segment.stage_seconds | planned
+                    self._note(replace(segment, stage_seconds=seconds))
                     self._tell(self.work.frame_count, 0)
         self._check_frames()
 

@@ -85,6 +85,7 @@ def write_segment(
         first_luma=checksum(first),
         last_pts=frame.pts,
         changes=(),
+        stage_seconds=stages.lap(),
     )
 
 
