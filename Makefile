@@ -46,7 +46,7 @@ check: .venv/.developing  ## linters, types and import layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell vidcolor tests pipelines docker docs models requirements *.md *.toml Makefile
+	$(BIN)/codespell vidcolor benchmarks tests pipelines docker docs models requirements *.md *.toml Makefile
 
 fix: .venv/.developing  ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix

@@ -1,8 +1,6 @@
 """The straight line, with a real network of few channels: the promises of `render`."""
 
-import threading
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,15 +12,11 @@ from tests.clips import audio_packets_of, draw_clip, luma_of, times_of
 from tests.faults import tiny_model
 from tests.models import NOISY, NOISY_FAMILY
 from vidcolor.color import rgb_from_ycbcr
-from vidcolor.coloring import color, film_chroma, load_colorizer, places_of
 from vidcolor.errors import InputError, ModelError, OutputError
-from vidcolor.media.decode import read_frames
-from vidcolor.media.film import probe
 from vidcolor.network.card import FAMILIES
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.weights import save_model
 from vidcolor.options import RenderOptions
-from vidcolor.overlap import Stages
 from vidcolor.rendering import render
 
 
@@ -170,22 +164,3 @@ def test_the_same_seed_gives_the_same_film_and_another_one_another(draw, tmp_pat
     )
     assert first == again
     assert all(a != b for a, b in zip(first, other, strict=True))
-
-
-def test_one_thread_looks_masks_up_in_order_whatever_the_number_that_merge(draw, model):
-    film, asked = probe(draw("film.mkv", frames=12)), []
-    options = RenderOptions(model=model, device="cpu")
-
-    class White:
-        def at(self, seconds):
-            asked.append((seconds, threading.current_thread().name))
-            return np.ones((1, 1), np.float32)
-
-    with Stages(threads=4) as stages:
-        places = places_of(read_frames(film), film, White(), options)
-        colorizer = load_colorizer(options)
-        colored = color(places, lambda _: True, colorizer, film.matrix, options, [], stages)
-        merged = stages.each(lambda c: film_chroma(c, (24, 32), film.matrix), colored, "merge")
-        assert len(list(merged)) == 12
-    assert [seconds for seconds, _ in asked] == [Fraction(n, 25) for n in range(12)]
-    assert {thread for _, thread in asked} == {"vidcolor-stabilise"}

@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from vidcolor import console
 from vidcolor._version import __version__
+from vidcolor.cli_bench import bench
 from vidcolor.cli_compare import compare_models
 from vidcolor.cli_dataset import dataset
 from vidcolor.cli_models import models
@@ -84,6 +85,14 @@ app.command(
 Example:
 
     vidcolor keyframes in.mp4 --out to-colour""",
+)
+app.command(
+    bench,
+    help_epilogue="""\
+Examples:
+
+    vidcolor bench
+    vidcolor bench in.mp4 --frames 96 --preset veryfast --json""",
 )
 app.command(
     compare_models,

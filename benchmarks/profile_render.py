@@ -1,0 +1,94 @@
+"""Where the CPU time of a render goes, by thread and by function: py-spy over a real render.
+
+    pip install py-spy
+    python benchmarks/profile_render.py --height 1080 --frames 240
+
+Prints shares of the samples in which a thread was at work: by thread, and by the innermost function
+of this package, whatever it called counted with it. py-spy sees Python's threads only. What x264,
+FFmpeg and torch do in threads of their own is missing: the last line tells how much.
+"""
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vidcolor.reel import draw_reel
+from vidcolor.usage import timed_command
+
+HERTZ = 100
+"""Samples of each thread a second."""
+ROWS = 20
+"""Of a table."""
+
+Stack = tuple[str, ...]
+"""The thread, then its functions, outermost first."""
+
+
+def main() -> None:
+    """Profile a render and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--height", type=int, default=1080)
+    parser.add_argument("--frames", type=int, default=240)
+    parser.add_argument("--preset", default="veryfast")
+    asked = parser.parse_args()
+    with TemporaryDirectory() as name:
+        film = draw_reel(Path(name, "film.mp4"), height=asked.height, frame_count=asked.frames)
+        stacks = Path(name, "stacks.txt")
+        render = [sys.executable, "-m", "vidcolor", "render", "--quiet", "--preset", asked.preset]
+        render += [str(film), f"{name}/out.mp4"]
+        spy = ["py-spy", "record", "--rate", str(HERTZ), "--threads", "--format", "raw"]
+        whole = timed_command([*spy, "--output", str(stacks), "--", *render])
+        samples = read_stacks(stacks)
+    show("thread", counted(samples, thread_of))
+    show("function", counted(samples, own_function))
+    print(
+        f"{sum(samples.values()) / HERTZ:.1f} s sampled; {whole.cpu_seconds:.1f} s of CPU time, "
+        f"py-spy's included; {whole.wall_seconds:.1f} s by the clock"
+    )
+
+
+def read_stacks(path: Path) -> Counter[Stack]:
+    """Return how often each stack was seen."""
+    samples: Counter[Stack] = Counter()
+    for line in path.read_text().splitlines():
+        stack, _, count = line.rpartition(" ")
+        samples[tuple(stack.split(";"))] += int(count)
+    return samples
+
+
+def counted(samples: Counter[Stack], name_of: Callable[[Stack], str]) -> Counter[str]:
+    """Return the samples of each name."""
+    found: Counter[str] = Counter()
+    for stack, count in samples.items():
+        found[name_of(stack)] += count
+    return found
+
+
+def thread_of(stack: Stack) -> str:
+    """Return the thread's name, without its number among others of its kind."""
+    return re.sub(r"(^thread \([^)]*\): )|(_\d+$)", "", stack[0])
+
+
+def own_function(stack: Stack) -> str:
+    """Return the innermost function of this package, or what imports and the like are."""
+    own = [call for call in stack if "(vidcolor/" in call]
+    if any("importlib" in call for call in stack):
+        return "imports"
+    return re.sub(r":\d+\)", ")", own[-1]) if own else "outside vidcolor"
+
+
+def show(what: str, samples: Counter[str]) -> None:
+    """Print the names with the largest shares as a table in Markdown."""
+    total = sum(samples.values())
+    print(f"| {what} | share |\n|---|---|")
+    for name, count in samples.most_common(ROWS):
+        print(f"| `{name}` | {count / total:.1%} |")
+    print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""`vidcolor bench`: what it measures is the render's own work, and its ratios are what they say."""
+
+import json
+import sys
+import threading
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from time import perf_counter, process_time
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.clips import draw_clip
+from tests.faults import tiny_model
+from vidcolor import cli
+from vidcolor.bench import Bench, Whole, bench
+from vidcolor.errors import InputError, OptionsError
+from vidcolor.media.changes import Changes
+from vidcolor.media.decode import read_frames
+from vidcolor.media.film import probe
+from vidcolor.media.plan import check_output
+from vidcolor.options_bench import BenchOptions
+from vidcolor.reel import RATE, draw_reel
+from vidcolor.rendering import render
+from vidcolor.replay import HELD, replay
+from vidcolor.usage import Cost, peak_bytes, timed, timed_command
+
+STAGES = [
+    "decode", "shots", "luma resize", "encode features", "decode chroma", "around the network",
+    "stabilise", "enlarge", "merge", "video encode",
+]  # fmt: skip
+FLOORS = ["decode alone", "transcode", "network alone"]
+
+costs = st.builds(Cost, st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))
+
+
+def burn(seconds: float) -> None:
+    """Keep a core busy for so much of this process's CPU time."""
+    until = process_time() + seconds
+    while process_time() < until:
+        pass
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    return draw_clip(tmp_path_factory.mktemp("film") / "film.mkv", frames=60, cuts=(25,))
+
+
+@pytest.fixture(scope="module")
+def measured(film, model):
+    steps: list[tuple[int, int]] = []
+    options = BenchOptions(model=model, device="cpu", frames=12, preset="ultrafast", start="0.4")
+    return bench(film, options, lambda *step: steps.append(step)), steps
+
+
+def test_every_stage_and_floor_and_the_whole_render_are_measured(measured):
+    found, _ = measured
+    assert list(found.stages) == STAGES
+    assert list(found.floors) == FLOORS
+    assert all(cost.wall_seconds > 0 for cost in (*found.stages.values(), *found.floors.values()))
+    assert 0 < found.whole.start_cpu_seconds < found.whole.cpu_seconds
+    assert found.whole.peak_bytes > 100 * 2**20  # torch alone is as large
+
+
+def test_the_render_has_as_many_frames_as_were_asked_for_from_start_on(measured):
+    assert measured[0].whole.frame_count == 12
+
+
+def test_progress_counts_to_the_last_step_but_one_while_that_is_done(measured):
+    _, steps = measured
+    assert [done for done, _ in steps] == list(range(len(steps)))
+    assert {total for _, total in steps} == {len(steps)}
+
+
+def test_json_begins_with_the_ratios_and_holds_everything(measured):
+    found, _ = measured
+    told = json.loads(found.to_json())
+    assert list(told)[:2] == ["vidcolor", "ratios"]
+    assert told["stages"]["shots"]["cpu_seconds"] == found.stages["shots"].cpu_seconds
+    assert told["whole"]["peak_bytes"] == found.whole.peak_bytes
+
+
+def test_tables_show_milliseconds_of_every_stage_floor_and_sum(measured):
+    found, _ = measured
+    rows = {row[0]: row[1:] for row in found.cost_table()[1]}
+    expected = f"{1000 * found.stages['stabilise'].cpu_seconds:.1f}"
+    assert rows["stabilise"][0] == expected
+    assert {"all stages", "render", *(f"floor: {name}" for name in FLOORS)} < set(rows)
+
+
+@given(st.lists(costs, min_size=3, max_size=3), costs, st.floats(0, 0.9), st.integers(1, 500))
+def test_ratios_are_of_a_frame_without_the_start(some, whole, start_share, frames):
+    decode, transcode, network = some
+    found = Bench(
+        film=None, width=64, height=36, network_size=(36, 64), codec="libx264", codec_options={},
+        device="cpu", cores=2,
+        stages={"one": decode, "two": network},
+        floors={"decode alone": decode, "transcode": transcode, "network alone": network},
+        whole=Whole(
+            frames * whole.cpu_seconds / (1 - start_share), frames * whole.wall_seconds,
+            frame_count=frames,
+            start_cpu_seconds=frames * whole.cpu_seconds / (1 - start_share) * start_share,
+        ),
+    )  # fmt: skip
+    ratios = found.ratios()
+    both = ratios["render / transcode + network alone"]
+    floor = transcode.cpu_seconds + network.cpu_seconds
+    assert both.cpu_seconds == pytest.approx(whole.cpu_seconds / floor)
+    wall = ratios["render / transcode"].wall_seconds
+    assert wall == pytest.approx(whole.wall_seconds / transcode.wall_seconds)
+    stages = ratios["render / its stages one by one"].cpu_seconds
+    assert stages == pytest.approx(whole.cpu_seconds / (decode.cpu_seconds + network.cpu_seconds))
+
+
+def test_replayed_stages_make_the_very_frames_of_a_render(film, model, tmp_path):
+    options = BenchOptions(model=model, device="cpu", codec="ffv1", frames=HELD)
+    whole = probe(film)
+    plan = check_output(whole, tmp_path / "out.mkv", options, Changes())
+    replayed = replay(whole, plan, options, lambda _: None)
+    render(film, plan.out, replace(options, end=str(replayed.end_seconds)))
+    assert planes(tmp_path / plan.segment_name(0)) == planes(plan.out)
+
+
+def planes(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
+
+
+@pytest.mark.parametrize("count", [1, 7, 60])
+def test_the_end_lies_between_the_last_frame_and_the_next(film, model, tmp_path, count):
+    options = BenchOptions(model=model, device="cpu", frames=count)
+    whole = probe(film)
+    plan = check_output(whole, tmp_path / "out.mkv", options, Changes())
+    replayed = replay(whole, plan, options, lambda _: None)
+    assert replayed.frame_count == count
+    end = Fraction(replayed.end_seconds)
+    assert len(list(read_frames(whole, end=end))) == count
+
+
+def test_a_film_without_a_frame_in_the_span_is_one_error(film, model):
+    with pytest.raises(InputError, match=r"no frame between --start and --end; choose"):
+        bench(film, BenchOptions(model=model, device="cpu", start="100"))
+
+
+def test_without_ffmpeg_it_says_so_before_it_measures(monkeypatch):
+    monkeypatch.setenv("VIDCOLOR_FFMPEG", "no-such-ffmpeg")
+    with pytest.raises(InputError, match="not a program; correct or unset VIDCOLOR_FFMPEG"):
+        bench(None, BenchOptions())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"frames": 0}, "--frames 0: must be 1 or more"),
+        ({"height": 63}, "--height 63: must be even"),
+        ({"height": 4322}, "--height 4322: must be even, between 64 and 4320"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(wrong, message):
+    with pytest.raises(OptionsError, match=message):
+        BenchOptions(**wrong)
+
+
+def test_command_prints_tables_or_json(monkeypatch, capsys, measured):
+    monkeypatch.setattr("vidcolor.bench.bench", lambda *_: measured[0])
+    assert cli.run(["bench"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("render / transcode") < shown.index("milliseconds a frame")
+    assert "frames a second" in shown
+    assert cli.run(["bench", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cores"] == measured[0].cores
+
+
+def test_cpu_time_counts_every_thread_and_no_sleep():
+    def work() -> None:
+        threads = [threading.Thread(target=burn, args=(0.2,)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        threading.Event().wait(0.3)
+
+    _, cost = timed(work)
+    assert 0.2 <= cost.cpu_seconds < 0.4
+    assert cost.wall_seconds >= 0.3
+
+
+def test_a_command_is_charged_with_its_own_cpu_time_alone():
+    burn(0.3)
+    begun = perf_counter()
+    cost = timed_command([sys.executable, "-c", "while __import__('time').process_time() < .3: 0"])
+    assert 0.3 <= cost.cpu_seconds < 0.3 + 0.2
+    assert cost.wall_seconds <= perf_counter() - begun
+
+
+def test_a_command_that_fails_is_an_error_with_its_last_line():
+    with pytest.raises(InputError, match="stopped: why; run it by hand"):
+        timed_command([sys.executable, "-c", "raise SystemExit('why')"])
+
+
+def test_peak_memory_stays_after_it_was_given_back():
+    before = peak_bytes()
+    held = np.ones(before + 2**26, np.uint8)
+    del held
+    assert peak_bytes() > before + 2**26
+
+
+def test_drawn_film_has_the_size_and_length_asked_for_and_is_the_same_each_time(tmp_path):
+    first, second = (
+        draw_reel(tmp_path / name, height=90, frame_count=5) for name in ("a.mp4", "b.mp4")
+    )
+    film = probe(first)
+    frames = list(read_frames(film))
+    assert (film.width, film.height, film.rate, len(frames)) == (160, 90, Fraction(RATE), 5)
+    assert planes(first) == planes(second)
+
+
+def test_drawn_film_is_grainy_and_keeps_to_the_limited_range(tmp_path):
+    frames = [frame.luma for frame in read_frames(probe(draw_reel(
+        tmp_path / "film.mp4", height=360, frame_count=3
+    )))]  # fmt: skip
+    sky = np.stack([luma[:40, :200] for luma in frames]).astype(float)
+    assert np.diff(sky, axis=0).std() > 1
+    assert min(luma.min() for luma in frames) >= 10
+    assert max(luma.max() for luma in frames) <= 240
