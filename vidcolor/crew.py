@@ -27,6 +27,10 @@ from vidcolor.parts import Job, Part, Renderer
 
 log = logging.getLogger(__name__)
 
+FORKING = multiprocessing.get_context("forkserver")
+"""Workers are forks of a process that has imported torch and begun nothing: each starts at once, a
+dead one's successor, too, and they share what torch takes."""
+FORKING.set_forkserver_preload([__name__])
 TRIES = 3
 """Of a part whose worker dies: once may be chance, a machine that was short of memory; what kills
 three is the part itself."""
@@ -52,6 +56,7 @@ class Crew(Protocol):
 
         Raises:
             VidcolorError: what a part failed with.
+            CancelledError: the crew was dismissed.
             OutputError: the worker that rendered a part died, TRIES times.
         """
 
@@ -87,6 +92,8 @@ class WorkerCrew:
         for worker in reversed(workers):
             self._idle.put(worker)
         self._calls: set[_Call] = set()
+        self._is_dismissed = False
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         """Return itself; a worker starts when it is first needed."""
@@ -98,8 +105,11 @@ class WorkerCrew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the workers, whatever they are at."""
-        for call in list(self._calls):
+        """End the workers, whatever they are at; calls that go on are cancelled."""
+        with self._lock:
+            self._is_dismissed = True
+            calls = list(self._calls)
+        for call in calls:
             call.end()
         self._threads.shutdown(cancel_futures=True)
         while not self._idle.empty():
@@ -108,11 +118,10 @@ class WorkerCrew:
     def render_parts(self, job: Job, parts: Iterable[Part]) -> Generator[Segment, None, None]:
         """Yield the segments as they are done, as every `Crew` does."""
         call = _Call()
-        self._calls.add(call)
         futures: set[Future[Segment]] = set()
         try:
             for part in parts:
-                futures.add(self._threads.submit(self._render, job, part, call))
+                futures.add(self._begun(job, part, call))
                 is_full = len(futures) >= AHEAD * self.size
                 done, futures = wait(futures, None if is_full else 0, FIRST_COMPLETED)
                 yield from (future.result() for future in done)
@@ -125,6 +134,13 @@ class WorkerCrew:
                 future.cancel()
             wait(futures)
             self._calls.discard(call)
+
+    def _begun(self, job: Job, part: Part, call: "_Call") -> "Future[Segment]":
+        with self._lock:
+            if self._is_dismissed:
+                raise CancelledError
+            self._calls.add(call)
+            return self._threads.submit(self._render, job, part, call)
 
     def _render(self, job: Job, part: Part, call: "_Call") -> Segment:
         worker = self._idle.get()
@@ -231,9 +247,8 @@ class _Process:
         return answer
 
     def _start(self) -> None:
-        spawning = multiprocessing.get_context("spawn")
-        self._connection, its_own = spawning.Pipe()
-        self._process = spawning.Process(
+        self._connection, its_own = FORKING.Pipe()
+        self._process = FORKING.Process(
             target=_serve, args=(its_own, self._gpu, self._size), daemon=True
         )
         self._process.start()

@@ -1,0 +1,45 @@
+"""Crews that tests render with: real ones, of which something is known."""
+
+import pickle
+from collections.abc import Iterable, Iterator
+from random import Random
+
+from vidcolor.crew import Crew
+from vidcolor.journal import Segment
+from vidcolor.parts import Job, Part, Renderer
+
+
+class Shuffling:
+    """Renders in this process, in a random order, what was pickled on the way."""
+
+    size = 1
+
+    def __init__(self, seed: int = 0) -> None:
+        self._random = Random(seed)
+
+    def render_parts(self, job: Job, parts: Iterable[Part]) -> Iterator[Segment]:
+        planned = list(parts)
+        self._random.shuffle(planned)
+        renderer = Renderer()
+        for part in planned:
+            yield renderer.render(*pickle.loads(pickle.dumps((job, part))))  # noqa: S301  our own
+
+
+class Watching:
+    """Lets another crew render, and remembers which parts it took and gave back."""
+
+    def __init__(self, crew: Crew) -> None:
+        self.size = crew.size
+        self._crew = crew
+        self.taken: list[int] = []
+        self.given: list[int] = []
+
+    def render_parts(self, job: Job, parts: Iterable[Part]) -> Iterator[Segment]:
+        for segment in self._crew.render_parts(job, self._noting(parts)):
+            self.given.append(segment.number)
+            yield segment
+
+    def _noting(self, parts: Iterable[Part]) -> Iterator[Part]:
+        for part in parts:
+            self.taken.append(part.number)
+            yield part
