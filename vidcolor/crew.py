@@ -226,6 +226,7 @@ class _Process:
         self._gpu, self._size = gpu, size
         self._process: BaseProcess | None = None
         self._connection: Connection
+        self._lock = threading.Lock()
 
     def render(self, job: Job, part: Part) -> Segment:
         """Return the segment that the process made of a part, or raise what went wrong there.
@@ -248,25 +249,27 @@ class _Process:
 
     def _start(self) -> None:
         self._connection, its_own = FORKING.Pipe()
-        self._process = FORKING.Process(
-            target=_serve, args=(its_own, self._gpu, self._size), daemon=True
-        )
-        self._process.start()
+        process = FORKING.Process(target=_serve, args=(its_own, self._gpu, self._size), daemon=True)
+        with self._lock:
+            process.start()
+            self._process = process
         its_own.close()
 
     def kill(self) -> None:
         """End the process, so that `render` fails where it waits."""
-        if self._process is not None:
-            self._process.kill()
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
 
     def end(self) -> str:
         """End the process and say what it ended with."""
-        if self._process is None:
+        process = self._process
+        if process is None:
             return "nothing"
         self.kill()
-        self._process.join()
+        process.join()
         self._connection.close()
-        code, self._process = self._process.exitcode, None
+        self._process, code = None, process.exitcode
         return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from queue import Empty, Queue
 from time import perf_counter
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
+from weakref import ReferenceType, ref
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -57,6 +58,7 @@ class Stages:
         self._told: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="vidcolor-each")
         self._waited = _Waited()
+        self._ahead: list[ReferenceType[Generator[Any, None, None]]] = []
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -68,7 +70,14 @@ class Stages:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Wait for what is under way; what is not begun is dropped."""
+        """Wait for what is under way; what is not begun is dropped.
+
+        An interruption may hold on to frames that draw from a stage: it ends here all the same.
+        """
+        for known in reversed(self._ahead):
+            stage = known()
+            if stage is not None:
+                stage.close()
         self._pool.shutdown(cancel_futures=True)
 
     @contextmanager
@@ -100,6 +109,13 @@ class Stages:
             name: of the stage that makes them.
             count: items that are held at the most, beside the one in the making.
         """
+        stage = self._drawn_ahead(items, name, count)
+        self._ahead.append(ref(stage))
+        return stage
+
+    def _drawn_ahead(
+        self, items: Iterable[Item], name: str, count: int
+    ) -> Generator[Item, None, None]:
         queue: Queue[Item | _End] = Queue(count)
         stop = threading.Event()
 

@@ -8,7 +8,7 @@ the plan says.
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -81,7 +81,7 @@ class Part:
 
 def plan_parts(
     places: Iterable[Placed[Picture]], is_wanted: Callable[[int], bool], reach: int
-) -> Iterator[Part]:
+) -> Generator[Part, None, None]:
     """Yield the part of each wanted segment, as soon as its neighbours are known.
 
     Args:

@@ -37,7 +37,7 @@ from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.device import half_the_cores
 from vidcolor.options import RenderOptions, rate_from_text
 from vidcolor.overlap import Stages
-from vidcolor.parts import Job, plan_parts
+from vidcolor.parts import Job, Part, plan_parts
 from vidcolor.segments import Placed
 from vidcolor.sidecar import sidecar_path
 from vidcolor.steady import reach
@@ -227,18 +227,22 @@ class _Line:
 
     def render_by(self, crew: Crew) -> None:
         """Let a crew render what is not done yet, while this process decodes and divides."""
-        with Stages() as stages:
-            places, done = self._places_left(stages), self.work.numbers
-            parts = plan_parts(
-                places, lambda number: number not in done, reach(self.job.options.stabilize)
-            )
-            with closing(crew.render_parts(self.job, parts)) as segments:
-                for segment in segments:
-                    planned = {f"plan: {name}": seconds for name, seconds in stages.lap().items()}
-                    seconds = segment.stage_seconds | planned
-                    self._note(replace(segment, stage_seconds=seconds))
-                    self._tell(self.work.frame_count, 0)
+        with (
+            Stages() as stages,
+            closing(self._parts_left(stages)) as parts,
+            closing(crew.render_parts(self.job, parts)) as segments,
+        ):
+            for segment in segments:
+                planned = {f"plan: {name}": seconds for name, seconds in stages.lap().items()}
+                self._note(replace(segment, stage_seconds=segment.stage_seconds | planned))
+                self._tell(self.work.frame_count, 0)
         self._check_frames()
+
+    def _parts_left(self, stages: Stages) -> Generator[Part, None, None]:
+        places, done = self._places_left(stages), self.work.numbers
+        return plan_parts(
+            places, lambda number: number not in done, reach(self.job.options.stabilize)
+        )
 
     def _tell(self, before: int, since: int) -> None:
         if self.on_frame is not None:
