@@ -21,6 +21,12 @@ settings.register_profile("vidcolor", deadline=None)
 settings.load_profile("vidcolor")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what is cached of the models of tests out of the user's folder."""
+    os.environ.setdefault("VIDCOLOR_HOME", str(tmp_path_factory.mktemp("home")))
+
+
 @pytest.fixture
 def draw(tmp_path: Path) -> Callable[..., Path]:
     """Draw a clip: `draw("name.mp4", frames=10, ...)`; the fields are those of tests.clips.Clip."""

@@ -32,7 +32,7 @@ class Standin(Colorizer):
         self.answer = answer
         self.shown = []
 
-    def colorize(self, frames, *, luma, matrix, mask=None, keep_features=False):
+    def colorize(self, frames, *, luma, matrix, mask=None, keep_features=False, each=None):
         for place in frames:
             self.shown.append(luma(place.frame))
             yield Colored(place, place.frame.luma_hw, self.answer(place.frame))
@@ -114,7 +114,7 @@ def test_an_answer_at_a_smaller_working_size_is_enlarged_along_the_luma(colour_c
         return resize(plane, plane.shape[0] // 2, plane.shape[1] // 2)
 
     class Small(Standin):
-        def colorize(self, frames, *, luma, matrix, mask=None, keep_features=False):
+        def colorize(self, frames, *, luma, matrix, mask=None, keep_features=False, each=None):
             for place in frames:
                 chroma = np.stack([small(plane) for plane in place.frame.chroma_2hw])
                 yield Colored(place, small(place.frame.luma_hw), chroma)

@@ -80,7 +80,7 @@ def test_graphs_replace_nothing(model, graphs):
         export_graphs(str(model), graphs)
 
 
-@pytest.mark.parametrize("package", ["onnxruntime", "onnxscript"])
+@pytest.mark.parametrize("package", ["onnxruntime", "onnx"])
 def test_without_the_extra_an_export_says_what_to_install(package, model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ModelError, match=rf"{package} is not installed; pip install .*\[onnx\]"):

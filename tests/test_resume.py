@@ -137,8 +137,8 @@ def test_going_on_takes_the_network_no_more_than_the_neighbours_of_what_is_left(
     embedding = replace(FAMILIES["temporal-unet"], network=Embedding)
     monkeypatch.setitem(FAMILIES, "temporal-unet", embedding)
     film = draw("film.mkv", frames=270, codec="ffv1")
-    whole = _render(film, "whole.mkv", model)
-    _cut_short(film, "out.mkv", model, 250)
+    whole = _render(film, "whole.mkv", model, engine="torch")
+    _cut_short(film, "out.mkv", model, 250, engine="torch")
     encode, calls = Embedding.encode, []
 
     def counted(network, *seen):
@@ -146,7 +146,7 @@ def test_going_on_takes_the_network_no_more_than_the_neighbours_of_what_is_left(
         return encode(network, *seen)
 
     monkeypatch.setattr(Embedding, "encode", counted)
-    assert _pictures(_render(film, "out.mkv", model).out) == _pictures(whole.out)
+    assert _pictures(_render(film, "out.mkv", model, engine="torch").out) == _pictures(whole.out)
     first_of_its_segment, left = 1, 30
     assert len(calls) == first_of_its_segment + reach(1) + left
 
@@ -156,6 +156,21 @@ def test_where_a_run_went_on_cannot_be_seen_in_batches_either(draw, model):
     whole = _render(film, "whole.mkv", model, batch=4)
     _cut_short(film, "out.mkv", model, 60, batch=4)
     assert _pictures(_render(film, "out.mkv", model, batch=4).out) == _pictures(whole.out)
+
+
+@pytest.mark.parametrize(("begun", "chosen"), [("onnx", "torch"), ("torch", "onnx")])
+def test_auto_goes_on_with_the_engine_that_the_render_was_begun_with(
+    draw, model, monkeypatch, begun, chosen
+):
+    film = draw("film.mkv", frames=FRAMES, cuts=CUTS, codec="ffv1")
+    whole = _render(film, "whole.mkv", model, engine=begun)
+    _cut_short(film, "out.mkv", model, 75, engine=begun)
+    with pytest.raises(OutputError, match=rf"--engine {begun}, not {chosen}"):
+        _render(film, "out.mkv", model, engine=chosen)
+    monkeypatch.setattr("vidcolor.coloring.choose_engine", lambda device, model: chosen)
+    done = _render(film, "out.mkv", model)
+    assert done.resumed_frame_count == 70
+    assert _pictures(done.out) == _pictures(whole.out)
 
 
 def test_progress_goes_on_where_it_was(draw, model):
@@ -233,9 +248,9 @@ CUDA_ERROR = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 
 @pytest.mark.parametrize("error", [CPU_ERROR, CUDA_ERROR, MemoryError()])
 def test_smaller_batches_are_taken_when_memory_runs_out(draw, model, monkeypatch, caplog, error):
     film = draw("film.mkv", frames=FRAMES, cuts=CUTS, codec="ffv1")
-    whole = _render(film, "whole.mkv", model)
+    whole = _render(film, "whole.mkv", model, engine="torch")
     ShortOfMemory(monkeypatch, fits=lambda features: len(features[0]) < 3, error=error)
-    done = _render(film, "out.mkv", model, batch=4)
+    done = _render(film, "out.mkv", model, batch=4, engine="torch")
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == [
         "out of memory: going on with --batch 2 --size 64 --device cpu"
     ]
@@ -249,8 +264,8 @@ def test_the_working_size_shrinks_only_as_far_as_allowed(draw, model, monkeypatc
     film = draw("film.mkv", frames=FRAMES, cuts=CUTS, codec="ffv1")
     ShortOfMemory(monkeypatch, fits=lambda features: features[0].shape[-2] < 48, error=CPU_ERROR)
     with pytest.raises(ModelError, match=r"more memory than there is; take a smaller --size"):
-        _render(film, "out.mkv", model, size=128, min_size=80)
-    done = _render(film, "out.mkv", model, size=128, min_size=48)
+        _render(film, "out.mkv", model, size=128, min_size=80, engine="torch")
+    done = _render(film, "out.mkv", model, size=128, min_size=48, engine="torch")
     assert done.frame_count == FRAMES
     assert "going on with --batch 1 --size 54 --device cpu" in caplog.text
 
@@ -276,7 +291,7 @@ def test_other_errors_are_no_lack_of_memory(draw, model, monkeypatch):
     film = draw("film.mkv", frames=30)
     ShortOfMemory(monkeypatch, fits=lambda features: False, error=RuntimeError("shape mismatch"))
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        _render(film, "out.mkv", model)
+        _render(film, "out.mkv", model, engine="torch")
 
 
 @pytest.mark.parametrize("where", ["before the rename", "after the rename"])

@@ -1,7 +1,8 @@
 """What `render` and `preview` share of the line: from decoded frames to the chroma beside them."""
 
+import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import TypeVar
@@ -21,7 +22,9 @@ from vidcolor.masks.shapes import Mask
 from vidcolor.masks.sources import Masks
 from vidcolor.media.film import Film
 from vidcolor.media.frame import Frame
-from vidcolor.network.colorizer import Colored, Colorizer
+from vidcolor.network.coders import choose_engine
+from vidcolor.network.colorizer import Colored, Colorizer, HalfPrecisionError
+from vidcolor.network.library import find_model
 from vidcolor.network.memory import is_out_of_memory
 from vidcolor.options import ColorOptions, Matrix
 from vidcolor.overlap import AHEAD, Stages
@@ -31,6 +34,9 @@ from vidcolor.segments import Placed, divide
 from vidcolor.sidecar import open_sidecar
 from vidcolor.steady import reach, steady
 
+log = logging.getLogger(__name__)
+
+Options = TypeVar("Options", bound=ColorOptions)
 Result = TypeVar("Result")
 
 
@@ -51,16 +57,36 @@ class Picture:
         return self.masks.at(self.seconds)
 
 
+def settle_engine(options: Options, begun: object = None) -> Options:
+    """Return the options with torch or onnx in place of `--engine auto`.
+
+    Args:
+        options: which model, and where it shall run.
+        begun: the engine that an interrupted render began with, and goes on with.
+
+    Raises:
+        ModelError: there is no such model, or its weights are not to be trusted.
+    """
+    if options.engine != "auto":
+        return options
+    if begun in ("torch", "onnx"):
+        log.info("engine: %s (the render was begun with it)", begun)
+        return replace(options, engine=begun)
+    return replace(options, engine=choose_engine(options.device, find_model(options.model)))
+
+
 def load_colorizer(options: ColorOptions) -> Colorizer:
     """Return the colorizer that the options name.
 
     Raises:
-        ModelError: there is no such model, or its weights are not to be trusted.
+        ModelError: there is no such model, or its weights are not to be trusted; or the engine is
+            not installed or cannot express it.
         OptionsError: the device is not there.
     """
     return Colorizer.load(
         options.model,
         options.device,
+        engine="onnx" if settle_engine(options).engine == "onnx" else "torch",
         size=options.size,
         batch=options.batch,
         seed=options.seed,
@@ -73,12 +99,17 @@ def while_memory_lasts(
 ) -> Result:
     """Return the work's result; where memory runs out, do it again with less, which is a warning.
 
+    Where half precision does not suffice, it is done again without.
+
     Raises:
         ModelError: it runs out with the least that the options allow.
     """
     while True:
         try:
             return work()
+        except HalfPrecisionError:
+            colorizer.compute_whole()
+            continue
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -156,6 +187,7 @@ def color(
         mask=lambda picture: picture.mask_hw,
         matrix=matrix,
         keep_features=bool(given),
+        each=stages.each,
     )
     carrier = Carrier[Picture](colorizer, given, seconds=lambda p: p.frame.seconds)
     colored = stages.ahead(carrier.carry(colored), "network", max(AHEAD, colorizer.batch))

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from vidcolor.errors import OutputError
-from vidcolor.network.graphs import write_graphs
+from vidcolor.network.graphs import write_embedding, write_graphs
 from vidcolor.network.library import find_model
 from vidcolor.network.weights import load_network, pack_model
 
@@ -53,6 +53,7 @@ def export_graphs(name: str, out: Path | None = None) -> tuple[Path, float]:
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir()
+        write_embedding(network, unfinished)
         error = write_graphs(network, unfinished)
         shutil.copyfile(folder / "card.toml", unfinished / "card.toml")
         unfinished.rename(out)

@@ -16,6 +16,7 @@ Matrix = Literal["bt601", "bt709", "bt2020"]
 """The matrices of ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance)."""
 Codec = Literal["libx264", "libx265", "libsvtav1", "ffv1", "prores_ks"]
 Device = Literal["auto", "cpu", "cuda"]
+Engine = Literal["auto", "torch", "onnx"]
 FrameFormat = Literal["jpg", "png"]
 Preset = Literal["default", "seed000", "seed001", "seed002", "seed002-text", "seed003", "seed004"]
 Workers = int | Literal["auto"]
@@ -195,6 +196,8 @@ class ColorOptions:
     """Name of a model, or the folder that training wrote."""
     device: Device = "auto"
     """Where the network runs; auto takes CUDA where there is one."""
+    engine: Engine = "auto"
+    """What runs it; auto takes ONNX Runtime on a CPU, where it is installed, else torch."""
     size: int | None = None
     """Short side that the network sees, pixels; default: what the model's card says."""
     saturation: float = 1.0
@@ -238,6 +241,10 @@ class ColorOptions:
         _require(
             self.size is None or 32 <= self.size <= 2160,
             f"--size {self.size}: must be between 32 and 2160; most models like 192 to 320",
+        )
+        _require(
+            not (self.engine == "onnx" and self.device == "cuda"),
+            "--engine onnx --device cuda: ONNX Runtime is used on CPUs; leave out one of them",
         )
         _require(
             0 <= self.saturation <= 4,

@@ -32,7 +32,7 @@ from vidcolor.media.film import Film, probe
 from vidcolor.media.frame import Frame, unit_luma
 from vidcolor.media.plan import chroma_shape
 from vidcolor.network.colorizer import Colorizer
-from vidcolor.network.device import half_the_cores
+from vidcolor.network.device import one_thread_a_call
 from vidcolor.options import ColorOptions, rate_from_text, seconds_from_text, text_from_seconds
 from vidcolor.options_preview import PreviewOptions
 from vidcolor.overlap import Stages
@@ -94,7 +94,7 @@ def preview(
         if on_progress is not None:
             on_progress(next(done), total)
 
-    with half_the_cores():
+    with one_thread_a_call():
         columns = [_column(film, moments, replace(options, model=m), tell) for m in models]
     rows = list(zip(*columns, strict=True))
     labels = ["grey", *(Path(model).name for model in models)]

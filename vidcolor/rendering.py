@@ -18,7 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from vidcolor._version import __version__
-from vidcolor.coloring import Picture, color, load_colorizer, places_of, while_memory_lasts
+from vidcolor.coloring import (
+    Picture,
+    color,
+    load_colorizer,
+    places_of,
+    settle_engine,
+    while_memory_lasts,
+)
 from vidcolor.crew import Crew
 from vidcolor.errors import InputError, OutputError
 from vidcolor.fingerprint import fingerprint
@@ -34,14 +41,14 @@ from vidcolor.media.film import Film, probe
 from vidcolor.media.mux import join
 from vidcolor.media.plan import check_output
 from vidcolor.network.colorizer import Colorizer
-from vidcolor.network.device import half_the_cores
+from vidcolor.network.device import one_thread_a_call
 from vidcolor.options import RenderOptions, rate_from_text
 from vidcolor.overlap import Stages
 from vidcolor.parts import Job, Part, plan_parts
 from vidcolor.segments import Placed
 from vidcolor.sidecar import sidecar_path
 from vidcolor.steady import reach
-from vidcolor.work import Work, work_on
+from vidcolor.work import Work, begun_with, work_on
 from vidcolor.writing import Merged, checksum, merge, write_segment
 
 log = logging.getLogger(__name__)
@@ -112,6 +119,7 @@ def render(
     rate = None if options.rate is None else rate_from_text(options.rate)
     film = probe(source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace)
     masks = open_masks(film, options)
+    options = settle_engine(options, None if options.restart else begun_with(out).get("--engine"))
     identity = fingerprint(film, options)
     earlier = Work(out, identity)
     if earlier.is_published():
@@ -197,7 +205,7 @@ class _Line:
 
     def render_by_itself(self, colorizer: Colorizer) -> None:
         """Render what is not done yet, in this process, as it is decoded."""
-        with half_the_cores():
+        with one_thread_a_call():
             while_memory_lasts(lambda: self._render(colorizer), colorizer, self.job.options)
         self._check_frames()
 

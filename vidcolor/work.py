@@ -28,6 +28,7 @@ from vidcolor.media.encode import output_errors, sync_file
 
 log = logging.getLogger(__name__)
 
+JOURNAL = "journal.jsonl"
 NAME_BYTES = 255
 """Longest file name of the usual file systems."""
 
@@ -41,7 +42,7 @@ class Work:
         self.segments: list[Segment] = []
         """What is done, in the film's order; some may be missing in between."""
         self._fingerprint = fingerprint
-        self._journal = self.folder / "journal.jsonl"
+        self._journal = self.folder / JOURNAL
 
     @property
     def paths(self) -> list[Path]:
@@ -187,6 +188,12 @@ def work_on(out: Path | str, fingerprint: Fingerprint) -> Iterator[Work]:
         raise
     with file:
         shutil.rmtree(work.folder, ignore_errors=True)
+
+
+def begun_with(out: Path) -> Fingerprint:
+    """Return what decides the frames that an interrupted render left; nothing if there are none."""
+    record = read_journal(folder_of(out) / JOURNAL)
+    return record.fingerprint if record is not None and record.segments else {}
 
 
 def folder_of(out: Path) -> Path:

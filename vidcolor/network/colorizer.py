@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -14,21 +14,34 @@ from torch.nn import functional
 
 from vidcolor.color import convert_chroma, grey_from_luma, matrix_of
 from vidcolor.errors import ModelError
+from vidcolor.network.cached_graphs import graphs_of
 from vidcolor.network.card import Card
+from vidcolor.network.coders import Coder, HalfCoder, OnnxCoder
 from vidcolor.network.device import choose_device
+from vidcolor.network.folding import fold_norms
 from vidcolor.network.generator import Features, Generator
 from vidcolor.network.library import find_model
+from vidcolor.network.looks import (
+    Batch,
+    Each,
+    Seen,
+    Small,
+    Window,
+    in_batches,
+    in_turn,
+    shrunk,
+    stacked,
+)
 from vidcolor.network.outputs import DECODE_TEMPERATURE, chroma_of
 from vidcolor.network.weights import load_network
 from vidcolor.options import Device, Matrix
-from vidcolor.scaling import resize, working_size
+from vidcolor.scaling import resize
 from vidcolor.segments import Placed
 from vidcolor.windows import windows
 
 log = logging.getLogger(__name__)
 
 Frame = TypeVar("Frame")
-Item = TypeVar("Item")
 
 MaskOf = Callable[[Frame], NDArray[np.float32]]
 """Returns where a frame is wanted in colour, of any size in [0, 1]."""
@@ -38,6 +51,10 @@ CUDA_BATCH = 8
 and the cache loses."""
 SMALLER = 0.75
 """By what the working size shrinks when memory runs out: a little over half of the memory."""
+
+
+class HalfPrecisionError(ArithmeticError):
+    """A value in the network became too large for half precision."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +76,6 @@ class Colored(Generic[Frame]):
         return self.place.frame
 
 
-@dataclass(frozen=True)
-class _Small(Generic[Frame]):
-    place: Placed[Frame]
-    luma_hw: NDArray[np.float32]
-    is_first: bool
-    """Of its shot, or of its segment: a run may begin there, so what a shot shares begins anew."""
-
-
-@dataclass(frozen=True)
-class _Seen(Generic[Frame]):
-    place: Placed[Frame]
-    luma_hw: NDArray[np.float32]
-    features: Features
-    """Of this frame alone: each (1, C, h, w)."""
-
-
 class Colorizer:
     """Colours a stream of frames, holding three of them at a time, or three batches.
 
@@ -93,15 +94,32 @@ class Colorizer:
         batch: int | None = None,
         seed: int = 0,
         temperature: float = DECODE_TEMPERATURE,
+        onnx: OnnxCoder | None = None,
     ) -> None:
+        """Put the network where it shall run.
+
+        Args:
+            card: of the model.
+            network: of the model.
+            device: where it shall run; a CPU where there are graphs of it.
+            size: as for `load`.
+            batch: as for `load`.
+            seed: as for `load`.
+            temperature: as for `load`.
+            onnx: its graphs, which encode and decode in its place.
+        """
         self.card, self.seed, self.temperature = card, seed, temperature
         self.network = network.eval()
+        self._onnx, self._may_halve = onnx, True
         self._wished_size = size or card.working_size
         self._use(device, self._wished_size, batch or (CUDA_BATCH if device.type == "cuda" else 1))
 
     def _use(self, device: torch.device, size: int, batch: int) -> None:
         self.device, self.size, self.batch = device, size, batch
         self.network.to(device)
+        is_half = device.type == "cuda" and self._may_halve
+        own = HalfCoder(self.network) if is_half else self.network
+        self.coder: Coder = self._onnx or own
 
     @classmethod
     def load(
@@ -109,6 +127,7 @@ class Colorizer:
         name: str,
         device: Device = "auto",
         *,
+        engine: Literal["torch", "onnx"] = "torch",
         size: int | None = None,
         batch: int | None = None,
         seed: int = 0,
@@ -119,20 +138,26 @@ class Colorizer:
         Args:
             name: a model's name or folder.
             device: where its network shall run.
+            engine: what runs it; onnx runs on a CPU.
             size: short side that the network sees, pixels; default: what the card says.
             batch: frames that it sees at once; default: CUDA_BATCH, on a CPU 1.
             seed: makes the noise, where the network takes noise.
             temperature: of the annealed mean, where the network predicts bins.
 
         Raises:
-            ModelError: there is no such model, or its weights are not to be trusted.
+            ModelError: there is no such model, its weights are not to be trusted, or ONNX is not
+                installed or cannot express it.
             OptionsError: the device is not there.
         """
-        card, network = load_network(find_model(name))
+        folder = find_model(name)
+        card, network = load_network(folder)
+        fold_norms(network)
+        is_onnx = engine == "onnx"
         return cls(
             card,
-            network,
-            choose_device(device),
+            network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+            choose_device("cpu" if is_onnx else device),
+            onnx=OnnxCoder(graphs_of(folder)) if is_onnx else None,
             size=size,
             batch=batch,
             seed=seed,
@@ -167,6 +192,12 @@ class Colorizer:
         )
         return True
 
+    def compute_whole(self) -> None:
+        """Compute in single precision from now on, which is logged as a warning."""
+        self._may_halve = False
+        self._use(self.device, self.size, self.batch)
+        log.warning("model %r: too bold for half precision; going on without", self.card.name)
+
     def colorize(
         self,
         frames: Iterable[Placed[Frame]],
@@ -175,8 +206,9 @@ class Colorizer:
         matrix: Matrix,
         mask: MaskOf[Frame] | None = None,
         keep_features: bool = False,
+        each: Each = in_turn,
     ) -> Iterator[Colored[Frame]]:
-        """Yield every frame with its chroma, one batch and a frame behind what is drawn.
+        """Yield every frame with its chroma, some batches and a frame behind what is drawn.
 
         Each frame is encoded once and used in up to three windows; no window crosses a cut.
         Batches are of one shape and begin anew with each segment, so that a frame's chroma does
@@ -188,16 +220,18 @@ class Colorizer:
             matrix: the film's matrix; the chroma is meant in it.
             mask: where it is wanted in colour, shown to networks that take masks; None: everywhere.
             keep_features: yield the frames with their features, which take megabytes each.
+            each: encodes batches and decodes them, on a CPU; a GPU does one after the other.
 
         Raises:
             ModelError: the network returned something that is not a number.
+            HalfPrecisionError: it did in half precision; `compute_whole`, and begin again.
             RuntimeError: memory ran out (`memory.is_out_of_memory` tells).
         """
-        seen = windows(self._look(frames, luma, mask), lambda look: look.place.starts_shot)
-        for batch in self._batches(seen, lambda window: window[1].place.segment):
-            for (_, current, _), chroma_2hw in zip(
-                batch, self._decode(batch, matrix), strict=False
-            ):
+        each = each if self.device.type == "cpu" else in_turn
+        seen = windows(self._look(frames, luma, mask, each), lambda look: look.place.starts_shot)
+        batches = in_batches(seen, self.batch, lambda window: window[1].place.segment)
+        for batch, chroma_B2hw in each(partial(self._decoded, matrix=matrix), batches, "decode"):
+            for (_, current, _), chroma_2hw in zip(batch, chroma_B2hw, strict=False):
                 features = current.features if keep_features else None
                 yield Colored(current.place, current.luma_hw, chroma_2hw, features)
 
@@ -210,7 +244,7 @@ class Colorizer:
         """
         grey_B1hw = grey_from_luma(self._filled([luma_hw]), self.card.grey)
         frame_Bchw = self.network.frame(grey_B1hw, None, self._noise(grey_B1hw))
-        features = self.network.encode(frame_Bchw, self.network.embed(grey_B1hw))
+        features = self.coder.encode(frame_Bchw, self.network.embed(grey_B1hw))
         return [level[:1] for level in features]
 
     def _look(
@@ -218,43 +252,40 @@ class Colorizer:
         frames: Iterable[Placed[Frame]],
         luma: Callable[[Frame], NDArray[np.float32]],
         mask: MaskOf[Frame] | None,
-    ) -> Iterator[_Seen[Frame]]:
-        shot_1C: Tensor | None = None
-        small = self._shrunk(frames, luma)
-        for batch in self._batches(small, lambda look: look.place.segment):
-            with torch.inference_mode():
-                grey_B1hw = grey_from_luma(self._luma(batch), self.card.grey)
-                embedding_BC, shot_1C = self._embed(grey_B1hw, batch, shot_1C)
-                mask_B1hw = self._mask(batch, mask)
-                frame_Bchw = self.network.frame(grey_B1hw, mask_B1hw, self._noise(grey_B1hw))
-                features = self.network.encode(frame_Bchw, embedding_BC)
-            for number, look in enumerate(batch):
+        each: Each,
+    ) -> Iterator[Seen[Frame]]:
+        prepared = self._prepared(frames, luma, mask)
+        for batch, features in each(self._encoded, prepared, "encode"):
+            for number, look in enumerate(batch.looks):
                 own = [level[number : number + 1] for level in features]
-                yield _Seen(look.place, look.luma_hw, own)
+                yield Seen(look.place, look.luma_hw, own)
 
-    def _batches(
-        self, items: Iterable[Item], segment: Callable[[Item], int]
-    ) -> Iterator[list[Item]]:
-        for _, group in groupby(items, segment):
-            while batch := list(islice(group, self.batch)):
-                yield batch
+    @torch.inference_mode()
+    def _encoded(self, batch: Batch[Frame]) -> tuple[Batch[Frame], Features]:
+        return batch, self.coder.encode(batch.frame_Bchw, batch.embedding_BC)
 
-    def _shrunk(
-        self, frames: Iterable[Placed[Frame]], luma: Callable[[Frame], NDArray[np.float32]]
-    ) -> Iterator[_Small[Frame]]:
-        segment = -1
-        for place in frames:
-            luma_HW = luma(place.frame)
-            height, width = luma_HW.shape
-            luma_hw = resize(luma_HW, *working_size(height, width, self.size))
-            yield _Small(place, luma_hw, place.starts_shot or place.segment != segment)
-            segment = place.segment
+    def _prepared(
+        self,
+        frames: Iterable[Placed[Frame]],
+        luma: Callable[[Frame], NDArray[np.float32]],
+        mask: MaskOf[Frame] | None,
+    ) -> Iterator[Batch[Frame]]:
+        """Yield batches; what a shot shows passes from one to the next."""
+        shot_1C: Tensor | None = None
+        small = shrunk(frames, luma, self.size)
+        for looks in in_batches(small, self.batch, lambda look: look.place.segment):
+            with torch.inference_mode():
+                grey_B1hw = grey_from_luma(self._luma(looks), self.card.grey)
+                embedding_BC, shot_1C = self._embed(grey_B1hw, looks, shot_1C)
+                mask_B1hw = self._mask(looks, mask)
+                frame_Bchw = self.network.frame(grey_B1hw, mask_B1hw, self._noise(grey_B1hw))
+            yield Batch(looks, frame_Bchw, embedding_BC)
 
-    def _luma(self, batch: Sequence[_Small[Frame] | _Seen[Frame]]) -> Tensor:
+    def _luma(self, batch: Sequence[Small[Frame] | Seen[Frame]]) -> Tensor:
         """Return Y' (B, 1, h, w) of a batch, filled."""
         return self._filled([look.luma_hw for look in batch])
 
-    def _mask(self, batch: Sequence[_Small[Frame]], mask: MaskOf[Frame] | None) -> Tensor | None:
+    def _mask(self, batch: Sequence[Small[Frame]], mask: MaskOf[Frame] | None) -> Tensor | None:
         """Return masks (B, 1, h, w) of 0 and 1, as in training; None where none are wanted."""
         if not self.network.takes_mask or mask is None:
             return None
@@ -264,13 +295,15 @@ class Colorizer:
     def _filled(self, planes_hw: list[NDArray[np.float32]]) -> Tensor:
         """Return (B, 1, h, w), a whole batch: the last is repeated to fill it, and its edges."""
         filled_Bhw = np.stack([*planes_hw, *[planes_hw[-1]] * (self.batch - len(planes_hw))])
-        planes_B1hw = torch.from_numpy(filled_Bhw)[:, None].to(self.device)
+        planes_B1hw = torch.from_numpy(filled_Bhw)[:, None]
+        if self.device.type == "cuda":  # which fetches pinned memory by itself, while we go on
+            planes_B1hw = planes_B1hw.pin_memory().to(self.device, non_blocking=True)
         height, width = filled_Bhw.shape[1:]
         padding = (0, -width % self.network.multiple, 0, -height % self.network.multiple)
         return functional.pad(planes_B1hw, padding, mode="replicate")
 
     def _embed(
-        self, grey_B1hw: Tensor, batch: Sequence[_Small[Frame]], shot_1C: Tensor | None
+        self, grey_B1hw: Tensor, batch: Sequence[Small[Frame]], shot_1C: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None]:
         """Return the embeddings (B, C) of a batch's shots, and the last one's (1, C).
 
@@ -300,16 +333,18 @@ class Colorizer:
         return noise_1hwn.movedim(-1, 1).to(self.device).expand(len(grey_B1hw), -1, -1, -1)
 
     @torch.inference_mode()
-    def _decode(
-        self, batch: Sequence[tuple[_Seen[Frame], _Seen[Frame], _Seen[Frame]]], matrix: Matrix
-    ) -> NDArray[np.float32]:
-        """Return the chroma (B, 2, h, w) of windows, a whole batch: what fills it is repeated."""
+    def _decoded(
+        self, batch: Sequence[Window[Frame]], *, matrix: Matrix
+    ) -> tuple[Sequence[Window[Frame]], NDArray[np.float32]]:
+        """Return windows and their chroma (B, 2, h, w), a whole batch, filled with the last one."""
         filled = [*batch, *[batch[-1]] * (self.batch - len(batch))]
         if self.card.window == 1:
             filled = [(current, current, current) for _, current, _ in filled]
-        previous, current, next_ = (_stack([w[n].features for w in filled]) for n in range(3))
-        predicted_Bchw = self.network.decode(previous, current, next_).float()
+        previous, current, next_ = (stacked([w[n].features for w in filled]) for n in range(3))
+        predicted_Bchw = self.coder.decode(previous, current, next_).float()
         if not bool(torch.isfinite(predicted_Bchw).all()):
+            if isinstance(self.coder, HalfCoder):
+                raise HalfPrecisionError(f"model {self.card.name!r}: overflows in half precision")
             raise ModelError(
                 f"model {self.card.name!r}: its network returned values that are not numbers; "
                 "the weights are damaged, fetch or train them again"
@@ -318,12 +353,4 @@ class Colorizer:
         own_B2hw = chroma_of(predicted_Bchw, luma_B1hw, card.output, card.grey, self.temperature)
         film_B2hw = convert_chroma(own_B2hw * card.saturation, matrix_of(card.grey), matrix)
         height, width = batch[0][1].luma_hw.shape
-        chroma_B2hw: NDArray[np.float32] = film_B2hw[..., :height, :width].cpu().numpy()
-        return chroma_B2hw
-
-
-def _stack(features: Sequence[Features]) -> Features:
-    """Return one batch (B, C, h, w) a level of what is one frame a list."""
-    if len(features) == 1:
-        return features[0]
-    return [torch.cat(list(level)) for level in zip(*features, strict=True)]
+        return batch, film_B2hw[..., :height, :width].cpu().numpy()

@@ -34,15 +34,28 @@ def choose_device(wish: Device) -> torch.device:
 
 
 @contextmanager
-def half_the_cores() -> Iterator[None]:
-    """Run torch on half of the CPU's cores; the rest decode, encode and score beside it.
+def one_thread_a_call() -> Iterator[None]:
+    """Let torch compute each thing in one thread; things are computed side by side instead.
 
-    Its threads wait for each other in every layer, so one that has to share its core holds up
-    all: on two cores shared with another program, two threads took thirteen times as long.
+    Threads that share a frame wait for each other in every layer, so one that has to share its
+    core holds up all: on two cores shared with another program, two took thirteen times as long.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(threads, (os.cpu_count() or 2) // 2)))
+    with _threads(1):
+        yield
+
+
+@contextmanager
+def half_the_cores() -> Iterator[None]:
+    """Run torch on half of the CPU's cores; the rest decode and score beside it."""
+    with _threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) // 2))):
+        yield
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)

@@ -122,7 +122,7 @@ class _Same(nn.Conv2d):
         kernel, stride = self.kernel_size[0], self.stride[0]
         missing = kernel - stride
         before, after = missing // 2, missing - missing // 2
-        return super().forward(functional.pad(x, (before, after, before, after)))
+        return super().forward(functional.pad(x, (before, after, before, after), value=0.0))
 
 
 def _filter(

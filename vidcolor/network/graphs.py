@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -24,15 +25,17 @@ WINDOW = ("previous", "current", "next")
 PARITY = 1e-3
 """Largest error beside torch, of the largest value: an eighth of a code of 255. Kernels that add
 in another order are a thousand times nearer."""
+OPSET = 18
+"""Version of ONNX's operations: torch 2.5 knows it, and ONNX Runtime can join its padding to
+convolutions."""
 COARSEST = 32
 """Pixels that one place of the coarsest features stands for, in any family: frames to try graphs
 with have several, for an axis of length 1 would be taken for one that never has another."""
 
 
 def write_graphs(network: Generator, folder: Path) -> float:
-    """Write a network's graphs into the folder, and try them.
+    """Write the graphs of a network's two halves into the folder, and try them.
 
-    - embed: `grey` (B, 1, h, w) in [0, 1] to `embedding` (B, C).
     - encode: `frame` (B, c, h, w), as `Generator.frame` returns it, and `embedding` where there is
       one, to `features_0`, `features_1`, ..., finest first.
     - decode: `previous_0`, ..., `current_0`, ..., `next_0`, ..., those that it looks at, to
@@ -44,20 +47,52 @@ def write_graphs(network: Generator, folder: Path) -> float:
     Raises:
         ModelError: ONNX is not installed, or cannot express the network, or computes another.
     """
-    onnxruntime = _require("onnxruntime")
-    _require("onnxscript")
+    onnxruntime = require("onnxruntime")
+    require("onnx")
     with torch.no_grad():
         _write(network, folder)
         error = max(_error(network, folder, onnxruntime, size) for size in ((1, 3, 2), (2, 2, 5)))
     if error > PARITY:
         raise ModelError(
             f"{folder}: the graphs' colour is {error:.2g} from the network's; "
-            "another version of onnxscript may translate it rightly"
+            "another version of torch may translate it rightly"
         )
     return error
 
 
-def _require(package: str) -> Any:
+def write_embedding(network: Generator, folder: Path) -> None:
+    """Write `embed.onnx`, `grey` (B, 1, h, w) in [0, 1] to `embedding` (B, C), if there is one.
+
+    Raises:
+        ModelError: ONNX is not installed, or cannot express it.
+    """
+    grey_B1hw, _ = _frames(network, (2, 3, 5), seed=0)
+    with torch.no_grad():
+        if network.embed(grey_B1hw) is None:
+            return
+        require("onnxscript")
+        path, axes = folder / "embed.onnx", dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)
+        with _quiet(), _saying_what_is_inexpressible(path):
+            # Only the newer exporter knows how classifiers shrink pictures; it takes seconds.
+            torch.onnx.export(
+                _Part(network, network.embed),
+                (grey_B1hw,),
+                path,
+                input_names=["grey"],
+                output_names=["embedding"],
+                dynamic_shapes=((axes,),),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+
+
+def require(package: str) -> Any:
+    """Return a package of the extra `onnx`.
+
+    Raises:
+        ModelError: it is not installed.
+    """
     try:
         return importlib.import_module(package)
     except ImportError as error:
@@ -71,7 +106,6 @@ def _write(network: Generator, folder: Path) -> None:
     embedding_BC = network.embed(grey_B1hw)
     inputs = {"frame": frame_Bchw}
     if embedding_BC is not None:
-        _export(network, network.embed, {"grey": grey_B1hw}, ["embedding"], folder / "embed.onnx")
         inputs["embedding"] = embedding_BC
     features = network.encode(frame_Bchw, embedding_BC)
     scales = [f"features_{n}" for n in range(len(features))]
@@ -103,11 +137,12 @@ def _frames(network: Generator, size: tuple[int, int, int], seed: int) -> tuple[
 
 
 class _Part(nn.Module):
-    """One of a network's functions, as a module: what the exporter takes."""
+    """One of a network's functions, as a module: what the exporters take."""
 
     def __init__(self, network: Generator, function: Callable[..., Any]) -> None:
         super().__init__()
         self.network, self.function = network, function
+        self.train(network.training)  # the mode in which the exporter leaves the network
 
     def forward(self, *tensors: Tensor) -> Any:
         return self.function(*tensors)
@@ -120,37 +155,49 @@ def _export(
     outputs: Sequence[str],
     path: Path,
 ) -> None:
-    axes = tuple(
-        {axis: torch.export.Dim.AUTO for axis in range(tensor.ndim) if axis != 1}
-        for tensor in inputs.values()
-    )
+    """Write a graph of what the function does with these inputs, which is as good for others.
+
+    torch is told to follow the calls: its newer exporter, which reads the code, needs twenty
+    times as long for the same graph. That nothing of these inputs' sizes is kept is tried later.
+    """
+    axes = {
+        name: {axis: f"{name}_{axis}" for axis in range(tensor.ndim) if axis != 1}
+        for name, tensor in inputs.items()
+    }
+    with _quiet(), _saying_what_is_inexpressible(path):
+        torch.onnx.export(
+            _Part(network, function),
+            tuple(inputs.values()),
+            path,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes=axes | {name: {0: "batch"} for name in outputs},
+            opset_version=OPSET,
+            dynamo=False,
+            verbose=False,
+        )
+
+
+@contextmanager
+def _saying_what_is_inexpressible(path: Path) -> Iterator[None]:
     try:
-        with _quiet():
-            program = torch.onnx.export(
-                _Part(network, function),
-                tuple(inputs.values()),
-                input_names=list(inputs),
-                output_names=list(outputs),
-                dynamic_shapes=(axes,),
-                dynamo=True,
-                verbose=False,
-            )
+        yield
     except Exception as error:
-        raise _inexpressible(path, error) from error
-    assert program is not None  # it is where no file is named
-    unused = [value for value in program.model.graph.inputs if not value.uses()]
-    for value in unused:
-        program.model.graph.inputs.remove(value)
-    program.save(path)
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{path.name}: ONNX cannot express this network at every size ({reason}); "
+            "render with torch"
+        ) from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the exporter says, which is for its developers, from the user."""
+    """Keep what the exporters say, which is for their developers, from the user."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        # torch 2.13 always switches on a log that prints graphs; this is the switch.
+        with warnings.catch_warnings(), patch.object(torch._C, "_jit_set_onnx_log_enabled"):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -162,11 +209,15 @@ def _error(network: Generator, folder: Path, onnxruntime: Any, size: tuple[int, 
     ours, theirs = [], {}
     for seed, frame in enumerate(WINDOW):
         grey_B1hw, frame_Bchw = _frames(network, size, seed)
-        ours.append(network.encode(frame_Bchw, network.embed(grey_B1hw)))
+        embedding_BC = network.embed(grey_B1hw)
+        ours.append(network.encode(frame_Bchw, embedding_BC))
         inputs = {"frame": frame_Bchw.numpy()}
         if (folder / "embed.onnx").exists():
-            (embedding,) = _run(onnxruntime, folder / "embed.onnx", {"grey": grey_B1hw.numpy()})
-            inputs["embedding"] = embedding
+            (inputs["embedding"],) = _run(
+                onnxruntime, folder / "embed.onnx", {"grey": grey_B1hw.numpy()}
+            )
+        elif embedding_BC is not None:
+            inputs["embedding"] = embedding_BC.numpy()
         for n, scale in enumerate(_run(onnxruntime, folder / "encode.onnx", inputs)):
             theirs[f"{frame}_{n}"] = scale
     (colour_Bchw,) = _run(onnxruntime, folder / "decode.onnx", theirs)
@@ -179,15 +230,6 @@ def _run(onnxruntime: Any, path: Path, values: dict[str, Any]) -> list[Any]:
     """Return what a graph makes of values, of which it takes those that it knows the names of."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     wanted = {value.name for value in session.get_inputs()}
-    try:
+    with _saying_what_is_inexpressible(path):
         outputs: list[Any] = session.run(None, {k: v for k, v in values.items() if k in wanted})
-    except Exception as error:
-        raise _inexpressible(path, error) from error
     return outputs
-
-
-def _inexpressible(path: Path, error: Exception) -> ModelError:
-    reason = " ".join(str(error).split())[:200]
-    return ModelError(
-        f"{path.name}: ONNX cannot express this network at every size ({reason}); render with torch"
-    )

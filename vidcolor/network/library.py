@@ -12,12 +12,28 @@ def home() -> Path:
 
     Source: XDG Base Directory Specification 0.8, XDG_DATA_HOME.
     """
+    return _chosen_home() or _xdg("XDG_DATA_HOME", ".local/share")
+
+
+def cache() -> Path:
+    """Return the folder of what can be made again: $VIDCOLOR_HOME/cache, else where XDG has caches.
+
+    Source: XDG Base Directory Specification 0.8, XDG_CACHE_HOME.
+    """
+    chosen = _chosen_home()
+    return chosen / "cache" if chosen else _xdg("XDG_CACHE_HOME", ".cache")
+
+
+def _chosen_home() -> Path | None:
     chosen = os.environ.get("VIDCOLOR_HOME")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    data = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return Path(chosen).expanduser().absolute() if chosen else None
+
+
+def _xdg(name: str, usual: str) -> Path:
+    """Return vidcolor's folder in one that XDG names, or in what it usually is."""
+    folder = Path(os.environ.get(name, ""))
     # The specification has paths that are not absolute ignored.
-    return (data if data.is_absolute() else Path.home() / ".local/share") / "vidcolor"
+    return (folder if folder.is_absolute() else Path.home() / usual) / "vidcolor"
 
 
 def added_models() -> Path:

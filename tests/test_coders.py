@@ -1,0 +1,281 @@
+"""Engines: torch folded, in half precision, and ONNX Runtime give the colours of plain torch."""
+
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.models import TINY, Noisy, NoisyConfig
+from tests.test_graphs import AT_ONE_SIZE
+from tests.test_network import SMALL
+from vidcolor.coloring import settle_engine, while_memory_lasts
+from vidcolor.errors import ModelError, OptionsError
+from vidcolor.network import cached_graphs
+from vidcolor.network.blocks import remove_spectral_norms
+from vidcolor.network.cached_graphs import graphs_of
+from vidcolor.network.card import FAMILIES
+from vidcolor.network.coders import HalfCoder, choose_engine
+from vidcolor.network.colorizer import Colorizer, HalfPrecisionError
+from vidcolor.network.folding import fold_norms
+from vidcolor.network.weights import load_network, save_model
+from vidcolor.options import ColorOptions
+from vidcolor.overlap import Stages
+from vidcolor.segments import divide
+
+ROOT = Path(__file__).parent.parent
+
+TOLERANCE = 0.05 / 255
+"""Of chroma, between engines that add the same products in another order: a twentieth of a code."""
+
+HALF_TOLERANCE = 1 / 255
+"""Of chroma, in half precision: a code."""
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    """Return a folder of its own for what is cached."""
+    monkeypatch.setenv("VIDCOLOR_HOME", str(tmp_path / "home"))
+    return tmp_path / "home/cache"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    """Return a model whose convolutions have batch norms with something in them."""
+    folder = tmp_path_factory.mktemp("model")
+    save_model(TINY, _trained(TINY.build_network()), folder)
+    return str(folder)
+
+
+def _trained(network):
+    """Give batch norms statistics as training does: fresh ones change nothing."""
+    torch.manual_seed(0)
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            assert part.running_mean is not None
+            assert part.running_var is not None
+            part.running_mean.uniform_(-0.5, 0.5)
+            part.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(part.weight, 0.5, 2)
+            nn.init.uniform_(part.bias, -0.5, 0.5)
+    remove_spectral_norms(network.eval())
+    return network
+
+
+def _frames(count: int = 7, seed: int = 0) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    return [random.random((48, 80), dtype=np.float32) for _ in range(count)]
+
+
+def _colored(colorizer: Colorizer, frames=None, **changes) -> np.ndarray:
+    places = divide(frames or _frames(), luma=lambda frame: frame)
+    colored = colorizer.colorize(places, luma=lambda frame: frame, matrix="bt709", **changes)
+    return np.stack([each.chroma_2hw for each in colored])
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_network_computes_the_same_with_its_norms_folded(family):
+    torch.manual_seed(0)
+    network = _trained(FAMILIES[family].network(FAMILIES[family].config(**SMALL[family])))
+    window = torch.rand(3, 1, 1, 64, 96)
+
+    def colours():
+        with torch.no_grad():
+            seen = [network.encode(network.frame(x), network.embed(x)) for x in window]
+            return network.decode(*seen)
+
+    before = colours()
+    fold_norms(network)
+    torch.testing.assert_close(colours(), before, atol=1e-4, rtol=1e-4)
+
+
+def test_no_norm_of_the_default_family_is_left_when_it_renders(tmp_path):
+    card = replace(TINY, family="efficient-unet", network=SMALL["efficient-unet"])
+    save_model(card, card.build_network(), tmp_path)
+    network = Colorizer.load(str(tmp_path), "cpu").network
+    assert not [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_every_engine_gives_the_colours_of_the_plain_network(model, engine, batch):
+    card, network = load_network(Path(model))
+    plain = _colored(Colorizer(card, network, torch.device("cpu")))
+    assert np.ptp(plain) > 10 / 255
+    found = _colored(Colorizer.load(model, "cpu", engine=engine, batch=batch))
+    np.testing.assert_allclose(found, plain, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_colours_do_not_depend_on_the_number_of_threads(model, engine):
+    frames = _frames(20)
+    one = _colored(Colorizer.load(model, "cpu", engine=engine), frames)
+    with Stages(threads=3) as stages:
+        several = _colored(Colorizer.load(model, "cpu", engine=engine), frames, each=stages.each)
+        assert {"encode", "decode"} <= stages.times.keys()
+    np.testing.assert_array_equal(several, one)
+
+
+def test_graphs_show_references_what_they_show_frames(model):
+    onnx, plain = (Colorizer.load(model, "cpu", engine=engine) for engine in ("onnx", "torch"))
+    luma_hw = np.random.default_rng(1).random((64, 96), dtype=np.float32)
+    for ours, theirs in zip(onnx.features_of(luma_hw), plain.features_of(luma_hw), strict=True):
+        assert ours.shape[0] == 1
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_half_precision_is_a_code_away_at_most(model):
+    colorizer = Colorizer.load(model, "cpu")
+    whole = _colored(colorizer)
+    colorizer.coder = HalfCoder(colorizer.network)
+    half = _colored(colorizer)
+    assert np.abs(half - whole).max() > 0
+    np.testing.assert_allclose(half, whole, atol=HALF_TOLERANCE)
+
+
+class Loud(Noisy):
+    """A network that is fine in single precision, and overflows in half."""
+
+    noise_channels = 0
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.mix = nn.Conv2d(1, 2, 1, bias=False)
+        nn.init.constant_(self.mix.weight, 1e6)
+
+    def decode(self, previous, current, next_):
+        return current[0] * 1e-7
+
+
+def test_what_overflows_in_half_precision_is_computed_without(caplog):
+    colorizer = Colorizer(TINY, Loud(NoisyConfig()), torch.device("cpu"))
+    whole = _colored(colorizer)
+    colorizer.coder = HalfCoder(colorizer.network)
+    with pytest.raises(HalfPrecisionError):
+        _colored(colorizer)
+    found = while_memory_lasts(lambda: _colored(colorizer), colorizer, ColorOptions())
+    np.testing.assert_array_equal(found, whole)
+    assert "too bold for half precision; going on without" in caplog.text
+
+
+def test_onnx_is_taken_on_a_cpu_and_torch_on_a_gpu(model, cache, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    assert choose_engine("cpu", Path(model)) == "onnx"
+    assert "engine: onnx" in caplog.text
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_engine("auto", Path(model)) == "torch"
+    assert choose_engine("cuda", Path(model)) == "torch"
+    assert choose_engine("cpu", Path(model)) == "onnx"
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_torch_is_taken_where_onnx_is_not_installed(package, model, cache, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert choose_engine("cpu", Path(model)) == "torch"
+    assert f"engine: torch (ONNX: {package} is not installed" in caplog.text
+    with pytest.raises(ModelError, match=r"is not installed; pip install .*\[onnx\]"):
+        Colorizer.load(model, "cpu", engine="onnx")
+
+
+def test_torch_is_taken_for_a_family_that_onnx_cannot_express(tmp_path, cache, caplog, capfd):
+    caplog.set_level(logging.INFO)
+    card = replace(TINY, family=AT_ONE_SIZE, network=SMALL[AT_ONE_SIZE])
+    save_model(card, card.build_network(), tmp_path / "model")
+    assert settle_engine(ColorOptions(model=str(tmp_path / "model"))).engine == "torch"
+    assert "engine: torch (encode.onnx: ONNX cannot express this network" in caplog.text
+    assert capfd.readouterr() == ("", "")  # torch would print the network
+    assert [path.name for path in (cache / "graphs").iterdir()] == ["lock"]
+
+
+def test_torch_is_taken_where_graphs_cannot_be_kept(model, cache, caplog):
+    caplog.set_level(logging.INFO)
+    cache.parent.write_text("a file")
+    assert choose_engine("cpu", Path(model)) == "torch"
+    assert "VIDCOLOR_HOME" in caplog.text
+
+
+def test_onnx_on_cuda_is_refused():
+    with pytest.raises(OptionsError, match="--engine onnx --device cuda"):
+        ColorOptions(engine="onnx", device="cuda")
+
+
+def test_graphs_are_made_once(model, cache, monkeypatch):
+    graphs = graphs_of(Path(model))
+    monkeypatch.setattr(cached_graphs, "write_graphs", None)
+    assert graphs_of(Path(model)) == graphs
+    assert {path.name for path in graphs.iterdir()} == {"encode.onnx", "decode.onnx"}
+
+
+def test_another_model_has_other_graphs_and_so_has_another_torch(model, cache, monkeypatch):
+    graphs = graphs_of(Path(model))
+    torch.manual_seed(1)
+    save_model(TINY, TINY.build_network(), cache.parent / "other")
+    assert graphs_of(cache.parent / "other") != graphs
+    monkeypatch.setattr(torch, "__version__", f"{torch.__version__}.another")
+    assert graphs_of(Path(model)) != graphs
+
+
+def test_what_a_killed_process_left_of_graphs_is_made_again(model, cache):
+    graphs = graphs_of(Path(model))
+    graphs.rename(graphs.with_suffix(".part"))
+    (graphs.with_suffix(".part") / "decode.onnx").unlink()
+    assert (graphs_of(Path(model)) / "decode.onnx").exists()
+    assert not graphs.with_suffix(".part").exists()
+
+
+def test_damaged_graphs_are_told_by_their_name(model, cache):
+    (graphs_of(Path(model)) / "decode.onnx").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"decode.onnx: ONNX Runtime cannot read it.*remove its"):
+        Colorizer.load(model, "cpu", engine="onnx")
+
+
+ONE_OF_SEVERAL = """
+import sys
+from pathlib import Path
+from vidcolor.network import cached_graphs
+write = cached_graphs.write_graphs
+def noted(network, folder):
+    print("made")
+    return write(network, folder)
+cached_graphs.write_graphs = noted
+cached_graphs.graphs_of(Path(sys.argv[1]))
+"""
+
+
+def test_of_several_processes_one_makes_the_graphs(model, cache):
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", ONE_OF_SEVERAL, model]
+    both = [subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert sorted(process.communicate()[0] for process in both) == ["", "made\n"]
+    assert [process.returncode for process in both] == [0, 0]
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+from pathlib import Path
+import torch
+from vidcolor.network.coders import OnnxCoder
+coder = OnnxCoder(Path(sys.argv[1]))
+frame_B1hw = torch.zeros(8, 1, 1024, 1024)
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**26,) * 2)
+try:
+    coder.encode(frame_B1hw)
+except MemoryError:
+    print("short of memory")
+"""
+
+
+def test_too_little_memory_is_told_as_python_tells_it(model):
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    graphs = graphs_of(Path(model))
+    command = [sys.executable, "-c", SHORT_OF_MEMORY, str(graphs)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.stdout == "short of memory\n", done.stderr
