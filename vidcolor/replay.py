@@ -7,7 +7,7 @@ CPU time spent meanwhile is its own. What runs are the functions that `render` r
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
@@ -20,8 +20,9 @@ from vidcolor.media.encode import SegmentWriter
 from vidcolor.media.film import Film
 from vidcolor.media.levels import Codes, chroma_from_unit
 from vidcolor.media.plan import OutputPlan
+from vidcolor.network.coders import Coder
 from vidcolor.network.colorizer import Colored, Colorizer
-from vidcolor.network.device import half_the_cores
+from vidcolor.network.device import one_thread_a_call
 from vidcolor.options_bench import BenchOptions
 from vidcolor.scaling import resize, working_size
 from vidcolor.segments import Placed
@@ -95,7 +96,7 @@ def replay(film: Film, plan: OutputPlan, options: BenchOptions, on_stage: OnStag
     """
     colorizer = load_colorizer(options)
     stages = _Stages(colorizer.device, on_stage)
-    with half_the_cores(), torch.inference_mode():
+    with one_thread_a_call(), torch.inference_mode():
         read = stages.time("decode", lambda: _read(film, plan, options.frames))
         places = stages.time("shots", lambda: _placed(read.frames, film, options))
         colored = _colored(places, film, colorizer, stages)
@@ -153,8 +154,7 @@ def _colored(
     small = stages.time(
         "luma resize", lambda: {place.frame.frame.pts: _small(place, colorizer) for place in places}
     )
-    tape = _Tape(colorizer.network)
-    cast(Any, colorizer).network = tape
+    colorizer.coder = tape = _Tape(colorizer.coder)
 
     def colorize() -> list[Colored[Picture]]:
         return list(
@@ -188,35 +188,31 @@ def _encode(frames: list[Frame], codes: list[Codes], film: Film, plan: OutputPla
 
 
 class _Tape:
-    """Stands in for a network: asks it, and remembers what it was asked and what it answered."""
+    """Stands in for a coder: asks it, and remembers what it was asked and what it answered."""
 
-    def __init__(self, network: Any) -> None:
-        self._network = network
+    def __init__(self, coder: Coder) -> None:
+        self._coder = coder
         self._asked: dict[str, list[tuple[Any, ...]]] = {"encode": [], "decode": []}
         self._answers: dict[str, list[Any]] = {"encode": [], "decode": []}
         self.plays = False
         """Whether it answers from memory, in the order in which it was asked."""
 
-    def __getattr__(self, name: str) -> Any:
-        """Return what else the network has."""
-        return getattr(self._network, name)
-
     def encode(self, *inputs: Any) -> Any:
-        """Return the features that the network makes, or made."""
+        """Return the features that the coder makes, or made."""
         return self._answer("encode", inputs)
 
     def decode(self, *inputs: Any) -> Any:
-        """Return the colour that the network makes, or made."""
+        """Return the colour that the coder makes, or made."""
         return self._answer("decode", inputs)
 
     def _answer(self, question: str, inputs: tuple[Any, ...]) -> Any:
         if self.plays:
             return self._answers[question].pop(0)
         self._asked[question].append(inputs)
-        self._answers[question].append(getattr(self._network, question)(*inputs))
+        self._answers[question].append(getattr(self._coder, question)(*inputs))
         return self._answers[question][-1]
 
     def ask_again(self, question: str) -> None:
-        """Ask the network all that it was asked."""
+        """Ask the coder all that it was asked."""
         for inputs in self._asked[question]:
-            getattr(self._network, question)(*inputs)
+            getattr(self._coder, question)(*inputs)
