@@ -18,10 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from vidcolor.color import chroma_from_rgb
+from vidcolor.coloring import load_colorizer
 from vidcolor.network.card import Card
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.generator import Generator
 from vidcolor.network.weights import save_model
+from vidcolor.options import RenderOptions
 from vidcolor.segments import Placed
 from vidcolor.usage import timed
 
@@ -70,7 +72,7 @@ def networks(folder: Path) -> tuple[Generator, Colorizer]:
     torch.manual_seed(0)
     network = SEED002.build_network().eval()
     save_model(SEED002, network, folder)
-    return network, Colorizer.load(str(folder), "cpu")
+    return network, load_colorizer(RenderOptions(model=str(folder), device="cpu"))
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ FFmpeg and torch do in threads of their own is missing: the last line tells how 
 
 import argparse
 import re
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -17,12 +18,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vidcolor.reel import draw_reel
-from vidcolor.usage import timed_command
 
 HERTZ = 100
 """Samples of each thread a second."""
 ROWS = 20
 """Of a table."""
+RENDER = """
+import sys
+from pathlib import Path
+from vidcolor.bench import render_here
+from vidcolor.options import RenderOptions
+_, film, out, preset = sys.argv
+print(render_here(Path(film), Path(out), RenderOptions(preset=preset)).cpu_seconds)
+"""
+"""What is profiled: a render that says at the end what it took."""
+WAITING = ("(threading.py", "(queue.py", "(concurrent/futures/thread.py")
+"""Where threads wait for one another; py-spy cannot always tell that from work."""
 
 Stack = tuple[str, ...]
 """The thread, then its functions, outermost first."""
@@ -38,25 +49,29 @@ def main() -> None:
     with TemporaryDirectory() as name:
         film = draw_reel(Path(name, "film.mp4"), height=asked.height, frame_count=asked.frames)
         stacks = Path(name, "stacks.txt")
-        render = [sys.executable, "-m", "vidcolor", "render", "--quiet", "--preset", asked.preset]
-        render += [str(film), f"{name}/out.mp4"]
         spy = ["py-spy", "record", "--rate", str(HERTZ), "--threads", "--format", "raw"]
-        whole = timed_command([*spy, "--output", str(stacks), "--", *render])
+        render = [sys.executable, "-c", RENDER, str(film), f"{name}/out.mp4", asked.preset]
+        done = subprocess.run(
+            [*spy, "--output", str(stacks), "--", *render], capture_output=True, text=True
+        )
+        cpu_seconds = float(re.findall(r"^[\d.]+$", done.stdout, re.MULTILINE)[0])
         samples = read_stacks(stacks)
     show("thread", counted(samples, thread_of))
     show("function", counted(samples, own_function))
     print(
-        f"{sum(samples.values()) / HERTZ:.1f} s sampled; {whole.cpu_seconds:.1f} s of CPU time, "
-        f"py-spy's included; {whole.wall_seconds:.1f} s by the clock"
+        f"{sum(samples.values()) / HERTZ:.1f} s of Python's threads; "
+        f"{cpu_seconds:.1f} s of CPU time of the whole process"
     )
 
 
 def read_stacks(path: Path) -> Counter[Stack]:
-    """Return how often each stack was seen."""
+    """Return how often each stack was seen at work."""
     samples: Counter[Stack] = Counter()
     for line in path.read_text().splitlines():
         stack, _, count = line.rpartition(" ")
-        samples[tuple(stack.split(";"))] += int(count)
+        calls = tuple(stack.split(";"))
+        if not any(place in calls[-1] for place in WAITING):
+            samples[calls] += int(count)
     return samples
 
 
@@ -70,7 +85,7 @@ def counted(samples: Counter[Stack], name_of: Callable[[Stack], str]) -> Counter
 
 def thread_of(stack: Stack) -> str:
     """Return the thread's name, without its number among others of its kind."""
-    return re.sub(r"(^thread \([^)]*\): )|(_\d+$)", "", stack[0])
+    return re.sub(r"^thread \([^)]*\)(: )?|_\d+$", "", stack[0]) or "not named yet"
 
 
 def own_function(stack: Stack) -> str:

@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,8 +22,10 @@ from vidcolor.bench import Bench, Whole, bench
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.media.changes import Changes
 from vidcolor.media.decode import read_frames
+from vidcolor.media.ffmpeg import find_ffmpeg
 from vidcolor.media.film import probe
 from vidcolor.media.plan import check_output
+from vidcolor.network.temporal_unet import TemporalUNet
 from vidcolor.options_bench import BenchOptions
 from vidcolor.reel import RATE, draw_reel
 from vidcolor.rendering import render
@@ -58,7 +61,9 @@ def film(tmp_path_factory):
 @pytest.fixture(scope="module")
 def measured(film, model):
     steps: list[tuple[int, int]] = []
-    options = BenchOptions(model=model, device="cpu", frames=12, preset="ultrafast", start="0.4")
+    options = BenchOptions(
+        model=model, device="cpu", engine="torch", frames=12, preset="ultrafast", start="0.4"
+    )
     return bench(film, options, lambda *step: steps.append(step)), steps
 
 
@@ -102,7 +107,7 @@ def test_ratios_are_of_a_frame_without_the_start(some, whole, start_share, frame
     decode, transcode, network = some
     found = Bench(
         film=None, width=64, height=36, network_size=(36, 64), codec="libx264", codec_options={},
-        device="cpu", cores=2,
+        device="cpu", engine="torch", cores=2,
         stages={"one": decode, "two": network},
         floors={"decode alone": decode, "transcode": transcode, "network alone": network},
         whole=Whole(
@@ -122,7 +127,7 @@ def test_ratios_are_of_a_frame_without_the_start(some, whole, start_share, frame
 
 
 def test_replayed_stages_make_the_very_frames_of_a_render(film, model, tmp_path):
-    options = BenchOptions(model=model, device="cpu", codec="ffv1", frames=HELD)
+    options = BenchOptions(model=model, device="cpu", engine="torch", codec="ffv1", frames=HELD)
     whole = probe(film)
     plan = check_output(whole, tmp_path / "out.mkv", options, Changes())
     replayed = replay(whole, plan, options, lambda _: None)
@@ -135,9 +140,77 @@ def planes(path: Path) -> list[bytes]:
         return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
 
 
+def test_network_is_asked_again_all_that_it_was_asked_and_then_no_more(
+    film, model, tmp_path, monkeypatch
+):
+    asked: list[tuple[str, str]] = []
+    stage = ["before"]
+
+    def counting(name):
+        true = getattr(TemporalUNet, name)
+
+        def count(*inputs):
+            asked.append((stage[0], name))
+            return true(*inputs)
+
+        return count
+
+    for name in ("encode", "decode"):
+        monkeypatch.setattr(TemporalUNet, name, counting(name))
+    options = BenchOptions(model=model, device="cpu", engine="torch", frames=9)
+    whole = probe(film)
+    plan = check_output(whole, tmp_path / "out.mkv", options, Changes())
+    replay(whole, plan, options, lambda name: stage.insert(0, name))
+    times = Counter(asked)
+    assert times == {
+        ("luma resize", "encode"): 9,
+        ("luma resize", "decode"): 9,
+        ("encode features", "encode"): 9,
+        ("decode chroma", "decode"): 9,
+    }
+
+
+def test_stages_hold_the_first_frames_only_however_many_are_decoded(
+    film, model, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("vidcolor.replay.HELD", 5)
+    options = BenchOptions(model=model, device="cpu", engine="torch", frames=20, codec="ffv1")
+    whole = probe(film)
+    plan = check_output(whole, tmp_path / "out.mkv", options, Changes())
+    assert replay(whole, plan, options, lambda _: None).frame_count == 20
+    assert len(planes(tmp_path / plan.segment_name(0))) == 5
+
+
+def test_floors_are_ffmpeg_with_the_renders_settings_on_the_same_frames(
+    film, model, tmp_path, monkeypatch
+):
+    said, program = tmp_path / "said", tmp_path / "ffmpeg"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {said}\nexec {find_ffmpeg()} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("VIDCOLOR_FFMPEG", str(program))
+    options = BenchOptions(
+        model=model,
+        device="cpu",
+        engine="torch",
+        frames=3,
+        codec="libx265",
+        crf=30,
+        preset="fast",
+        start="0.4",
+    )
+    bench(film, options)
+    decode, transcode = said.read_text().splitlines()
+    for words in (decode, transcode):
+        assert " -ss 0.400000 " in words
+        assert " -frames:v 3 " in words
+    assert decode.endswith("-f null -")
+    assert "-c:v libx265" in transcode
+    assert "-preset fast -crf 30" in transcode
+
+
 @pytest.mark.parametrize("count", [1, 7, 60])
 def test_the_end_lies_between_the_last_frame_and_the_next(film, model, tmp_path, count):
-    options = BenchOptions(model=model, device="cpu", frames=count)
+    options = BenchOptions(model=model, device="cpu", engine="torch", frames=count)
     whole = probe(film)
     plan = check_output(whole, tmp_path / "out.mkv", options, Changes())
     replayed = replay(whole, plan, options, lambda _: None)
@@ -196,6 +269,7 @@ def test_cpu_time_counts_every_thread_and_no_sleep():
 
 def test_a_command_is_charged_with_its_own_cpu_time_alone():
     burn(0.3)
+    timed_command([sys.executable, "-c", "sum(range(10**7))"])  # another one's is not counted
     begun = perf_counter()
     cost = timed_command([sys.executable, "-c", "while __import__('time').process_time() < .3: 0"])
     assert 0.3 <= cost.cpu_seconds < 0.3 + 0.2
@@ -204,7 +278,7 @@ def test_a_command_is_charged_with_its_own_cpu_time_alone():
 
 def test_a_command_that_fails_is_an_error_with_its_last_line():
     with pytest.raises(InputError, match="stopped: why; run it by hand"):
-        timed_command([sys.executable, "-c", "raise SystemExit('why')"])
+        timed_command(["sh", "-c", "echo what >&2; echo why >&2; exit 1"])
 
 
 def test_peak_memory_stays_after_it_was_given_back():

@@ -53,17 +53,19 @@ def test_profile_counts_threads_and_the_innermost_function_of_ours(tmp_path):
         "thread (8): each_0;work (vidcolor/overlap.py:2);resize (vidcolor/scaling.py:4);x (y:1) 2\n"
         "thread (9): each_1;work (vidcolor/overlap.py:2);resize (vidcolor/scaling.py:8) 1\n"
         "thread (7): MainThread;run (vidcolor/cli.py:3);_load (<frozen importlib._bootstrap>:1) 4\n"
+        "thread (6);spawn (z.py:5) 1\n"
         "thread (7): MainThread;other (z.py:1) 1\n"
+        "thread (7): MainThread;write (vidcolor/media/encode.py:9);wait (threading.py:3) 9\n"
     )
     samples = script["read_stacks"](stacks)
     threads = script["counted"](samples, script["thread_of"])
     functions = script["counted"](samples, script["own_function"])
-    assert threads == {"MainThread": 10, "each": 3}
+    assert threads == {"MainThread": 10, "each": 3, "not named yet": 1}
     assert functions == {
         "write (vidcolor/media/encode.py)": 5,
         "resize (vidcolor/scaling.py)": 3,
         "imports": 4,
-        "outside vidcolor": 1,
+        "outside vidcolor": 2,
     }
 
 

@@ -112,15 +112,6 @@ def test_debug_puts_the_traceback_into_the_line(capsys, monkeypatch):
     assert line["traceback"].startswith("Traceback")
 
 
-@pytest.mark.parametrize("log_json", [False, True])
-def test_debug_has_no_traceback_where_nothing_was_raised(log_json, capsys):
-    console.set_up(debug=True, log_json=log_json)
-    console.fail("one of many films")
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "one of many films" in line
-    assert "raceback" not in line
-
-
 def test_progress_is_told_in_numbers_and_no_bar_is_drawn(capsys, monkeypatch):
     monkeypatch.setattr(console, "LINE_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(console._stderr, "_force_terminal", True)

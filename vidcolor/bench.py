@@ -19,7 +19,7 @@ from time import process_time
 import torch
 
 from vidcolor._version import __version__
-from vidcolor.coloring import load_colorizer
+from vidcolor.coloring import load_colorizer, settle_engine
 from vidcolor.media.changes import Changes
 from vidcolor.media.ffmpeg import find_ffmpeg
 from vidcolor.media.film import Film, probe
@@ -68,6 +68,8 @@ class Bench:
     codec: str
     codec_options: dict[str, str]
     device: str
+    engine: str
+    """What ran the network there: torch or onnx."""
     cores: int
     stages: dict[str, Cost]
     """What each takes for a frame, done alone."""
@@ -99,6 +101,14 @@ class Bench:
             "its stages one by one": self.all_stages,
         }
         return {f"render / {name}": _ratio(self.render, floor) for name, floor in floors.items()}
+
+    def setting(self) -> str:
+        """Return what was measured, in a line."""
+        height, width = self.network_size
+        return (
+            f"{self.width}x{self.height}, network at {width}x{height} by {self.engine} on "
+            f"{self.device}, {self.codec} {self.codec_options.get('preset', '')}"
+        ).rstrip()
 
     def ratio_table(self) -> Table:
         """Return the ratios as a table."""
@@ -156,6 +166,7 @@ def bench(film: Path | None, options: BenchOptions, on_step: OnStep = lambda *_:
         ModelError: there is no such model, or it is damaged.
     """
     find_ffmpeg()
+    options = settle_engine(options)
     done = iter(range(STEPS))
     with TemporaryDirectory(prefix="vidcolor-bench-") as name:
         folder = Path(name)
@@ -181,6 +192,7 @@ def bench(film: Path | None, options: BenchOptions, on_step: OnStep = lambda *_:
         codec=plan.codec,
         codec_options=plan.codec_options,
         device=replayed.device,
+        engine=options.engine,
         cores=os.cpu_count() or 1,
         stages=replayed.stages,
         floors=floors,
@@ -212,10 +224,11 @@ def _words(options: Mapping[str, str]) -> list[str]:
 def render_alone(film: Path, out: Path, options: RenderOptions) -> Whole:
     """Render a film in a process of its own, and return what that took."""
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as processes:
-        return processes.submit(_render_here, film, out, options).result()
+        return processes.submit(render_here, film, out, options).result()
 
 
-def _render_here(film: Path, out: Path, options: RenderOptions) -> Whole:
+def render_here(film: Path, out: Path, options: RenderOptions) -> Whole:
+    """Render a film in this process, which does nothing else, and return what that took."""
     load_colorizer(options)
     start = process_time()
     done, cost = timed(lambda: render(film, out, options))

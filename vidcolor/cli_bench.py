@@ -28,6 +28,5 @@ def bench(
         console.say(found.to_json())
         return
     console.show_table("what a render takes of what it must", *found.ratio_table())
-    size = f"{found.width}x{found.height} on {found.device}, network {found.network_size}"
-    console.show_table(size, *found.cost_table())
+    console.show_table(found.setting(), *found.cost_table())
     console.say(found.summary())

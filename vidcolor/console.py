@@ -109,9 +109,8 @@ def say(text: str) -> None:
 
 
 def fail(text: str) -> None:
-    """Write the one line of an error to stderr; with `debug`, what was raised as well."""
-    is_handling = sys.exc_info()[0] is not None
-    _logger.error("%s", text, exc_info=is_handling and is_debugging())
+    """Write the one line of an error to stderr; with `debug`, what led to it as well."""
+    _logger.error("%s", text, exc_info=is_debugging())
 
 
 def note(text: str, **facts: Any) -> None:
