@@ -41,6 +41,20 @@ class Noisy(Generator):
         return torch.tanh(current[0])
 
 
+class Loud(Noisy):
+    """A network that is fine in single precision, and overflows in half."""
+
+    noise_channels = 0
+
+    def __init__(self, config: NoisyConfig) -> None:
+        super().__init__(config)
+        self.mix = nn.Conv2d(1, 2, 1, bias=False)
+        nn.init.constant_(self.mix.weight, 1e6)
+
+    def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
+        return current[0] * 1e-7
+
+
 NOISY_FAMILY = Family(
     network=Noisy, config=NoisyConfig, windows=(1,), set_up=lambda _: Setup(config=NoisyConfig())
 )

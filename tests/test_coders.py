@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.models import TINY, Noisy, NoisyConfig
+from tests.models import TINY, Loud, NoisyConfig
 from tests.test_graphs import AT_ONE_SIZE
 from tests.test_network import SMALL
 from vidcolor.coloring import settle_engine, while_memory_lasts
@@ -100,6 +100,15 @@ def test_no_norm_of_the_default_family_is_left_when_it_renders(tmp_path):
     save_model(card, card.build_network(), tmp_path)
     network = Colorizer.load(str(tmp_path), "cpu").network
     assert not [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    (last,) = network.encode(torch.rand(1, 1, 64, 64))[-1:]
+    assert last.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_instance_norms_are_spared_the_layout_that_slows_them_down(tmp_path):
+    card = replace(TINY, network={"base_channels": 8, "norm": "instance"})
+    save_model(card, card.build_network(), tmp_path)
+    network = Colorizer.load(str(tmp_path), "cpu").network
+    assert all(level.is_contiguous() for level in network.encode(torch.rand(1, 1, 64, 64)))
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
@@ -137,20 +146,6 @@ def test_half_precision_is_a_code_away_at_most(model):
     half = _colored(colorizer)
     assert np.abs(half - whole).max() > 0
     np.testing.assert_allclose(half, whole, atol=HALF_TOLERANCE)
-
-
-class Loud(Noisy):
-    """A network that is fine in single precision, and overflows in half."""
-
-    noise_channels = 0
-
-    def __init__(self, config):
-        super().__init__(config)
-        self.mix = nn.Conv2d(1, 2, 1, bias=False)
-        nn.init.constant_(self.mix.weight, 1e6)
-
-    def decode(self, previous, current, next_):
-        return current[0] * 1e-7
 
 
 def test_what_overflows_in_half_precision_is_computed_without(caplog):

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from tests.models import TINY
+from tests.models import TINY, Loud, NoisyConfig
+from vidcolor.coloring import while_memory_lasts
 from vidcolor.network.card import FAMILIES
-from vidcolor.network.colorizer import Colorizer
+from vidcolor.network.colorizer import Colorizer, HalfPrecisionError
 from vidcolor.network.engine import Engine
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.weights import save_model
-from vidcolor.options import Precision, TrainOptions
+from vidcolor.options import ColorOptions, Device, Precision, TrainOptions
 from vidcolor.segments import divide
 
 pytestmark = [
@@ -25,24 +26,40 @@ pytestmark = [
     ),
 ]
 
-CHROMA_TOLERANCE = 2e-3
-"""Half an 8-bit code: TF32 convolutions keep ten bits of a product."""
+CHROMA_TOLERANCE = 1 / 255
+"""A code: half precision keeps eleven bits of a factor."""
+
+
+def _colored(folder: Path, device: Device, **changes) -> np.ndarray:
+    colorizer = Colorizer.load(str(folder), device, **changes)
+    frames = list(np.random.default_rng(0).random((11, 64, 80), dtype=np.float32))
+    places = divide(frames, luma=lambda frame: frame)
+    colored = colorizer.colorize(places, luma=lambda frame: frame, matrix="bt601")
+    return np.stack([each.chroma_2hw for each in colored])
 
 
 def test_cuda_gives_the_chroma_of_the_cpu(tmp_path: Path):
     torch.manual_seed(0)
     save_model(TINY, TINY.build_network(), tmp_path)
-    frames = list(np.random.default_rng(0).random((4, 64, 80), dtype=np.float32))
-    on_cpu, on_cuda = (
-        list(
-            Colorizer.load(str(tmp_path), device).colorize(
-                divide(frames, luma=lambda frame: frame), luma=lambda frame: frame, matrix="bt601"
-            )
-        )
-        for device in ("cpu", "cuda")
-    )
-    for a, b in zip(on_cpu, on_cuda, strict=True):
-        np.testing.assert_allclose(a.chroma_2hw, b.chroma_2hw, atol=CHROMA_TOLERANCE)
+    found = _colored(tmp_path, "cuda")
+    np.testing.assert_allclose(found, _colored(tmp_path, "cpu"), atol=CHROMA_TOLERANCE)
+    for batch in (1, 3):
+        one = _colored(tmp_path, "cuda", batch=batch)
+        np.testing.assert_allclose(one, found, atol=CHROMA_TOLERANCE)
+
+
+def test_cuda_computes_in_half_precision_until_that_overflows(caplog):
+    colorizer = Colorizer(TINY, Loud(NoisyConfig()), torch.device("cuda"))
+    frames = list(np.random.default_rng(0).random((3, 64, 64), dtype=np.float32))
+
+    def colors():
+        places = divide(frames, luma=lambda frame: frame)
+        return list(colorizer.colorize(places, luma=lambda frame: frame, matrix="bt601"))
+
+    with pytest.raises(HalfPrecisionError):
+        colors()
+    assert len(while_memory_lasts(colors, colorizer, ColorOptions())) == 3
+    assert "too bold for half precision" in caplog.text
 
 
 def _step(device: str, precision: Precision) -> tuple[dict[str, float], GanTrainer]:

@@ -18,7 +18,7 @@ from vidcolor.network.cached_graphs import graphs_of
 from vidcolor.network.card import Card
 from vidcolor.network.coders import Coder, HalfCoder, OnnxCoder
 from vidcolor.network.device import choose_device
-from vidcolor.network.folding import fold_norms
+from vidcolor.network.folding import prepare
 from vidcolor.network.generator import Features, Generator
 from vidcolor.network.library import find_model
 from vidcolor.network.looks import (
@@ -151,11 +151,11 @@ class Colorizer:
         """
         folder = find_model(name)
         card, network = load_network(folder)
-        fold_norms(network)
+        prepare(network)
         is_onnx = engine == "onnx"
         return cls(
             card,
-            network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+            network,
             choose_device("cpu" if is_onnx else device),
             onnx=OnnxCoder(graphs_of(folder)) if is_onnx else None,
             size=size,

@@ -1,9 +1,23 @@
-"""Batch norms multiplied into the convolutions before them, for rendering."""
+"""A network made ready for rendering: it computes the same, in less time."""
 
 from itertools import pairwise
 
+import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+def prepare(network: nn.Module) -> None:
+    """Fold batch norms and lay weights out as convolutions like them, in place.
+
+    Channels-last saves a seventh of a CPU's time; instance norms are slow in it, and the more so.
+
+    Args:
+        network: in evaluation mode, its spectral norms removed; not to be trained afterwards.
+    """
+    fold_norms(network)
+    if not any(isinstance(part, nn.InstanceNorm2d) for part in network.modules()):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def fold_norms(network: nn.Module) -> None:
@@ -11,10 +25,10 @@ def fold_norms(network: nn.Module) -> None:
 
     With a norm's gain g, bias b, mean m and variance v, a convolution's weights become
     w * g / sqrt(v + eps), its bias b - m * g / sqrt(v + eps): Ioffe and Szegedy 2015,
-    algorithm 2, step 11. Rounding apart, evaluation computes the same; not to be trained.
+    algorithm 2, step 11. Rounding apart, evaluation computes the same.
 
     Args:
-        network: in evaluation mode, its spectral norms removed.
+        network: as for `prepare`.
     """
     for part in list(network.modules()):
         if isinstance(part, nn.Sequential):
