@@ -23,6 +23,7 @@ from vidcolor.media.decode import Frame, read_frames
 from vidcolor.media.film import Film
 from vidcolor.media.plan import OutputPlan
 from vidcolor.network.colorizer import Colorizer
+from vidcolor.network.device import one_thread_a_call
 from vidcolor.options import RenderOptions
 from vidcolor.overlap import Stages
 from vidcolor.segments import Placed
@@ -149,19 +150,20 @@ class Renderer:
         if self._options != job.options:
             self._colorizer = load_colorizer(job.options)
             self._options = job.options
-        return while_memory_lasts(
-            lambda: _render(job, part, self._colorizer), self._colorizer, job.options
-        )
+        with one_thread_a_call() as threads:  # a worker has its share of the cores
+            return while_memory_lasts(
+                lambda: _render(job, part, self._colorizer, threads), self._colorizer, job.options
+            )
 
 
 class _DecodedOtherwiseError(Exception):
     """A frame is not what was planned."""
 
 
-def _render(job: Job, part: Part, colorizer: Colorizer) -> Segment:
+def _render(job: Job, part: Part, colorizer: Colorizer, threads: int) -> Segment:
     for frames in (_decoded(part, job.film), _decoded_from_start(part, job)):
         try:
-            return _render_from(frames, job, part, colorizer)
+            return _render_from(frames, job, part, colorizer, threads)
         except _DecodedOtherwiseError:
             log.info(
                 "%s: part %d is read from the film's beginning", job.film.path, part.number + 1
@@ -172,11 +174,13 @@ def _render(job: Job, part: Part, colorizer: Colorizer) -> Segment:
     )
 
 
-def _render_from(frames: Iterator[Frame], job: Job, part: Part, colorizer: Colorizer) -> Segment:
+def _render_from(
+    frames: Iterator[Frame], job: Job, part: Part, colorizer: Colorizer, threads: int
+) -> Segment:
     film, options = job.film, job.options
     name = Path(job.plan.segment_name(part.number))
     path = job.folder / name.with_stem(f"{name.stem}-{secrets.token_hex(4)}")
-    with Stages() as stages:
+    with Stages(threads) as stages:
         decoded = stages.ahead(frames, "decode")
         pictures = pictures_of(decoded, film, open_masks(film, options), options)
         places = (

@@ -34,14 +34,17 @@ def choose_device(wish: Device) -> torch.device:
 
 
 @contextmanager
-def one_thread_a_call() -> Iterator[None]:
+def one_thread_a_call() -> Iterator[int]:
     """Let torch compute each thing in one thread; things are computed side by side instead.
+
+    Yields how many threads it had: so many things may be.
 
     Threads that share a frame wait for each other in every layer, so one that has to share its
     core holds up all: on two cores shared with another program, two took thirteen times as long.
     """
+    threads = torch.get_num_threads()
     with _threads(1):
-        yield
+        yield threads
 
 
 @contextmanager
