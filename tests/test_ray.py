@@ -2,25 +2,31 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults import draw_film_of_shots, names_in, picture_of, tiny_model
+from tests.faults import ROOT, draw_film_of_shots, names_in, picture_of, tiny_model, work_folder
+from tests.stores import make_bucket, s3_server
+from vidcolor.errors import OptionsError
+from vidcolor.journal import read_journal
 from vidcolor.options import RenderOptions
 from vidcolor.ray_crew import ray_crew
 from vidcolor.rendering import Rendered, render
 
-ray = pytest.importorskip("ray")
+pytest.importorskip("ray")
+pytest.importorskip("s3fs")
 
-from ray.cluster_utils import Cluster  # noqa: E402  after it is known to be there
-
-SHOTS = 6
+SHOTS = 8
 FRAMES = 30 * SHOTS
 MEMORY = 80_000_000
 """Bytes of a node's own store: about the least that Ray takes."""
+POLL_SECONDS = 0.01
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,7 @@ def model(tmp_path_factory) -> str:
 @pytest.fixture(scope="module")
 def film(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("film")
-    return draw_film_of_shots(folder / "film.mkv", shots=SHOTS, width=96, height=64)
+    return draw_film_of_shots(folder / "film.mkv", shots=SHOTS, width=192, height=128)
 
 
 @pytest.fixture(scope="module")
@@ -40,22 +46,28 @@ def whole(film, model) -> list:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """Start a head without room for workers, and two nodes with room for one each."""
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": MEMORY},
-    )
-    for _ in range(2):
-        cluster.add_node(num_cpus=1, object_store_memory=MEMORY, wait=False)
-    cluster.wait_for_nodes()
-    yield cluster
-    cluster.shutdown()
+def cluster(tmp_path_factory) -> Iterator[Any]:
+    """Start a head without room for workers, and two nodes with room for two each.
+
+    Their processes know of a store, and keep what they fetch in a folder of the tests.
+    """
+    from ray.cluster_utils import Cluster
+
+    how = {"object_store_memory": MEMORY, "include_dashboard": False}
+    with s3_server(), pytest.MonkeyPatch.context() as here:
+        here.setenv("VIDCOLOR_HOME", str(tmp_path_factory.mktemp("home")))
+        here.setenv("PYTHONPATH", str(ROOT))
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **how})
+        for _ in range(2):
+            cluster.add_node(num_cpus=2, wait=False, **how)
+        cluster.wait_for_nodes()
+        yield cluster
+        cluster.shutdown()
 
 
 @pytest.fixture(scope="module")
 def crew(cluster):
-    with ray_crew(cluster.address, RenderOptions(device="cpu")) as crew:
+    with ray_crew(cluster.address, RenderOptions(device="cpu", workers=2)) as crew:
         yield crew
 
 
@@ -66,21 +78,32 @@ def _render(film: Path, out: Path, model: str, **more: Any) -> Rendered:
 
 
 def test_a_cluster_gives_the_frames_of_one_process(film, whole, model, crew, tmp_path):
-    assert crew.size == 2
     done = _render(film, tmp_path / "out.mkv", model, crew=crew)
     assert picture_of(done.out) == whole
     assert (done.frame_count, done.shot_count, done.segment_count) == (FRAMES, SHOTS, SHOTS)
     assert names_in(tmp_path) == {"out.mkv"}
 
 
-def _actors() -> list[int]:
-    """Return the processes of this machine that are actors."""
-    found = []
+def _actors() -> set[int]:
+    """Return the processes of this machine that are workers on Ray."""
+    found = set()
     for process in Path("/proc").glob("[0-9]*"):
-        with_name = process / "cmdline"
-        if with_name.exists() and with_name.read_bytes().startswith(b"ray::_Actor"):
-            found.append(int(process.name))
+        try:
+            if (process / "cmdline").read_bytes().startswith(b"ray::_Actor"):
+                found.add(int(process.name))
+        except OSError:  # it has just ended
+            continue
     return found
+
+
+def _node_of(cluster: Any, actor: int) -> Any:
+    """Return the node of the cluster that runs an actor: its parent is the node's raylet."""
+    parent = int(Path(f"/proc/{actor}/stat").read_text().rpartition(")")[2].split()[1])
+    return next(
+        node
+        for node in cluster.worker_nodes
+        if node.all_processes["raylet"][0].process.pid == parent
+    )
 
 
 def test_a_killed_worker_costs_one_more_try(film, whole, model, crew, tmp_path, caplog):
@@ -88,21 +111,121 @@ def test_a_killed_worker_costs_one_more_try(film, whole, model, crew, tmp_path, 
 
     def kill_once(frames: int) -> None:
         if not killed:
-            killed.append(_actors()[0])
+            killed.append(_actors().pop())
             os.kill(killed[0], signal.SIGKILL)
 
     done = _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=kill_once)
     assert picture_of(done.out) == whole
-    assert "its worker is lost" in caplog.text
+    assert caplog.text.count("its worker is lost") == 1
 
 
 def test_a_lost_machine_costs_no_film(film, whole, model, crew, cluster, tmp_path, caplog):
-    lost = list(cluster.worker_nodes)[:1]
+    lost = [_node_of(cluster, _actors().pop())]
 
     def lose_once(frames: int) -> None:
         if lost:
             cluster.remove_node(lost.pop(), allow_graceful=False)
 
     done = _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=lose_once)
+    cluster.add_node(num_cpus=2, object_store_memory=MEMORY, include_dashboard=False)
     assert picture_of(done.out) == whole
-    cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
+    assert "its worker is lost" in caplog.text
+
+
+def _start(cluster: Any, film: Path, out: Path, model: str, *more: str) -> subprocess.Popen[str]:
+    """Start a render by two workers of the cluster, with names that count from where it is."""
+    folder = Path(os.path.commonpath([film, out]))
+    words = [
+        "--ray", cluster.address, "--workers", "2", "--device", "cpu", "--codec", "ffv1",
+        "--model", model, *more, str(film.relative_to(folder)), str(out.relative_to(folder)),
+    ]  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "vidcolor", "render", *words],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=folder,
+    )  # fmt: skip
+
+
+def _wait_until(process: subprocess.Popen[str], happens: Callable[[], bool]) -> None:
+    while not happens():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(POLL_SECONDS)
+
+
+def _done(out: Path) -> int:
+    """Return how many frames the journal says are done."""
+    record = read_journal(work_folder(out) / "journal.jsonl")
+    return sum(segment.frame_count for segment in record.segments) if record else 0
+
+
+def test_an_interrupted_render_ends_its_workers_and_goes_on(film, whole, model, cluster, tmp_path):
+    out, others = tmp_path / "out.mkv", _actors()
+    process = _start(cluster, film, out, model)
+    _wait_until(process, lambda: _done(out) > 0)
+    process.send_signal(signal.SIGINT)
+    messages = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, messages
+    assert "frames are done; the same command goes on from there" in messages
+    assert "Traceback" not in messages
+    assert names_in(tmp_path) == {work_folder(out).name}
+    assert _actors() <= others
+    done = _done(out)
+    assert 0 < done < FRAMES
+    again = _render(film, out, model)
+    assert again.resumed_frame_count == done
+    assert picture_of(out) == whole
+
+
+def test_what_a_killed_driver_had_done_is_in_the_store_for_another(
+    film, whole, model, cluster, tmp_path
+):
+    import s3fs
+
+    store, others = make_bucket("films") + "/reels", _actors()
+    files = s3fs.S3FileSystem(use_listings_cache=False)
+
+    def notes() -> dict[str, bytes]:
+        found = files.glob("films/reels/segments/*/*.json")
+        return {name: files.cat_file(name) for name in found}
+
+    first = _start(cluster, film, tmp_path / "first.mkv", model, "--store", store)
+    _wait_until(first, lambda: len(notes()) > 1)
+    first.kill()
+    first.communicate()
+    while not _actors() <= others:  # Ray ends those whose driver is gone
+        time.sleep(POLL_SECONDS)
+    before = notes()
+    assert 1 < len(before) < SHOTS
+
+    second = _start(cluster, film, tmp_path / "second.mkv", model, "--store", store)
+    assert second.wait(timeout=120) == 0, second.communicate()[1]
+    second.communicate()
+    assert picture_of(tmp_path / "second.mkv") == whole
+    assert before.items() <= notes().items()
+    assert len(notes()) == SHOTS
+    assert names_in(tmp_path) == {"second.mkv", work_folder(tmp_path / "first.mkv").name}
+
+
+def test_a_worker_with_another_vidcolor_is_refused(film, model, crew, tmp_path, monkeypatch):
+    monkeypatch.setattr("vidcolor.ray_crew.__version__", "0.0.1")
+    with pytest.raises(OptionsError, match=r"and this is 0\.0\.1; install the same"):
+        _render(film, tmp_path / "out.mkv", model, crew=crew)
+    assert names_in(tmp_path) == set()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere", "localhost:99999999", "auto"])
+def test_a_cluster_that_is_not_there_is_one_line(address, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    with (
+        pytest.raises(OptionsError, match=r"^--ray \S+: no cluster to work with \(.+\); give the"),
+        ray_crew(address, RenderOptions()),
+    ):
+        pass
+
+
+def test_ray_that_is_not_installed_is_answered_with_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with (
+        pytest.raises(OptionsError, match=r"pip install 'vidcolor\[cluster\]'"),
+        ray_crew("local", RenderOptions()),
+    ):
+        pass

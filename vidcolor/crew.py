@@ -9,9 +9,10 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -287,13 +288,13 @@ def _serve(connection: Connection, gpu: str | None, size: int) -> None:
             job, part = connection.recv()
         except EOFError:
             return
-        connection.send(answer(renderer, job, part))
+        connection.send(answer(partial(renderer.render, job, part)))
 
 
-def answer(renderer: Renderer, job: Job, part: Part) -> Segment | Exception:
+def answer(render: Callable[[], Segment]) -> Segment | Exception:
     """Return the segment made of a part, or what went wrong with it, as can be pickled."""
     try:
-        return renderer.render(job, part)
+        return render()
     except VidcolorError as error:
         return error
     except Exception:  # noqa: BLE001  not every error can be pickled, and none with its traceback

@@ -23,7 +23,7 @@ from vidcolor.sidecar import open_sidecar, sidecar_path
 
 ELSEWHERE = ("model", "device", "overwrite", "restart", "strict", "verify", "report", "max_pixels",
              "batch", "min_size", "mask", "reference", "hints", "scenes",
-             "sidecar", "workers", "ray", "worker_gpus", "worker_cpus")  # fmt: skip
+             "sidecar", "workers", "ray", "store", "worker_gpus", "worker_cpus")  # fmt: skip
 """Options that don't decide the frames, or not by their value: a render may go on without them."""
 WHOLE_BYTES = 1 << 28
 """Films up to this size are read whole (a quarter of a second), larger ones in places."""
@@ -49,7 +49,7 @@ def fingerprint(film: Film, options: RenderOptions) -> Fingerprint:
     for name in ("card.toml", WEIGHTS):
         model.update(digest(folder / name).encode() if (folder / name).is_file() else b"")
     return {
-        "film": _film_digest(film.source.files),
+        "film": content_digest(film.source.files),
         "model": model.hexdigest(),
         "mask": _mask_digest(options.mask),
         "list of shots": _scenes_digest(options.scenes),
@@ -66,7 +66,7 @@ def _mask_digest(mask: str | None) -> str:
     """Return a SHA-256 of a mask's words, or of its files' content, as of a film's."""
     if mask is None or shape_from_text(mask) is not None:
         return hashlib.sha256(os.fsencode(mask or "")).hexdigest()
-    return _film_digest(find_source(Path(mask)).files)
+    return content_digest(find_source(Path(mask)).files)
 
 
 def _scenes_digest(path: Path | None) -> str:
@@ -88,7 +88,7 @@ def _sidecar_digest(film: Film, options: RenderOptions) -> str:
     return hashlib.sha256(" ".join(words).encode()).hexdigest()
 
 
-def _film_digest(files: Sequence[Path]) -> str:
+def content_digest(files: Sequence[Path]) -> str:
     """Return a SHA-256 of a film's size and content, of a large one in PLACES places.
 
     Films are not written to in place: what makes another film of one moves its size or its ends.

@@ -84,13 +84,14 @@ def read_journal(path: Path) -> Record | None:
             entry = json.loads(line)
             if "published" in entry:
                 return Record(fingerprint, tuple(segments), Published(**entry["published"]))
-            segments.append(_segment(entry["segment"]))
+            segments.append(segment_from(entry["segment"]))
         except (ValueError, KeyError, TypeError):
             break
     return Record(fingerprint, tuple(segments))
 
 
-def _segment(entry: dict[str, Any]) -> Segment:
+def segment_from(entry: dict[str, Any]) -> Segment:
+    """Return the segment of which `asdict` made an entry."""
     return Segment(**{**entry, "changes": tuple(entry["changes"])})
 
 

@@ -11,13 +11,18 @@ the model for each part (Ray, `max_calls`).
 import logging
 import os
 import signal
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from logging.handlers import QueueHandler
+from pathlib import Path
 from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -26,8 +31,12 @@ from vidcolor._version import __version__
 from vidcolor.crew import Crew, DeathError, WorkerCrew, answer, send_messages
 from vidcolor.errors import OptionsError, OutputError
 from vidcolor.journal import Segment
+from vidcolor.luggage import Packed, pack, put_segment, take_segment, unpack
+from vidcolor.network.library import cache
 from vidcolor.options import RenderOptions
 from vidcolor.parts import Job, Part, Renderer
+from vidcolor.store import Store
+from vidcolor.store_cache import Cache
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +44,8 @@ LOOK_SECONDS = 0.2
 """How often whoever waits for a worker looks whether it still shall: unseen by a user."""
 SAY_SECONDS = 60
 """After so long without a worker that is said: a machine that is being started may take as long."""
+ANSWER_SECONDS = 10
+"""A machine that does not answer in this time is not there, or behind a wall."""
 STORE_BYTES = 100_000_000
 """Of memory for Ray's own store of a cluster begun here: nothing large goes through it."""
 
@@ -54,8 +65,9 @@ def ray_crew(where: str, options: RenderOptions) -> Iterator[Crew]:
         needs = _needs(options)
         size = max(1, _room(needs)) if options.workers in (1, "auto") else int(options.workers)
         log.info("workers: %d on the Ray cluster %s, each with %s", size, where, _in_words(needs))
-        actors = _Actors(size, needs)
-        with WorkerCrew([_Seat(actors) for _ in range(size)]) as crew:
+        actors = _Actors(size, needs, options.store)
+        seats = [_Seat(actors) for _ in range(size)]
+        with _StoreCrew(seats, options.store) if options.store else WorkerCrew(seats) as crew:
             yield crew
 
 
@@ -70,22 +82,38 @@ def _connected(where: str) -> Iterator[None]:
         raise OptionsError(
             f"--ray {where}: Ray is not installed; get it by pip install 'vidcolor[cluster]'"
         ) from error
+    where = os.environ.get("RAY_ADDRESS", where) if where == "auto" else where
+    _require_answer(where)
     ours = signal.getsignal(signal.SIGTERM)
     begun: dict[str, Any] = {"object_store_memory": STORE_BYTES} if where == "local" else {}
     try:
         ray.init(where, log_to_driver=False, logging_level=logging.ERROR, **begun)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise OptionsError(
-            f"--ray {where}: no cluster to work with ({reason}); "
-            "begin one by `ray start --head`, or take --ray local"
-        ) from error
+        raise _no_cluster(where, _first_line(error)) from error
     finally:
         signal.signal(signal.SIGTERM, ours)  # Ray's own would end us without tidying up
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_answer(where: str) -> None:
+    """Refuse an address at which nobody answers, for which Ray itself would look for minutes."""
+    if where in ("auto", "local"):
+        return
+    host, _, port = where.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _no_cluster(where, str(error)) from error
+
+
+def _no_cluster(where: str, reason: str) -> OptionsError:
+    return OptionsError(
+        f"--ray {where}: no cluster to work with ({reason}); give the HOST:PORT that "
+        "`ray start --head` says, or take --ray local"
+    )
 
 
 def _needs(options: RenderOptions) -> dict[str, float]:
@@ -116,39 +144,67 @@ def _in_words(needs: dict[str, float]) -> str:
 class _Actor:
     """What runs on the machines: one model, one part after the other."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, folder: Path, threads: int, store: str | None) -> None:
+        """Begin, in the folder of whoever drives where there is one: names may count from there."""
+        with suppress(OSError):
+            os.chdir(folder)
         self._messages: SimpleQueue[logging.LogRecord] = SimpleQueue()
         send_messages(QueueHandler(self._messages))
         torch.set_num_threads(threads)
-        self._renderer = Renderer()
+        self._renderer = _SharingRenderer() if store is None else _FetchingRenderer(store)
 
     def version(self) -> str:
         """Return the version that it runs."""
         return __version__
 
-    def render(self, job: Job, part: Part) -> tuple[list[logging.LogRecord], Segment | Exception]:
+    def render(self, job: Any, part: Part) -> tuple[list[logging.LogRecord], Segment | Exception]:
         """Return what is to be said, and the segment or what went wrong."""
-        made = answer(self._renderer, job, part) if job.folder.is_dir() else _not_shared(job)
+        made = answer(partial(self._renderer.render, job, part))
         return [self._messages.get() for _ in range(self._messages.qsize())], made
 
 
-def _not_shared(job: Job) -> OutputError:
-    return OutputError(
-        f"{job.folder}: is not on {os.uname().nodename}, which shall write there; put film and "
-        "result on a folder that all machines of the cluster share"
-    )
+class _SharingRenderer:
+    """Renders where film and result lie in folders that all machines share."""
+
+    def __init__(self) -> None:
+        self._renderer = Renderer()
+
+    def render(self, job: Job, part: Part) -> Segment:
+        if not job.folder.is_dir():
+            raise OutputError(
+                f"{job.folder}: is not on {os.uname().nodename}, which shall write there; put film "
+                "and result on a folder that all machines share, or add --store"
+            )
+        return self._renderer.render(job, part)
+
+
+class _FetchingRenderer:
+    """Renders what it fetches from a store, and puts its segments there."""
+
+    def __init__(self, store: str) -> None:
+        self._renderer = Renderer()
+        self._store = Store(store)
+        self._cache = Cache(cache() / "films", self._store)
+
+    def render(self, packed: Packed, part: Part) -> Segment:
+        places = self._cache.keep(packed.items)
+        with TemporaryDirectory(prefix="vidcolor-") as folder:
+            job = unpack(packed, places, Path(folder))
+            segment = self._renderer.render(job, part)
+            put_segment(segment, job, self._store)
+        return segment
 
 
 class _Actors:
     """The actors of a crew: those that have started are lent, one that is lost is replaced."""
 
-    def __init__(self, count: int, needs: dict[str, float]) -> None:
+    def __init__(self, count: int, needs: dict[str, float], store: str | None) -> None:
         import ray
 
         self._kind = ray.remote(
             num_cpus=needs["CPU"], num_gpus=needs.get("GPU", 0), scheduling_strategy="SPREAD"
         )(_Actor)
-        self._threads = max(1, int(needs["CPU"]))
+        self._arguments = Path.cwd(), max(1, int(needs["CPU"])), store
         self._in_words = _in_words(needs)
         self._started: SimpleQueue[tuple[Any, Future[str]]] = SimpleQueue()
         for _ in range(count):
@@ -156,7 +212,7 @@ class _Actors:
 
     def start(self) -> None:
         """Ask for one more actor."""
-        actor: Any = self._kind.remote(self._threads)
+        actor: Any = self._kind.remote(*self._arguments)
         actor.version.remote().future().add_done_callback(lambda v: self._started.put((actor, v)))
 
     @contextmanager
@@ -213,10 +269,21 @@ class _Seat:
         Raises:
             DeathError: it is lost.
         """
+        if not isinstance(job, _SentJob):
+            return self._rendered(job, part)
+        found = None if job.options.restart else take_segment(job, part, job.store)
+        if found is None:
+            self._rendered(job.packed, part)
+            found = take_segment(job, part, job.store)
+        if found is None:
+            raise DeathError(f"its segment is gone from the store {job.store.address}")
+        return found
+
+    def _rendered(self, job: Job | Packed, part: Part) -> Segment:
         import ray
 
-        self._is_over.clear()
         made: Segment | Exception
+        self._is_over.clear()
         with self._actors.lent(self._is_over) as actor:
             self._actor = actor
             messages, made = ray.get(actor.render.remote(job, part))
@@ -238,3 +305,24 @@ class _Seat:
 
     def end(self) -> None:
         """Let go of the actor: it ends with the connection."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SentJob(Job):
+    """A job of which the store has what it reads."""
+
+    packed: Packed
+    store: Store
+
+
+class _StoreCrew(WorkerCrew):
+    """A crew of machines that share a store."""
+
+    def __init__(self, seats: Sequence[_Seat], store: str) -> None:
+        super().__init__(seats)
+        self._store = Store(store)
+
+    def render_parts(self, job: Job, parts: Iterable[Part]) -> Generator[Segment, None, None]:
+        """Yield the segments as they are done, as every `Crew` does; those in the store at once."""
+        packed = pack(job, self._store)
+        return super().render_parts(_SentJob(**vars(job), packed=packed, store=self._store), parts)

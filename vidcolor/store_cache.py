@@ -1,0 +1,102 @@
+"""Files of a store on this machine: fetched once for all its workers, the oldest removed.
+
+Who uses an item holds its lock together with others; who fetches or removes it holds that alone. A
+lock goes with its process, so what a killed worker left is used, or removed, by the next.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from vidcolor.errors import OutputError
+from vidcolor.luggage import Item
+from vidcolor.store import Store
+
+KEPT = 8
+"""Items that stay although nobody uses them: a film and its model, of some films side by side."""
+
+
+class Cache:
+    """A folder with items of a store, which other processes use as well."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self._folder, self._store = folder, store
+        self._held: dict[str, IO[str]] = {}
+
+    def keep(self, items: Sequence[Item]) -> list[Path]:
+        """Fetch what is not here of some items, hold these and let go of those held before.
+
+        Returns:
+            Where each of them is.
+
+        Raises:
+            OutputError: the store cannot be read, or the folder not be written.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            held = {
+                item.digest: self._held.pop(item.digest)
+                if item.digest in self._held
+                else self._hold(item)
+                for item in items
+            }
+            for lock in self._held.values():
+                lock.close()
+            self._held = held
+            self._remove_oldest()
+        except OSError as error:
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(
+                f"{self._folder}: {error.strerror}; make room there, or name another folder by "
+                "VIDCOLOR_HOME"
+            ) from error
+        return [self._place(item) for item in items]
+
+    def _place(self, item: Item) -> Path:
+        return self._folder / item.digest / Path(item.path).name
+
+    def _hold(self, item: Item) -> IO[str]:
+        """Return the lock of an item that is here, held together with others."""
+        path = self._folder / f"{item.digest}.lock"
+        while True:
+            lock = path.open("a")
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if self._place(item).exists() and _is_still(path, lock):
+                os.utime(path)
+                return lock
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self._place(item).exists() and _is_still(path, lock):
+                self._fetch(item)
+            lock.close()  # in between, another may have fetched it, or removed it again
+
+    def _fetch(self, item: Item) -> None:
+        draft = self._folder / f"{item.digest}.part"
+        shutil.rmtree(draft, ignore_errors=True)
+        place = draft / Path(item.path).name
+        for name, key in item.keys:
+            file = place / name if name else place
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._store.fetch(key, file)
+        draft.rename(draft.with_suffix(""))
+
+    def _remove_oldest(self) -> None:
+        with suppress(FileNotFoundError):  # another does so at this moment
+            locks = sorted(self._folder.glob("*.lock"), key=lambda path: path.stat().st_mtime)
+            for path in locks[:-KEPT]:
+                with suppress(BlockingIOError), path.open("r+") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                    path.unlink()
+
+
+def _is_still(path: Path, lock: IO[str]) -> bool:
+    """Tell whether a lock has its name still, or was removed with what it locked."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(lock.fileno()))
+    except FileNotFoundError:
+        return False
