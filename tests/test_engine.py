@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -113,6 +115,18 @@ def test_two_processes_train_as_one_and_agree_on_what_goes_wrong(frames, tmp_pat
         assert found["learns after two calls"]
         assert found["any"] == [False, True]
         assert found["mean"] == 0.5
+
+
+def test_the_documented_command_trains_by_a_recipe_in_two_processes(frames, tmp_path):
+    page = (ROOT / "docs" / "training.md").read_text()
+    [line] = [line for line in page.splitlines() if re.match(r"torchrun .*--recipe", line)]
+    words = shlex.split(line.partition(" -m ")[2])
+    small = _arguments(frames, tmp_path / "m", batch_size=2, max_steps=1, epochs=1)
+    flags = [f"--{key.replace('_', '-')}={value}" for key, value in small.items()]
+    command = _torchrun("-m", *words, *flags)
+    subprocess.run(command, check=True, env=_environment(), cwd=ROOT, timeout=120)
+    assert [record["step"] for record in _records(tmp_path / "m") if "pixel" in record] == [1]
+    assert (tmp_path / "m" / "weights.safetensors").is_file()
 
 
 def _stop_one_process(frames: Path, out: Path, whom: str) -> int:
