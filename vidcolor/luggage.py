@@ -84,19 +84,19 @@ def unpack(packed: Packed, places: Sequence[Path], folder: Path) -> Job:
 def _read_by(job: Job) -> dict[str, Sequence[Path]]:
     """Return the files and folders that a job reads, and the files of each."""
     film, options = job.film, job.options
-    model = find_model(options.model)
-    found = [film.source.files, tuple(model / name for name in ("card.toml", WEIGHTS))]
-    wholes = [film.path, model]
-    if _is_file(options.mask):
-        wholes.append(Path(str(options.mask)))
-        found.append(find_source(wholes[-1]).files)
-    alone = [picture.path for picture in given_pictures(options, film)]
-    sidecar = sidecar_path(film, options)
-    alone += [] if sidecar is None else [sidecar]
-    found += [(path,) for path in alone]
+    model, sidecar = find_model(options.model), sidecar_path(film, options)
+    read: list[tuple[Path, Sequence[Path]]] = [
+        (film.path, film.source.files),
+        (model, [model / name for name in ("card.toml", WEIGHTS)]),
+        *((picture.path, [picture.path]) for picture in given_pictures(options, film)),
+    ]
+    if sidecar is not None:
+        read.append((sidecar, [sidecar]))
+    if options.mask is not None and _is_file(options.mask):
+        mask = Path(options.mask)
+        read.append((mask, find_source(mask).files))
     return {
-        _absolute(whole if whole.is_file() else files[0].parent): files
-        for whole, files in zip([*wholes, *alone], found, strict=True)
+        _absolute(whole if whole.is_file() else files[0].parent): files for whole, files in read
     }
 
 
