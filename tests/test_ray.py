@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.faults import ROOT, draw_film_of_shots, names_in, picture_of, tiny_model, work_folder
 from tests.stores import make_bucket, s3_server
 from vidcolor.errors import OptionsError
 from vidcolor.journal import read_journal
 from vidcolor.options import RenderOptions
-from vidcolor.ray_crew import ray_crew
+from vidcolor.ray_crew import _needs, _room, ray_crew
 from vidcolor.rendering import Rendered, render
 
 pytest.importorskip("ray")
@@ -203,6 +204,20 @@ def test_what_a_killed_driver_had_done_is_in_the_store_for_another(
     assert before.items() <= notes().items()
     assert len(notes()) == SHOTS
     assert names_in(tmp_path) == {"second.mkv", work_folder(tmp_path / "first.mkv").name}
+
+
+def test_workers_share_gpus_as_they_are_told(crew, cluster, caplog):
+    node = cluster.add_node(
+        num_cpus=8, num_gpus=2, object_store_memory=MEMORY, include_dashboard=False
+    )
+    for share, places in ((0.5, 4), (1.0, 2), (2.0, 1)):
+        options = RenderOptions(device="cuda", worker_gpus=share, worker_cpus=2)
+        assert _room(_needs(options)) == places
+    assert _needs(RenderOptions(device="cpu")) == {"CPU": 1.0}
+    if not torch.cuda.is_available():
+        assert _needs(RenderOptions()) == {"CPU": 1.0}
+        assert "add --device cuda to use them" in caplog.text
+    cluster.remove_node(node)
 
 
 def test_a_worker_with_another_vidcolor_is_refused(film, model, crew, tmp_path, monkeypatch):

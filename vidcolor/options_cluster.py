@@ -18,7 +18,7 @@ class ClusterOptions:
     store: str | None = None
     """Where the machines of --ray share no folder: s3://BUCKET/PREFIX, gs:// or file:// for all."""
     worker_gpus: float = 1.0
-    """GPUs of a worker on Ray; 0.5 lets two share one. Where the cluster has none, it is 0."""
+    """GPUs of a worker on Ray, with --device cuda or a GPU here; 0.5 lets two share one."""
     worker_cpus: float = 1.0
     """CPUs of a worker on Ray."""
 

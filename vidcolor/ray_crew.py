@@ -117,12 +117,18 @@ def _no_cluster(where: str, reason: str) -> OptionsError:
 
 
 def _needs(options: RenderOptions) -> dict[str, float]:
-    """Return what a worker takes of a machine, in Ray's words."""
+    """Return what a worker takes of a machine, in Ray's words.
+
+    `auto` is what it is on this machine: the engine was chosen here, and so it is for all.
+    """
     import ray
 
     needs = {"CPU": options.worker_cpus}
-    if options.device != "cpu" and ray.cluster_resources().get("GPU", 0):
+    has_gpus = bool(ray.cluster_resources().get("GPU", 0))
+    if options.device == "cuda" or (options.device == "auto" and torch.cuda.is_available()):
         needs["GPU"] = options.worker_gpus
+    elif options.device == "auto" and has_gpus:
+        log.warning("the cluster has GPUs, this machine none; add --device cuda to use them")
     return needs
 
 
