@@ -1,6 +1,7 @@
 """Stores: what is put is whole or not there, and what a render reads goes to other machines."""
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from vidcolor.options import RenderOptions
 from vidcolor.parts import Job, Part, Renderer, plan_parts
 from vidcolor.steady import reach
 from vidcolor.store import Store
-from vidcolor.store_cache import KEPT, Cache
+from vidcolor.store_cache import Cache
 
 pytest.importorskip("s3fs")
 
@@ -149,15 +150,18 @@ def test_workers_of_a_machine_fetch_a_film_once(films, new_cache, tmp_path):
     assert second.keep([item]) == first.keep([item]) == [place]
 
 
-def test_the_oldest_films_are_removed_but_none_that_is_used(films, new_cache, tmp_path):
-    items = [_item(films, tmp_path, number) for number in range(KEPT + 3)]
+def test_what_was_long_unused_is_removed_but_none_that_is_used(films, new_cache, tmp_path):
+    used, unused, fresh = (_item(films, tmp_path, number) for number in range(3))
     user, other = new_cache(films), new_cache(films)
-    [used] = user.keep(items[:1])
-    places = [other.keep([item])[0] for item in items[1:]]
-    assert used.exists()
-    assert [place.exists() for place in places] == [False, False] + [True] * KEPT
-    assert other.keep(items[1:2])[0].read_text() == "film 1"
-    assert len([p for p in (tmp_path / "cache").iterdir() if p.is_dir()]) == KEPT + 1
+    places = [*user.keep([used]), *other.keep([unused]), *other.keep([fresh])]
+    for item in (used, unused):
+        os.utime(tmp_path / "cache" / f"{item.digest}.lock", (0, 0))
+    other.keep([fresh])
+    assert [place.exists() for place in places] == [True, False, True]
+    assert not (tmp_path / "cache" / f"{unused.digest}.lock").exists()
+    user.keep([fresh])
+    assert places[0].exists(), "it was used until now"
+    assert other.keep([unused])[0].read_text() == "film 1"
 
 
 def test_what_a_killed_worker_left_half_fetched_is_fetched_anew(films, new_cache, tmp_path):

@@ -1,4 +1,4 @@
-"""Files of a store on this machine: fetched once for all its workers, the oldest removed.
+"""Files of a store on this machine: fetched once for all its workers, removed when long unused.
 
 Who uses an item holds its lock together with others; who fetches or removes it holds that alone. A
 lock goes with its process, so what a killed worker left is used, or removed, by the next.
@@ -7,6 +7,7 @@ lock goes with its process, so what a killed worker left is used, or removed, by
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,8 +17,9 @@ from vidcolor.errors import OutputError
 from vidcolor.luggage import Item
 from vidcolor.store import Store
 
-KEPT = 8
-"""Items that stay although nobody uses them: a film and its model, of some films side by side."""
+KEPT_SECONDS = 1800
+"""What nobody has used for so long is removed. A batch takes turns with the segments of several
+films, each of minutes; a disk that holds what half an hour needs is not much to ask."""
 
 
 class Cache:
@@ -45,12 +47,13 @@ class Cache:
                 for item in items
             }
             for lock in self._held.values():
+                os.utime(lock.fileno())
                 lock.close()
             self._held = held
-            self._remove_oldest()
+            self._remove_unused()
+        except OutputError:
+            raise
         except OSError as error:
-            if isinstance(error, OutputError):
-                raise
             raise OutputError(
                 f"{self._folder}: {error.strerror}; make room there, or name another folder by "
                 "VIDCOLOR_HOME"
@@ -84,14 +87,14 @@ class Cache:
             self._store.fetch(key, file)
         draft.rename(draft.with_suffix(""))
 
-    def _remove_oldest(self) -> None:
-        with suppress(FileNotFoundError):  # another does so at this moment
-            locks = sorted(self._folder.glob("*.lock"), key=lambda path: path.stat().st_mtime)
-            for path in locks[:-KEPT]:
-                with suppress(BlockingIOError), path.open("r+") as lock:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(path.with_suffix(""), ignore_errors=True)
-                    path.unlink()
+    def _remove_unused(self) -> None:
+        for path in self._folder.glob("*.lock"):
+            with suppress(FileNotFoundError, BlockingIOError):  # another removes it, or uses it
+                if time.time() - path.stat().st_mtime > KEPT_SECONDS:
+                    with path.open("r+") as lock:
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                        path.unlink()
 
 
 def _is_still(path: Path, lock: IO[str]) -> bool:
