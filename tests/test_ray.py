@@ -28,6 +28,7 @@ FRAMES = 30 * SHOTS
 MEMORY = 80_000_000
 """Bytes of a node's own store: about the least that Ray takes."""
 POLL_SECONDS = 0.01
+WAIT_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,15 @@ def test_a_lost_machine_costs_no_film(film, whole, model, crew, cluster, tmp_pat
     assert "its worker is lost" in caplog.text
 
 
+def _both_of(crew: Any) -> set[int]:
+    """Return the actors of the crew, once the successors of lost ones have started."""
+    end = time.monotonic() + WAIT_SECONDS
+    while len(found := _actors()) != crew.size:
+        assert time.monotonic() < end, "the crew does not come to its size"
+        time.sleep(POLL_SECONDS)
+    return found
+
+
 def _start(cluster: Any, film: Path, out: Path, model: str, *more: str) -> subprocess.Popen[str]:
     """Start a render by two workers of the cluster, with names that count from where it is."""
     folder = Path(os.path.commonpath([film, out]))
@@ -158,8 +168,10 @@ def _done(out: Path) -> int:
     return sum(segment.frame_count for segment in record.segments) if record else 0
 
 
-def test_an_interrupted_render_ends_its_workers_and_goes_on(film, whole, model, cluster, tmp_path):
-    out, others = tmp_path / "out.mkv", _actors()
+def test_an_interrupted_render_ends_its_workers_and_goes_on(
+    film, whole, model, cluster, crew, tmp_path
+):
+    out, others = tmp_path / "out.mkv", _both_of(crew)
     process = _start(cluster, film, out, model)
     _wait_until(process, lambda: _done(out) > 0)
     process.send_signal(signal.SIGINT)
@@ -168,7 +180,7 @@ def test_an_interrupted_render_ends_its_workers_and_goes_on(film, whole, model, 
     assert "frames are done; the same command goes on from there" in messages
     assert "Traceback" not in messages
     assert names_in(tmp_path) == {work_folder(out).name}
-    assert _actors() <= others
+    assert _both_of(crew) == others
     done = _done(out)
     assert 0 < done < FRAMES
     again = _render(film, out, model)
@@ -177,11 +189,11 @@ def test_an_interrupted_render_ends_its_workers_and_goes_on(film, whole, model, 
 
 
 def test_what_a_killed_driver_had_done_is_in_the_store_for_another(
-    film, whole, model, cluster, tmp_path
+    film, whole, model, cluster, crew, tmp_path
 ):
     import s3fs
 
-    store, others = make_bucket("films") + "/reels", _actors()
+    store, others = make_bucket("films") + "/reels", _both_of(crew)
     files = s3fs.S3FileSystem(use_listings_cache=False)
 
     def notes() -> dict[str, bytes]:
@@ -192,8 +204,7 @@ def test_what_a_killed_driver_had_done_is_in_the_store_for_another(
     _wait_until(first, lambda: len(notes()) > 1)
     first.kill()
     first.communicate()
-    while not _actors() <= others:  # Ray ends those whose driver is gone
-        time.sleep(POLL_SECONDS)
+    assert _both_of(crew) == others  # Ray ends those whose driver is gone
     before = notes()
     assert 1 < len(before) < SHOTS
 

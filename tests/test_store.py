@@ -232,13 +232,14 @@ EVERYTHING = {"mask": "mask.png", "reference": ("look.png",), "hints": Path("hin
 
 
 def test_a_segment_is_the_same_where_nothing_that_it_was_made_of_lies(
-    home, store, new_cache, tmp_path
+    home, store, new_cache, tmp_path, monkeypatch
 ):
     job, parts = _job(Path("film.mkv"), tmp_path / "near.mkv", model="model", **EVERYTHING)
     near = Renderer().render(job, parts[0])
     packed = pack(job, store)
     home.rename(tmp_path / "moved")
-    (tmp_path / "home").mkdir()
+    home.mkdir()
+    monkeypatch.chdir(home)  # else names would count from where all has moved
 
     far = tmp_path / "far"
     far.mkdir()
