@@ -168,9 +168,10 @@ def test_what_a_killed_worker_left_half_fetched_is_fetched_anew(films, new_cache
     item = _item(films, tmp_path, 1)
     draft = tmp_path / "cache" / f"{item.digest}.part"
     draft.mkdir(parents=True)
-    (draft / "film-1.mp4").write_text("fil")
+    (draft / "film-1.mp4.0a1b.part").write_text("fil")
     [place] = new_cache(films).keep([item])
     assert place.read_text() == "film 1"
+    assert names_in(place.parent) == {"film-1.mp4"}
     assert not draft.exists()
 
 
