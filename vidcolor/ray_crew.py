@@ -89,7 +89,7 @@ def _connected(where: str) -> Iterator[None]:
     try:
         ray.init(where, log_to_driver=False, logging_level=logging.ERROR, **begun)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise _no_cluster(where, _first_line(error)) from error
+        raise _no_cluster(where, _reason(error)) from error
     finally:
         signal.signal(signal.SIGTERM, ours)  # Ray's own would end us without tidying up
     try:
@@ -242,7 +242,7 @@ class _Actors:
         except ray.exceptions.RayError as error:
             ray.kill(actor)
             self.start()
-            raise DeathError(f"its worker is lost ({_first_line(error)})") from error
+            raise DeathError(f"its worker is lost ({_reason(error)})") from error
         else:
             self._started.put((actor, version))
 
@@ -257,8 +257,10 @@ class _Actors:
         raise DeathError("its film is over")
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def _reason(error: Exception) -> str:
+    """Return the line of Ray's many that tells most: what kept an actor from starting is last."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1 if "creation task" in lines[0] else 0]
 
 
 class _Seat:
