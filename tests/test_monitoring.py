@@ -114,13 +114,19 @@ def test_threads_lose_no_count():
     assert numbers.now() == {"x": 40000}
 
 
-def test_the_port_is_free_again_afterwards(served):
+def test_a_port_that_is_taken_is_refused(served):
     _, url = served
     port = int(url.split(":")[2].split("/")[0])
     with pytest.raises(OptionsError, match=f"--metrics-port {port}: .*take another"):
         monitored(port).__enter__()
-    with monitored(None):
-        pass
+
+
+def test_nobody_answers_after_the_run(caplog):
+    caplog.set_level("INFO", "vidcolor")
+    with monitored(0):
+        url = re.search(r"http://\S+", caplog.text)[0]  # type: ignore[index]
+    with pytest.raises(URLError):
+        scraped(url)
 
 
 def test_nobody_needs_prometheus_who_does_not_ask_for_it(monkeypatch):
