@@ -37,7 +37,7 @@ demo: .venv/.installed  ## colour a small drawn film; or your own: make demo IN=
 	$(VIDCOLOR) demo $(if $(IN),--film="$$IN") $(if $(OUT),--out="$$OUT") $(ARGS)
 
 test: check  ## linters, types, import layers and the whole test suite
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 install: .venv/.installed  ## make .venv with vidcolor in it
 

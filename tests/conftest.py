@@ -1,5 +1,6 @@
 """What all tests share: the checkout on the import path, and clips drawn into a test's folder."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -25,6 +26,15 @@ settings.load_profile("vidcolor")
 def home(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep what is cached of the models of tests out of the user's folder."""
     os.environ.setdefault("VIDCOLOR_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(autouse=True)
+def _messages_as_before():
+    """Leave no handler of a command's messages to the tests after it."""
+    logger = logging.getLogger("vidcolor")
+    handlers, level = logger.handlers, logger.level
+    yield
+    logger.handlers, logger.level = handlers, level
 
 
 @pytest.fixture

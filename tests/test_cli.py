@@ -1,6 +1,5 @@
 """The command line: help, options, recipes, errors, exit codes and signals."""
 
-import logging
 import os
 import re
 import signal
@@ -54,14 +53,6 @@ def error_of(capsys, *words: str) -> tuple[int, str]:
     assert err.startswith("vidcolor: error: ")
     assert err.count("\n") == 1
     return code, err
-
-
-@pytest.fixture(autouse=True)
-def _messages_as_before():
-    logger = logging.getLogger("vidcolor")
-    handlers, level = logger.handlers, logger.level
-    yield
-    logger.handlers, logger.level = handlers, level
 
 
 @pytest.fixture

@@ -22,14 +22,6 @@ from vidcolor.jsonlines import line_of
 KEYS = {"time", "level", "logger", "process", "message"}
 
 
-@pytest.fixture(autouse=True)
-def _messages_as_before():
-    logger = logging.getLogger("vidcolor")
-    handlers, level = logger.handlers, logger.level
-    yield
-    logger.handlers, logger.level = handlers, level
-
-
 def lines_of(text: str) -> list[dict[str, Any]]:
     """Return what each line says; a line that is no JSON object fails."""
     lines = [json.loads(line) for line in text.splitlines()]
