@@ -21,21 +21,22 @@ from vidcolor.network import cached_graphs
 from vidcolor.network.blocks import remove_spectral_norms
 from vidcolor.network.cached_graphs import graphs_of
 from vidcolor.network.card import FAMILIES
-from vidcolor.network.coders import HalfCoder, choose_engine
+from vidcolor.network.coders import FEWEST_FRAMES, HalfCoder, choose_engine
 from vidcolor.network.colorizer import Colorizer, HalfPrecisionError
 from vidcolor.network.folding import fold_norms
 from vidcolor.network.weights import load_network, save_model
-from vidcolor.options import ColorOptions
+from vidcolor.options import ColorOptions, RenderOptions
 from vidcolor.overlap import Stages
-from vidcolor.segments import divide
+from vidcolor.rendering import render
+from vidcolor.segments import Placed
 
 ROOT = Path(__file__).parent.parent
 
 TOLERANCE = 0.05 / 255
 """Of chroma, between engines that add the same products in another order: a twentieth of a code."""
 
-HALF_TOLERANCE = 1 / 255
-"""Of chroma, in half precision: a code."""
+HALF_TOLERANCE = 0.5 / 255
+"""Of chroma, in half precision: half a code."""
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def _frames(count: int = 7, seed: int = 0) -> list[np.ndarray]:
 
 
 def _colored(colorizer: Colorizer, frames=None, **changes) -> np.ndarray:
-    places = divide(frames or _frames(), luma=lambda frame: frame)
+    places = [Placed(frame, n == 0, n // 9) for n, frame in enumerate(frames or _frames())]
     colored = colorizer.colorize(places, luma=lambda frame: frame, matrix="bt709", **changes)
     return np.stack([each.chroma_2hw for each in colored])
 
@@ -131,11 +132,14 @@ def test_colours_do_not_depend_on_the_number_of_threads(model, engine):
     np.testing.assert_array_equal(several, one)
 
 
-def test_graphs_show_references_what_they_show_frames(model):
-    onnx, plain = (Colorizer.load(model, "cpu", engine=engine) for engine in ("onnx", "torch"))
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_references_are_seen_as_the_plain_network_sees_frames(model, engine):
     luma_hw = np.random.default_rng(1).random((64, 96), dtype=np.float32)
-    for ours, theirs in zip(onnx.features_of(luma_hw), plain.features_of(luma_hw), strict=True):
-        assert ours.shape[0] == 1
+    _, plain = load_network(Path(model))
+    with torch.no_grad():
+        expected = plain.encode(torch.from_numpy(luma_hw)[None, None])
+    found = Colorizer.load(model, "cpu", engine=engine, batch=2).features_of(luma_hw)
+    for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
@@ -167,6 +171,22 @@ def test_onnx_is_taken_on_a_cpu_and_torch_on_a_gpu(model, cache, caplog, monkeyp
     assert choose_engine("auto", Path(model)) == "torch"
     assert choose_engine("cuda", Path(model)) == "torch"
     assert choose_engine("cpu", Path(model)) == "onnx"
+
+
+def test_graphs_are_not_made_for_a_short_film_and_so_not_used(model, cache):
+    assert choose_engine("cpu", Path(model), FEWEST_FRAMES - 1) == "torch"
+    assert not cache.exists()
+    assert choose_engine("cpu", Path(model), FEWEST_FRAMES) == "onnx"
+    assert choose_engine("cpu", Path(model), FEWEST_FRAMES - 1) == "torch"
+
+
+def test_a_render_takes_onnx_for_a_film_that_is_long_enough(draw, model, caplog):
+    caplog.set_level(logging.INFO)
+    for frames, engine in ((FEWEST_FRAMES, "onnx"), (FEWEST_FRAMES - 1, "torch")):
+        caplog.clear()
+        film = draw(f"{engine}.mp4", frames=frames)
+        render(film, film.with_name("out.mp4"), RenderOptions(model=model, overwrite=True))
+        assert f"engine: {engine}" in caplog.text
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from vidcolor.errors import InputError
 from vidcolor.media import decode
 from vidcolor.network.card import FAMILIES
 from vidcolor.options import RenderOptions
+from vidcolor.overlap import Stages
 from vidcolor.parts import PlannedFrame, plan_parts
 from vidcolor.rendering import Rendered, render
 from vidcolor.segments import Placed
@@ -258,6 +260,26 @@ def test_other_pictures_than_those_planned_are_refused(draw, model):
         with pytest.raises(InputError, match=r"decodes otherwise each time.*--workers 1"):
             renderer.render(job, other)
     assert len(list(job.folder.iterdir())) == 1
+
+
+def test_a_worker_computes_as_many_frames_at_once_as_it_has_threads(draw, model, monkeypatch):
+    film = draw("film.mkv", frames=30, codec="ffv1")
+    job, (part,) = _planned(film, model)
+    job.folder.mkdir()
+    seen = []
+
+    def noted(threads):
+        seen.append((threads, torch.get_num_threads()))
+        return Stages(threads)
+
+    monkeypatch.setattr(parts_module, "Stages", noted)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        parts_module.Renderer().render(job, part)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [(3, 1)]
 
 
 def test_two_tries_of_a_part_write_two_files(draw, model):

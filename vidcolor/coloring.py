@@ -57,11 +57,14 @@ class Picture:
         return self.masks.at(self.seconds)
 
 
-def settle_engine(options: Options, begun: object = None) -> Options:
+def settle_engine(
+    options: Options, frame_count: int | None = None, begun: object = None
+) -> Options:
     """Return the options with torch or onnx in place of `--engine auto`.
 
     Args:
         options: which model, and where it shall run.
+        frame_count: of the film, as its header says; None: many.
         begun: the engine that an interrupted render began with, and goes on with.
 
     Raises:
@@ -72,7 +75,8 @@ def settle_engine(options: Options, begun: object = None) -> Options:
     if begun in ("torch", "onnx"):
         log.info("engine: %s (the render was begun with it)", begun)
         return replace(options, engine=begun)
-    return replace(options, engine=choose_engine(options.device, find_model(options.model)))
+    engine = choose_engine(options.device, find_model(options.model), frame_count)
+    return replace(options, engine=engine)
 
 
 def load_colorizer(options: ColorOptions) -> Colorizer:

@@ -119,7 +119,8 @@ def render(
     rate = None if options.rate is None else rate_from_text(options.rate)
     film = probe(source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace)
     masks = open_masks(film, options)
-    options = settle_engine(options, None if options.restart else begun_with(out).get("--engine"))
+    begun = None if options.restart else begun_with(out).get("--engine")
+    options = settle_engine(options, film.frame_count_from_header, begun)
     identity = fingerprint(film, options)
     earlier = Work(out, identity)
     if earlier.is_published():

@@ -102,18 +102,25 @@ def _run(session: Any, values: dict[str, Tensor]) -> list[Tensor]:
     return [torch.from_numpy(array) for array in found]
 
 
-def choose_engine(device: Device, model: Path) -> Engine:
+FEWEST_FRAMES = 150
+"""For ONNX Runtime: making graphs and loading it take 1.8 s of a CPU, it saves 12 ms a frame."""
+
+
+def choose_engine(device: Device, model: Path, frame_count: int | None = None) -> Engine:
     """Return torch or onnx, and log what was chosen and why.
 
-    A graph takes a second to make, once, and saves as much on forty frames: ONNX Runtime pays on a
-    CPU for all but the shortest clips.
+    The choice for a film is the same whether graphs are there already or not.
 
     Args:
         device: where the network shall run.
         model: its folder.
+        frame_count: of the film; None: many.
     """
     if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
         log.info("engine: torch (on CUDA)")
+        return "torch"
+    if frame_count is not None and frame_count < FEWEST_FRAMES:
+        log.info("engine: torch (for fewer than %d frames)", FEWEST_FRAMES)
         return "torch"
     try:
         graphs_of(model)
