@@ -101,12 +101,13 @@ def plot(runs: list[Run], picture: Path) -> None:
         axes[0, column].plot(x, cpu, "o-")
         axes[1, column].plot(x, [run["peak_bytes"] / 2**20 for run in some], "o-")
         for axis in axes[:, column]:
+            axis.margins(0.1)
             axis.set_ylim(bottom=0)
             axis.set_xlim(left=0)
             axis.grid(alpha=0.3)
     for run, x, y in zip(sizes, megapixels, axes[0, 0].lines[0].get_ydata(), strict=True):
         axes[0, 0].annotate(
-            f"{run['height']}p", (x, y), xytext=(4, -12), textcoords="offset points"
+            f"{run['height']}p", (x, y), xytext=(-6, -14), textcoords="offset points"
         )
     axes[0, 0].set_ylabel("CPU time a frame, ms")
     axes[1, 0].set_ylabel("peak memory, MiB")
