@@ -89,30 +89,33 @@ def plot(runs: list[Run], picture: Path) -> None:
     lengths = sorted(
         (run for run in runs if run["height"] == LENGTH_HEIGHT), key=lambda run: run["frame_count"]
     )
-    figure = Figure(figsize=(10, 6), layout="constrained")
-    axes = figure.subplots(2, 2, sharex="col")
     megapixels = [run["height"] ** 2 * 16 / 9 / 1e6 for run in sizes]
     minutes = [run["frame_count"] / RATE / 60 for run in lengths]
-    for column, (x, some) in enumerate(((megapixels, sizes), (minutes, lengths))):
+    columns = [
+        ("megapixels of a frame", megapixels, sizes),
+        (f"minutes of film, {LENGTH_HEIGHT}p", minutes, lengths),
+    ]
+    columns = [column for column in columns if column[2]]
+    figure = Figure(figsize=(5 * len(columns), 6), layout="constrained")
+    axes = figure.subplots(2, len(columns), sharex="col", squeeze=False)
+    for column, (label, x, some) in enumerate(columns):
         cpu = [
             1000 * (run["cpu_seconds"] - run["start_cpu_seconds"]) / run["frame_count"]
             for run in some
         ]
         axes[0, column].plot(x, cpu, "o-")
         axes[1, column].plot(x, [run["peak_bytes"] / 2**20 for run in some], "o-")
+        axes[1, column].set_xlabel(label)
         for axis in axes[:, column]:
-            axis.margins(0.1)
-            axis.set_ylim(bottom=0)
-            axis.set_xlim(left=0)
+            axis.set_xlim(0, 1.1 * axis.dataLim.xmax)
+            axis.set_ylim(0, 1.1 * axis.dataLim.ymax)
             axis.grid(alpha=0.3)
-    for run, x, y in zip(sizes, megapixels, axes[0, 0].lines[0].get_ydata(), strict=True):
+    for run, x, y in zip(sizes, megapixels, axes[0, 0].lines[0].get_ydata(), strict=False):
         axes[0, 0].annotate(
             f"{run['height']}p", (x, y), xytext=(-6, -14), textcoords="offset points"
         )
     axes[0, 0].set_ylabel("CPU time a frame, ms")
     axes[1, 0].set_ylabel("peak memory, MiB")
-    axes[1, 0].set_xlabel("megapixels of a frame")
-    axes[1, 1].set_xlabel(f"minutes of film, {LENGTH_HEIGHT}p")
     figure.savefig(picture, dpi=110)
 
 
