@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,34 +87,25 @@ def test_a_cluster_gives_the_frames_of_one_process(film, whole, model, crew, tmp
     assert names_in(tmp_path) == {"out.mkv"}
 
 
-def _actors() -> set[int]:
-    """Return the processes of this machine that are workers on Ray."""
-    found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cmdline").read_bytes().startswith(b"ray::_Actor"):
-                found.add(int(process.name))
-        except OSError:  # it has just ended
-            continue
+def _actors(cluster: Any) -> dict[int, Any]:
+    """Return the processes that are workers of the cluster, and the node of each."""
+    found = {}
+    for node in cluster.worker_nodes:
+        raylet = node.all_processes["raylet"][0].process.pid
+        for children in Path(f"/proc/{raylet}/task").glob("*/children"):
+            for child in children.read_text().split():
+                with suppress(OSError):  # it has just ended
+                    if Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"ray::_Actor"):
+                        found[int(child)] = node
     return found
 
 
-def _node_of(cluster: Any, actor: int) -> Any:
-    """Return the node of the cluster that runs an actor: its parent is the node's raylet."""
-    parent = int(Path(f"/proc/{actor}/stat").read_text().rpartition(")")[2].split()[1])
-    return next(
-        node
-        for node in cluster.worker_nodes
-        if node.all_processes["raylet"][0].process.pid == parent
-    )
-
-
-def test_a_killed_worker_costs_one_more_try(film, whole, model, crew, tmp_path, caplog):
+def test_a_killed_worker_costs_one_more_try(film, whole, model, crew, cluster, tmp_path, caplog):
     killed: list[int] = []
 
     def kill_once(frames: int) -> None:
         if not killed:
-            killed.append(_actors().pop())
+            killed.append(min(_actors(cluster)))
             os.kill(killed[0], signal.SIGKILL)
 
     done = _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=kill_once)
@@ -122,7 +114,7 @@ def test_a_killed_worker_costs_one_more_try(film, whole, model, crew, tmp_path, 
 
 
 def test_a_lost_machine_costs_no_film(film, whole, model, crew, cluster, tmp_path, caplog):
-    lost = [_node_of(cluster, _actors().pop())]
+    lost = list(_actors(cluster).values())[:1]
 
     def lose_once(frames: int) -> None:
         if lost:
@@ -134,10 +126,10 @@ def test_a_lost_machine_costs_no_film(film, whole, model, crew, cluster, tmp_pat
     assert "its worker is lost" in caplog.text
 
 
-def _both_of(crew: Any) -> set[int]:
-    """Return the actors of the crew, once the successors of lost ones have started."""
+def _both_of(crew: Any, cluster: Any) -> set[int]:
+    """Return the actors of the crew, once it has them all and they are alone."""
     end = time.monotonic() + WAIT_SECONDS
-    while len(found := _actors()) != crew.size:
+    while len(found := set(_actors(cluster))) != crew.size:
         assert time.monotonic() < end, "the crew does not come to its size"
         time.sleep(POLL_SECONDS)
     return found
@@ -171,7 +163,7 @@ def _done(out: Path) -> int:
 def test_an_interrupted_render_ends_its_workers_and_goes_on(
     film, whole, model, cluster, crew, tmp_path
 ):
-    out, others = tmp_path / "out.mkv", _both_of(crew)
+    out, others = tmp_path / "out.mkv", _both_of(crew, cluster)
     process = _start(cluster, film, out, model)
     _wait_until(process, lambda: _done(out) > 0)
     process.send_signal(signal.SIGINT)
@@ -180,7 +172,7 @@ def test_an_interrupted_render_ends_its_workers_and_goes_on(
     assert "frames are done; the same command goes on from there" in messages
     assert "Traceback" not in messages
     assert names_in(tmp_path) == {work_folder(out).name}
-    assert _both_of(crew) == others
+    assert _both_of(crew, cluster) == others
     done = _done(out)
     assert 0 < done < FRAMES
     again = _render(film, out, model)
@@ -193,7 +185,7 @@ def test_what_a_killed_driver_had_done_is_in_the_store_for_another(
 ):
     import s3fs
 
-    store, others = make_bucket("films") + "/reels", _both_of(crew)
+    store, others = make_bucket("films") + "/reels", _both_of(crew, cluster)
     files = s3fs.S3FileSystem(use_listings_cache=False)
 
     def notes() -> dict[str, bytes]:
@@ -204,12 +196,12 @@ def test_what_a_killed_driver_had_done_is_in_the_store_for_another(
     _wait_until(first, lambda: len(notes()) > 1)
     first.kill()
     first.communicate()
-    assert _both_of(crew) == others  # Ray ends those whose driver is gone
+    assert _both_of(crew, cluster) == others  # Ray ends those whose driver is gone
     before = notes()
     assert 1 < len(before) < SHOTS
 
     second = _start(cluster, film, tmp_path / "second.mkv", model, "--store", store)
-    assert second.wait(timeout=120) == 0, second.communicate()[1]
+    assert second.wait(timeout=200) == 0, second.communicate()[1]
     second.communicate()
     assert picture_of(tmp_path / "second.mkv") == whole
     assert before.items() <= notes().items()
