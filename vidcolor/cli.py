@@ -5,7 +5,6 @@ A verb is imported inside its command, so that `--help` and a mistyped flag cost
 
 import sys
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from vidcolor import console
 from vidcolor._version import __version__
+from vidcolor.cli_batch import batch
 from vidcolor.cli_bench import bench
 from vidcolor.cli_compare import compare_models
 from vidcolor.cli_dataset import dataset
@@ -35,7 +35,6 @@ from vidcolor.options import (
     EvaluateOptions,
     RenderOptions,
     rate_from_text,
-    seconds_from_text,
 )
 from vidcolor.signals import Interrupted, stoppable
 
@@ -198,6 +197,22 @@ def _streams_table(done: "Rendered") -> tuple[list[str], list[list[str]]]:
     return ["stream", "codec", "language", "became", "as", "packets"], rows
 
 
+app.command(
+    batch,
+    help_epilogue="""\
+Examples:
+
+    vidcolor batch in/ out/
+    vidcolor batch in/ out/ --dry-run
+    vidcolor batch 'reels/*.mkv' more/ films.txt out/ --codec libx265 --report report.json
+    vidcolor batch in/ out/ --workers auto
+    vidcolor batch pipelines/render-folder.toml
+
+A list (.txt) names a film a line. Interrupted or killed, the same command goes on where it was;
+when all is done, it does nothing. Exit code 1: a film failed.""",
+)
+
+
 @app.command(
     help_epilogue="""\
 Examples:
@@ -259,19 +274,10 @@ def evaluate(
 def _frames_ahead(film: Path, options: RenderOptions) -> int | None:
     """Return about how many frames of the film lie in the span, or None if it does not say."""
     from vidcolor.media.film import probe
+    from vidcolor.media.plan import frames_ahead
 
     rate = None if options.rate is None else rate_from_text(options.rate)
-    found = probe(film, rate=rate, max_pixels=options.max_pixels)
-    start, end = options.start, options.end
-    if not (start or end) and found.frame_count_from_header:
-        return found.frame_count_from_header
-    if found.duration_seconds is None or found.rate is None:
-        return None
-    begins = seconds_from_text(start, option="--start") if start else Fraction(0)
-    ends = found.duration_seconds
-    if end:
-        ends = min(ends, seconds_from_text(end, option="--end"))
-    return max(0, round((ends - begins) * found.rate))
+    return frames_ahead(probe(film, rate=rate, max_pixels=options.max_pixels), options)
 
 
 def run(words: Sequence[str]) -> int:

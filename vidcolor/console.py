@@ -8,7 +8,8 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -123,11 +124,14 @@ def warn(text: str) -> None:
     _logger.handle(_logger.makeRecord(_logger.name, logging.INFO, "", 0, text, (), None))
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write a table to stdout: the first column to the left, numbers to the right."""
+def show_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[str] = ()
+) -> None:
+    """Write a table to stdout: the first column and those of `words` to the left, others right."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", no_wrap=True)
+        is_left = index == 0 or column in words
+        table.add_column(column, justify="left" if is_left else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     _tables.print(table)
@@ -141,20 +145,46 @@ def progress(task: str, *, unit: str) -> Iterator[Report]:
         task: what is being done, in one word.
         unit: what is counted, in the plural.
     """
+    with rows() as row, row(task, unit=unit) as report:
+        yield report
+
+
+class Row(Protocol):
+    """Shows one of several things that are done side by side, until its block ends."""
+
+    def __call__(self, task: str, *, unit: str) -> AbstractContextManager[Report]:
+        """Begin with it, as `progress` does."""
+
+
+@contextmanager
+def rows() -> Iterator[Row]:
+    """Show how much is done of several things, and the time left, until the block ends.
+
+    Any thread may add a row.
+    """
     if not _stderr.is_terminal or is_quiet() or _is_json():
-        yield _lines(task, unit)
+        yield lambda task, *, unit: nullcontext(_lines(task, unit))
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
-        TextColumn(unit + "{task.fields[numbers]}"),
+        TextColumn("{task.fields[unit]}{task.fields[numbers]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=_stderr, transient=True) as bar:
-        yield _drawn(bar, bar.add_task(task, total=None, numbers=""))
+    with Progress(*columns, console=_stderr, transient=True) as bars:
+        yield partial(_row, bars)
+
+
+@contextmanager
+def _row(bars: Progress, task: str, *, unit: str) -> Iterator[Report]:
+    number = bars.add_task(one_line(task), total=None, unit=unit, numbers="")
+    try:
+        yield _drawn(bars, number)
+    finally:
+        bars.remove_task(number)
 
 
 def _drawn(bar: Progress, task: TaskID) -> Report:

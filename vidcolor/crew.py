@@ -112,7 +112,8 @@ class WorkerCrew:
             calls = list(self._calls)
         for call in calls:
             call.end()
-        self._threads.shutdown(cancel_futures=True)
+        # Not with cancel_futures: whoever waits for such a future is never told of it.
+        self._threads.shutdown()
         while not self._idle.empty():
             self._idle.get().end()
 

@@ -1,7 +1,7 @@
 """Flags that commands share, and what fills an option that no flag gives.
 
-A recipe is a TOML file in pipelines/ with a table [extract] and a table [train]; their keys are
-the fields of ExtractOptions and TrainOptions. A flag on the command line wins.
+A recipe is a TOML file in pipelines/ with a table [extract], [train] or [batch]; their keys are the
+fields of ExtractOptions, TrainOptions and BatchOptions. A flag on the command line wins.
 """
 
 import re
@@ -16,8 +16,10 @@ from cyclopts.config import Dict
 from vidcolor import console
 from vidcolor.errors import InputError, OptionsError
 
-VERBS = ("extract", "train")
+VERBS = ("extract", "train", "batch")
 """Tables that a recipe may have: the verbs whose options it may fill."""
+
+RECIPE_SUFFIX = ".toml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +65,11 @@ DataFlag = Annotated[Path, Parameter(help="Folder that holds the datasets.")]
 
 
 def fill_from_recipe(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Take from `--recipe FILE` what no flag gave; cyclopts calls this after reading the flags."""
-    recipe = _given("--recipe", arguments)
+    """Take from `--recipe FILE` what no flag gave; cyclopts calls this after reading the flags.
+
+    `vidcolor batch FILE.toml` means the same.
+    """
+    recipe = _given("--recipe", arguments) or _lone_recipe(commands, arguments)
     if recipe is not None:
         verb = "train" if commands[-1] == "lr-find" else commands[-1]
         table = {commands[-1]: _read_recipe(Path(recipe), verb)}
@@ -84,6 +89,12 @@ def _given(flag: str, arguments: ArgumentCollection) -> str | None:
     return values[0] if values else None
 
 
+def _lone_recipe(commands: tuple[str, ...], arguments: ArgumentCollection) -> str | None:
+    words = [token.value for a in arguments if a.name == "PLACES" for token in a.tokens]
+    is_recipe = commands == ("batch",) and len(words) == 1 and words[0].endswith(RECIPE_SUFFIX)
+    return words[0] if is_recipe else None
+
+
 def _read_recipe(path: Path, verb: str) -> dict[str, Any]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -93,7 +104,9 @@ def _read_recipe(path: Path, verb: str) -> dict[str, Any]:
         raise InputError(f"recipe {path}: not TOML: {error}; mend it") from error
     unknown = [table for table in tables if table not in VERBS]
     if unknown:
-        raise OptionsError(f"recipe {path}: unknown [{unknown[0]}]; write [extract] or [train]")
+        raise OptionsError(
+            f"recipe {path}: unknown [{unknown[0]}]; write [extract], [train] or [batch]"
+        )
     if not isinstance(tables.get(verb), dict):
         raise OptionsError(f"recipe {path}: has no [{verb}]; add it, or leave out --recipe")
     return dict(tables[verb])

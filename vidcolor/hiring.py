@@ -1,6 +1,7 @@
 """Which crew renders: what the options say, and what this machine or cluster has."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,10 @@ from vidcolor.crew import Crew, LocalCrew
 from vidcolor.options import RenderOptions
 
 log = logging.getLogger(__name__)
+
+CORES_OF_A_RENDER = 4
+"""That one render keeps busy: decoding and the search for shots, the network, the stabiliser, and
+merging and encoding go on side by side. Estimated from these stages; it was not measured."""
 
 
 @contextmanager
@@ -34,7 +39,8 @@ def hired(options: RenderOptions) -> Iterator[Crew | None]:
 
 
 def _workers_that_pay(options: RenderOptions) -> int:
-    """Return one for each GPU; on a CPU, one for all of it: a render keeps its cores busy."""
-    size = 1 if options.device == "cpu" else max(1, torch.cuda.device_count())
-    log.info("workers: %d (one for each GPU, or for the CPU)", size)
+    """Return one for each GPU; without one, for every CORES_OF_A_RENDER."""
+    gpus = 0 if options.device == "cpu" else torch.cuda.device_count()
+    size = gpus or max(1, (os.cpu_count() or 1) // CORES_OF_A_RENDER)
+    log.info("workers: %d (one for each %s)", size, "GPU" if gpus else f"{CORES_OF_A_RENDER} cores")
     return size

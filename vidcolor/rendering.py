@@ -127,7 +127,7 @@ def render(
         with work_on(out, identity):  # which puts away what that run left
             log.info("%s: was finished by an interrupted run", out)
         return _reported(_rendered(film, earlier, Changes(), earlier.frame_count, ()), options)
-    _check_report(options.report)
+    check_report(options.report)
     sidecar = sidecar_path(film, options)
     if sidecar is not None:
         log.info("%s: its settings hold for the shots of %s", sidecar, film.path)
@@ -153,7 +153,8 @@ def render(
             return _reported(_rendered(film, work, changes, resumed, streams), options)
 
 
-def _check_report(path: Path | None) -> None:
+def check_report(path: Path | None) -> None:
+    """Refuse a report that could not be written in the end."""
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise OutputError(f"{path}: cannot be the report; name a file in a folder that is there")
 

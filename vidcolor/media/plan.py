@@ -131,6 +131,20 @@ def check_output(
     )
 
 
+def frames_ahead(film: Film, options: RenderOptions) -> int | None:
+    """Return about how many frames of a film lie in the span, or None if it does not say."""
+    start, end = options.start, options.end
+    if not (start or end) and film.frame_count_from_header:
+        return film.frame_count_from_header
+    if film.duration_seconds is None or film.rate is None:
+        return None
+    begins = seconds_from_text(start, option="--start") if start else Fraction(0)
+    ends = film.duration_seconds
+    if end:
+        ends = min(ends, seconds_from_text(end, option="--end"))
+    return max(0, round((ends - begins) * film.rate))
+
+
 def _check_place(film: Film, out: Path, *, overwrite: bool) -> str:
     """Return the container's format if a file may be put at `out`."""
     output_format = FORMAT_OF_SUFFIX.get(out.suffix.lower())
