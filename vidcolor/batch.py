@@ -156,7 +156,7 @@ class _Batch:
 
     def __init__(self, options: RenderOptions, ledger: Ledger, watching: Watching) -> None:
         self._hiring, self._ledger, self._watching = options, ledger, watching
-        self._options = replace(options, workers=1, ray=None)  # no film hires for itself
+        self._options = replace(options, workers=1, ray=None, store=None)  # no film hires
 
     def outcomes(self, tasks: Sequence[Task]) -> Generator[tuple[Task, Outcome], None, None]:
         """Render the films and yield what becomes of each, as soon as that is known."""

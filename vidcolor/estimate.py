@@ -132,7 +132,12 @@ def _measured(tasks: Sequence[Task], options: RenderOptions) -> Measured | None:
     """Return what the first film costs of which the beginning can be rendered."""
     start = seconds_from_text(options.start, option="--start") if options.start else Fraction(0)
     sample = replace(
-        options, end=str(float(start + SAMPLE_SECONDS)), verify="none", workers=1, ray=None
+        options,
+        end=str(float(start + SAMPLE_SECONDS)),
+        verify="none",
+        workers=1,
+        ray=None,
+        store=None,
     )
     for task in tasks:
         with suppress(VidcolorError):
