@@ -179,7 +179,7 @@ RECIPE_TABLES = [
 def test_recipe_can_be_meant(recipe, verb):
     tables = tomllib.loads(recipe.read_text())
     words = [verb, "--recipe", str(recipe), *(["film.mkv"] if verb == "extract" else [])]
-    needed = [] if "dataset" in tables[verb] else ["--dataset", "any"]
+    needed = [] if "dataset" in tables[verb] or verb == "batch" else ["--dataset", "any"]
     parse([*words, *needed])
 
 

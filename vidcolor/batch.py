@@ -238,5 +238,5 @@ def identify(
         task.film, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace
     )
     begun = {**ledger.begun_with(task.out), **begun_with(task.out)}
-    options = settle_engine(options, begun.get("--engine"))
+    options = settle_engine(options, film.frame_count_from_header, begun.get("--engine"))
     return film, options, fingerprint(film, options)
