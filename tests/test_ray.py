@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.clips import draw_clip
 from tests.faults import ROOT, draw_film_of_shots, names_in, picture_of, tiny_model, work_folder
 from tests.stores import make_bucket, s3_server
 from vidcolor.errors import OptionsError
@@ -26,6 +27,7 @@ pytest.importorskip("s3fs")
 
 SHOTS = 8
 FRAMES = 30 * SHOTS
+GOOD_FILMS, BROKEN_FILMS = 6, 2
 MEMORY = 80_000_000
 """Bytes of a node's own store: about the least that Ray takes."""
 POLL_SECONDS = 0.01
@@ -100,32 +102,6 @@ def _actors(cluster: Any) -> dict[int, Any]:
     return found
 
 
-def test_a_killed_worker_costs_one_more_try(film, whole, model, crew, cluster, tmp_path, caplog):
-    killed: list[int] = []
-
-    def kill_once(frames: int) -> None:
-        if not killed:
-            killed.append(min(_actors(cluster)))
-            os.kill(killed[0], signal.SIGKILL)
-
-    done = _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=kill_once)
-    assert picture_of(done.out) == whole
-    assert caplog.text.count("its worker is lost") == 1
-
-
-def test_a_lost_machine_costs_no_film(film, whole, model, crew, cluster, tmp_path, caplog):
-    lost = list(_actors(cluster).values())[:1]
-
-    def lose_once(frames: int) -> None:
-        if lost:
-            cluster.remove_node(lost.pop(), allow_graceful=False)
-
-    done = _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=lose_once)
-    cluster.add_node(num_cpus=2, object_store_memory=MEMORY, include_dashboard=False)
-    assert picture_of(done.out) == whole
-    assert "its worker is lost" in caplog.text
-
-
 def _both_of(crew: Any, cluster: Any) -> set[int]:
     """Return the actors of the crew, once it has them all and they are alone."""
     end = time.monotonic() + WAIT_SECONDS
@@ -142,8 +118,12 @@ def _start(cluster: Any, film: Path, out: Path, model: str, *more: str) -> subpr
         "--ray", cluster.address, "--workers", "2", "--device", "cpu", "--codec", "ffv1",
         "--model", model, *more, str(film.relative_to(folder)), str(out.relative_to(folder)),
     ]  # fmt: skip
+    return _vidcolor(["render", *words], folder)
+
+
+def _vidcolor(words: list[str], folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "vidcolor", "render", *words],
+        [sys.executable, "-m", "vidcolor", *words],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=folder,
     )  # fmt: skip
 
@@ -228,6 +208,62 @@ def test_a_worker_with_another_vidcolor_is_refused(film, model, crew, tmp_path, 
     with pytest.raises(OptionsError, match=r"and this is 0\.0\.1; install the same"):
         _render(film, tmp_path / "out.mkv", model, crew=crew)
     assert names_in(tmp_path) == set()
+
+
+def test_a_killed_worker_costs_one_more_try(film, whole, model, crew, cluster, tmp_path, caplog):
+    killed: list[int] = []
+
+    def kill_once(frames: int) -> None:
+        if not killed:
+            killed.append(min(_actors(cluster)))
+            os.kill(killed[0], signal.SIGKILL)
+
+    done = _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=kill_once)
+    assert picture_of(done.out) == whole
+    assert caplog.text.count("its worker is lost") == 1
+
+
+def test_a_lost_machine_costs_no_film(film, whole, model, crew, cluster, tmp_path, caplog):
+    lost = list(_actors(cluster).values())[:1]
+
+    def lose_once(frames: int) -> None:
+        if lost:
+            cluster.remove_node(lost.pop(), allow_graceful=False)
+
+    done = _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=lose_once)
+    cluster.add_node(num_cpus=2, object_store_memory=MEMORY, include_dashboard=False)
+    assert picture_of(done.out) == whole
+    assert "its worker is lost" in caplog.text
+
+
+def test_a_batch_that_loses_a_machine_does_every_film_that_can_be_done(model, cluster, tmp_path):
+    films, out, others = tmp_path / "films", tmp_path / "colour", set(_actors(cluster))
+    films.mkdir()
+    for number in range(GOOD_FILMS):
+        draw_clip(films / f"{number}.mkv", frames=50 + number, cuts=(25,))
+    for number in range(BROKEN_FILMS):
+        (films / f"broken{number}.mkv").write_bytes(b"no film at all")
+    words = ["batch", "films", "colour", "--ray", cluster.address, "--workers", "2",
+             "--device", "cpu", "--codec", "ffv1", "--model", model]  # fmt: skip
+
+    process = _vidcolor(words, tmp_path)
+    _wait_until(process, lambda: len(list(out.glob("*.mkv"))) > 1)
+    own = [node for actor, node in _actors(cluster).items() if actor not in others]
+    cluster.remove_node(own[0], allow_graceful=False)
+    cluster.add_node(num_cpus=2, object_store_memory=MEMORY, include_dashboard=False)
+    messages = process.communicate(timeout=200)[1]
+
+    assert process.returncode == 1, messages
+    assert "its worker is lost" in messages
+    assert {path.stem for path in out.glob("*.mkv")} == {str(n) for n in range(GOOD_FILMS)}
+    for number in (0, GOOD_FILMS - 1):
+        alone = _render(films / f"{number}.mkv", tmp_path / f"{number}.mkv", model).out
+        assert picture_of(out / f"{number}.mkv") == picture_of(alone)
+    times = {path: path.stat().st_mtime_ns for path in out.glob("*.mkv")}
+    again = _vidcolor(words, tmp_path)
+    assert f"{BROKEN_FILMS} of {GOOD_FILMS + BROKEN_FILMS} films failed" in again.communicate()[1]
+    assert again.returncode == 1
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.mkv")} == times
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere", "localhost:99999999", "auto"])
