@@ -15,6 +15,7 @@ import yaml
 from jsonschema import ValidationError, validate
 
 from tests.kuberay import RAY_JOB, pod_templates
+from vidcolor.cli import app
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILES = sorted((ROOT / "docker").glob("Dockerfile*"))
@@ -190,6 +191,19 @@ def test_ray_knows_the_options_that_its_machines_are_started_with(words):
     command, *options = words
     context = cli.commands[command].make_context(command, list(options))
     assert context.args == []
+
+
+def vidcolor_commands() -> list[str]:
+    lines = [line for line in services()["batch"]["command"][0].splitlines() if "vidcolor" in line]
+    jobs = [each for path in MANIFESTS for each in documents(path) if each["kind"] == "RayJob"]
+    return [lines[0].removeprefix("exec "), *(job["spec"]["entrypoint"] for job in jobs)]
+
+
+@pytest.mark.parametrize("line", vidcolor_commands())
+def test_what_a_cluster_runs_is_understood(line):
+    program, *words = shlex.split(line)
+    assert program == "vidcolor"
+    app.parse_args(words, exit_on_error=False, print_error=False)
 
 
 def check(document: dict[str, Any]) -> None:
