@@ -186,6 +186,8 @@ def _has_segments(out: Path) -> bool:
 
 def test_an_interrupted_batch_keeps_what_is_done_and_goes_on(films, model, tmp_path):
     out = tmp_path / "out"
+    for film in films.iterdir():  # so long that none is whole when the first segment is
+        draw_clip(film, frames=240, cuts=tuple(range(30, 240, 30)), codec="ffv1")
     options = ("--model", model, "--device", "cpu", "--codec", "ffv1", "--workers", 2)
     process = start(_words(films, out, *options))
     assert wait_until(process, lambda: _has_segments(out))

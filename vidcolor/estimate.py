@@ -77,9 +77,13 @@ class DryRun:
         unknown = sum(o.frames_left is None for o in self.outlooks)
         besides = f"; {unknown} films do not say how long they are" if unknown else ""
         return (
-            f"about {minutes:.1f} minutes and {megabytes:.0f} MB, by the first {SAMPLE_SECONDS} s "
-            f"of {self.measured.film} and the pixels of the others{besides}"
+            f"about {_rounded(minutes, 'minutes')} and {_rounded(megabytes, 'MB')}, by the first "
+            f"{SAMPLE_SECONDS} s of {self.measured.film} and the pixels of the others{besides}"
         )
+
+
+def _rounded(amount: float, unit: str) -> str:
+    return f"{amount:.0f} {unit}" if amount >= 1 else f"{amount:.1g} {unit}"
 
 
 def dry_run(options: BatchOptions) -> DryRun:
