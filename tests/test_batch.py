@@ -157,8 +157,9 @@ def test_a_batch_killed_in_the_middle_and_run_again_ends_the_same(reels, model, 
     assert 4 <= len(before) < GOOD
     assert run(words).returncode == 1
     told = json.loads(report.read_text())
-    # One may have got its name and been killed as it tidied up.
-    assert told["skipped"] in (len(before), len(before) - 1)
+    # Those that were under way may have got their names and been killed as they tidied up.
+    under_way = 1 if workers == "1" else int(workers) + 1
+    assert len(before) - under_way <= told["skipped"] <= len(before)
     assert told["done"] == GOOD - told["skipped"]
     assert told["failed"] == BROKEN
     assert {path: path.stat().st_ino for path in before} == before
