@@ -31,7 +31,7 @@ from vidcolor.network.library import find_model
 from vidcolor.options import RenderOptions, rate_from_text
 from vidcolor.options_batch import BatchOptions
 from vidcolor.rendering import Rendered, check_report, render
-from vidcolor.work import begun_with, folder_of
+from vidcolor.work import begun_with, folder_of, work_on
 
 log = logging.getLogger(__name__)
 
@@ -206,8 +206,10 @@ class _Batch:
         except VidcolorError:
             with self._watching(task.film, None):  # where failures are counted
                 raise
-        # A run that was killed after its last step has left a folder, which rendering puts away.
-        if ledger.is_done(task.out, identity) and not folder_of(task.out).exists():
+        if ledger.is_done(task.out, identity):
+            if folder_of(task.out).exists():  # of a run that was killed after its last step
+                with work_on(task.out, identity):
+                    log.debug("%s: put away what a killed run has left", task.out)
             return None
         with self._watching(task.film, frames_ahead(film, options)) as watch:
             if not options.overwrite:
