@@ -150,11 +150,11 @@ def test_a_batch_killed_in_the_middle_and_run_again_ends_the_same(reels, model, 
     out, report = tmp_path / "out", tmp_path / "report.json"
     words = _words(reels, out, "--model", model, *COMMAND, "--workers", workers, "--report", report)
     process = start(words)
-    assert wait_until(process, lambda: len(_inodes(out)) >= 4)
+    assert wait_until(process, lambda: len(_inodes(out)) >= 1)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     before = _inodes(out)
-    assert 4 <= len(before) < GOOD
+    assert 1 <= len(before) < GOOD
     assert run(words).returncode == 1
     told = json.loads(report.read_text())
     # Those that were under way may have got their names and been killed as they tidied up.
