@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from vidcolor._version import __version__
-from vidcolor.coloring import settle_engine
+from vidcolor.coloring import find_film, settle_engine
 from vidcolor.crew import Crew
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.filmlist import Task, find_tasks
@@ -25,10 +25,10 @@ from vidcolor.hiring import hired
 from vidcolor.journal import Fingerprint, Segment
 from vidcolor.ledger import Ledger
 from vidcolor.media.encode import output_errors
-from vidcolor.media.film import Film, probe
+from vidcolor.media.film import Film
 from vidcolor.media.plan import frames_ahead
 from vidcolor.network.library import find_model
-from vidcolor.options import RenderOptions, rate_from_text
+from vidcolor.options import RenderOptions
 from vidcolor.options_batch import BatchOptions
 from vidcolor.rendering import Rendered, check_report, render
 from vidcolor.work import begun_with, folder_of, work_on
@@ -235,10 +235,7 @@ def identify(
     Raises:
         VidcolorError: it cannot be read, or what goes with it.
     """
-    rate = None if options.rate is None else rate_from_text(options.rate)
-    film = probe(
-        task.film, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace
-    )
+    film = find_film(task.film, options)
     begun = {**ledger.begun_with(task.out), **begun_with(task.out)}
     options = settle_engine(options, film.frame_count_from_header, begun.get("--engine"))
     return film, options, fingerprint(film, options)

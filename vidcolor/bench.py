@@ -19,12 +19,12 @@ from time import process_time
 import torch
 
 from vidcolor._version import __version__
-from vidcolor.coloring import load_colorizer, settle_engine
+from vidcolor.coloring import find_film, load_colorizer, settle_engine
 from vidcolor.media.changes import Changes
 from vidcolor.media.ffmpeg import find_ffmpeg
-from vidcolor.media.film import Film, probe
+from vidcolor.media.film import Film
 from vidcolor.media.plan import OutputPlan, check_output
-from vidcolor.options import RenderOptions, rate_from_text
+from vidcolor.options import RenderOptions
 from vidcolor.options_bench import BenchOptions
 from vidcolor.reel import draw_reel
 from vidcolor.rendering import render
@@ -173,10 +173,7 @@ def bench(film: Path | None, options: BenchOptions, on_step: OnStep = lambda *_:
         path = film or draw_reel(
             folder / "drawn.mp4", height=options.height, frame_count=options.frames
         )
-        rate = None if options.rate is None else rate_from_text(options.rate)
-        found = probe(
-            path, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace
-        )
+        found = find_film(path, options)
         # Matroska holds every codec and nearly every track.
         plan = check_output(found, folder / "out.mkv", options, Changes())
         replayed = replay(found, plan, options, lambda _: on_step(next(done), STEPS))

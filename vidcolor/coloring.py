@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -20,13 +21,13 @@ from vidcolor.luma import luma_at, luma_of, shot_luma
 from vidcolor.masks.edges import chroma_mask
 from vidcolor.masks.shapes import Mask
 from vidcolor.masks.sources import Masks
-from vidcolor.media.film import Film
+from vidcolor.media.film import Film, probe
 from vidcolor.media.frame import Frame
 from vidcolor.network.coders import choose_engine
 from vidcolor.network.colorizer import Colored, Colorizer, HalfPrecisionError
 from vidcolor.network.library import find_model
 from vidcolor.network.memory import is_out_of_memory
-from vidcolor.options import ColorOptions, Matrix
+from vidcolor.options import ColorOptions, Matrix, rate_from_text
 from vidcolor.overlap import AHEAD, Stages
 from vidcolor.scaling import enlarge_chroma
 from vidcolor.scenelist import read_scenes
@@ -55,6 +56,17 @@ class Picture:
     def mask_hw(self) -> Mask:
         """Where it is coloured, of any size."""
         return self.masks.at(self.seconds)
+
+
+def find_film(source: Path | str, options: ColorOptions) -> Film:
+    """Return what is found in a film that is read as the options say.
+
+    Raises:
+        InputError: it cannot be read.
+        OptionsError: its rate cannot be meant.
+    """
+    rate = None if options.rate is None else rate_from_text(options.rate)
+    return probe(source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace)
 
 
 def settle_engine(

@@ -19,6 +19,7 @@ from vidcolor import shots, steady
 from vidcolor.coloring import (
     color,
     film_chroma,
+    find_film,
     load_colorizer,
     places_of,
     while_memory_lasts,
@@ -28,12 +29,12 @@ from vidcolor.given.known import Layer
 from vidcolor.given.sources import open_given
 from vidcolor.masks.sources import Masks, open_masks
 from vidcolor.media.decode import read_frames
-from vidcolor.media.film import Film, probe
+from vidcolor.media.film import Film
 from vidcolor.media.frame import Frame, unit_luma
 from vidcolor.media.plan import chroma_shape
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.device import one_thread_a_call
-from vidcolor.options import ColorOptions, rate_from_text, seconds_from_text, text_from_seconds
+from vidcolor.options import ColorOptions, seconds_from_text, text_from_seconds
 from vidcolor.options_preview import PreviewOptions
 from vidcolor.overlap import Stages
 from vidcolor.sheet import Picture, contact_sheet
@@ -83,8 +84,7 @@ def preview(
         OutputError: the sheet cannot be written.
         ModelError: there is no such model, or it is damaged, or too large for the memory.
     """
-    rate = None if options.rate is None else rate_from_text(options.rate)
-    film = probe(source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace)
+    film = find_film(source, options)
     _check_place(Path(out), film)
     moments = _moments(film, options)
     models = options.compare or (options.model,)

@@ -21,6 +21,7 @@ from vidcolor._version import __version__
 from vidcolor.coloring import (
     Picture,
     color,
+    find_film,
     load_colorizer,
     places_of,
     settle_engine,
@@ -37,12 +38,12 @@ from vidcolor.media.account import StreamAccount
 from vidcolor.media.changes import Changes
 from vidcolor.media.decode import Frame, read_frames, unit_chroma
 from vidcolor.media.encode import output_errors
-from vidcolor.media.film import Film, probe
+from vidcolor.media.film import Film
 from vidcolor.media.mux import join
 from vidcolor.media.plan import check_output
 from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.device import one_thread_a_call
-from vidcolor.options import RenderOptions, rate_from_text
+from vidcolor.options import RenderOptions
 from vidcolor.overlap import Stages
 from vidcolor.parts import Job, Part, plan_parts
 from vidcolor.segments import Placed
@@ -116,8 +117,7 @@ def render(
         ModelError: there is no such model, or it is damaged, or too large for the memory.
     """
     out = Path(out)
-    rate = None if options.rate is None else rate_from_text(options.rate)
-    film = probe(source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace)
+    film = find_film(source, options)
     masks = open_masks(film, options)
     begun = None if options.restart else begun_with(out).get("--engine")
     options = settle_engine(options, film.frame_count_from_header, begun)

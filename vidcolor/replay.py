@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from vidcolor.coloring import Picture, film_chroma, load_colorizer, places_of
 from vidcolor.errors import InputError
@@ -23,8 +25,8 @@ from vidcolor.media.plan import OutputPlan
 from vidcolor.network.coders import Coder
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.device import one_thread_a_call
+from vidcolor.network.looks import shrunk
 from vidcolor.options_bench import BenchOptions
-from vidcolor.scaling import resize, working_size
 from vidcolor.segments import Placed
 from vidcolor.steady import steady
 from vidcolor.usage import Cost, timed
@@ -151,9 +153,7 @@ def _colored(
     places: list[Placed[Picture]], film: Film, colorizer: Colorizer, stages: _Stages
 ) -> list[Colored[Picture]]:
     """Return the frames with their chroma; what the network is asked meanwhile is asked again."""
-    small = stages.time(
-        "luma resize", lambda: {place.frame.frame.pts: _small(place, colorizer) for place in places}
-    )
+    small = stages.time("luma resize", lambda: _small(places, colorizer.size))
     colorizer.coder = tape = _Tape(colorizer.coder)
 
     def colorize() -> list[Colored[Picture]]:
@@ -174,10 +174,10 @@ def _colored(
     return colored
 
 
-def _small(place: Placed[Picture], colorizer: Colorizer) -> Any:
-    luma_hw = luma_of(place.frame.frame, colorizer.size)
-    height, width = luma_hw.shape
-    return resize(luma_hw, *working_size(height, width, colorizer.size))
+def _small(places: list[Placed[Picture]], size: int) -> dict[int, NDArray[np.float32]]:
+    """Return the luma that the network sees of each frame, by its time."""
+    looks = shrunk(places, lambda picture: luma_of(picture.frame, size), size)
+    return {look.place.frame.frame.pts: look.luma_hw for look in looks}
 
 
 def _encode(frames: list[Frame], codes: list[Codes], film: Film, plan: OutputPlan) -> None:
