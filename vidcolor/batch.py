@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -21,7 +21,7 @@ from vidcolor.crew import Crew
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.filmlist import Task, find_tasks
 from vidcolor.fingerprint import fingerprint
-from vidcolor.hiring import hired
+from vidcolor.hiring import hired, without_crew
 from vidcolor.journal import Fingerprint, Segment
 from vidcolor.ledger import Ledger
 from vidcolor.media.encode import output_errors
@@ -156,7 +156,7 @@ class _Batch:
 
     def __init__(self, options: RenderOptions, ledger: Ledger, watching: Watching) -> None:
         self._hiring, self._ledger, self._watching = options, ledger, watching
-        self._options = replace(options, workers=1, ray=None, store=None)  # no film hires
+        self._options = without_crew(options)  # no film hires
 
     def outcomes(self, tasks: Sequence[Task]) -> Generator[tuple[Task, Outcome], None, None]:
         """Render the films and yield what becomes of each, as soon as that is known."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from vidcolor.batch import identify, tasks_of
 from vidcolor.errors import VidcolorError
 from vidcolor.filmlist import Task
+from vidcolor.hiring import without_crew
 from vidcolor.journal import Fingerprint, read_journal
 from vidcolor.ledger import Ledger
-from vidcolor.media.film import Film, probe
 from vidcolor.media.plan import frames_ahead
 from vidcolor.options import RenderOptions, seconds_from_text
 from vidcolor.options_batch import BatchOptions
@@ -101,7 +101,7 @@ def dry_run(options: BatchOptions) -> DryRun:
     assert options.out is not None
     ledger, each = Ledger(options.out), options.of_each()
     outlooks = tuple(_outlook(task, ledger, each) for task in tasks)
-    left = [o.task for o in outlooks if o.pixels]
+    left = [outlook for outlook in outlooks if outlook.pixels]
     workers = each.workers if isinstance(each.workers, int) else 1
     return DryRun(outlooks, _measured(left, each), workers)
 
@@ -117,11 +117,7 @@ def _outlook(task: Task, ledger: Ledger, options: RenderOptions) -> Outlook:
         return Outlook(task, "fail", why=str(error))
     done, all_frames = _frames_done(task, identity), frames_ahead(film, options)
     left = None if all_frames is None else max(0, all_frames - done)
-    return Outlook(task, "go on" if done else "render", left, _pixels(film))
-
-
-def _pixels(film: Film) -> int:
-    return film.width * film.height
+    return Outlook(task, "go on" if done else "render", left, film.width * film.height)
 
 
 def _frames_done(task: Task, identity: Fingerprint) -> int:
@@ -132,30 +128,24 @@ def _frames_done(task: Task, identity: Fingerprint) -> int:
     return sum(segment.frame_count for segment in record.segments)
 
 
-def _measured(tasks: Sequence[Task], options: RenderOptions) -> Measured | None:
+def _measured(outlooks: Sequence[Outlook], options: RenderOptions) -> Measured | None:
     """Return what the first film costs of which the beginning can be rendered."""
     start = seconds_from_text(options.start, option="--start") if options.start else Fraction(0)
-    sample = replace(
-        options,
-        end=str(float(start + SAMPLE_SECONDS)),
-        verify="none",
-        workers=1,
-        ray=None,
-        store=None,
-    )
-    for task in tasks:
+    end = str(float(start + SAMPLE_SECONDS))
+    sample = replace(without_crew(options), end=end, verify="none")
+    for outlook in outlooks:
         with suppress(VidcolorError):
-            return _measure(task, sample)
+            return _measure(outlook, sample)
     return None
 
 
-def _measure(task: Task, options: RenderOptions) -> Measured:
-    times: list[float] = []
+def _measure(outlook: Outlook, options: RenderOptions) -> Measured:
+    task, times = outlook.task, list[float]()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / task.out.name
         done = render(task.film, out, options, on_frame=lambda _: times.append(time.monotonic()))
         byte_count = out.stat().st_size
-    pixels = _pixels(probe(task.film)) * done.frame_count
+    pixels = outlook.pixels * done.frame_count
     # The first frame waits for the model and for those that are looked at ahead of it.
     seconds = (times[-1] - times[0]) * len(times) / max(1, len(times) - 1)
     return Measured(task.film, seconds / pixels, byte_count / pixels)

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
@@ -36,6 +37,11 @@ def hired(options: RenderOptions) -> Iterator[Crew | None]:
         return
     with LocalCrew(size) as crew:
         yield crew
+
+
+def without_crew(options: RenderOptions) -> RenderOptions:
+    """Return options that hire nobody and otherwise say the same."""
+    return replace(options, workers=1, ray=None, store=None)
 
 
 def _workers_that_pay(options: RenderOptions) -> int:
