@@ -69,11 +69,16 @@ class DeathError(Exception):
 class Worker(Protocol):
     """Renders one part after the other; when it dies, another takes its place."""
 
-    def render(self, job: Job, part: Part) -> Segment:
+    def render(self, job: Job, part: Part, is_over: threading.Event) -> Segment:
         """Return the segment made of a part, or raise what went wrong with it.
 
+        Args:
+            job: what the parts of a film share.
+            part: which part.
+            is_over: set, before `kill`, when nobody wants the segment any more.
+
         Raises:
-            DeathError: the worker died.
+            DeathError: the worker died, or nobody wants the segment.
         """
 
     def kill(self) -> None:
@@ -150,7 +155,7 @@ class WorkerCrew:
             for _ in range(TRIES):
                 try:
                     with call.using(worker):
-                        return worker.render(job, part)
+                        return worker.render(job, part, call.is_over)
                 except DeathError as death:
                     reason = str(death)
                     log.warning("%s: part %d: %s", job.plan.out, part.number + 1, reason)
@@ -190,7 +195,7 @@ class _Call:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._workers: set[Worker] = set()
-        self._is_over = False
+        self.is_over = threading.Event()
 
     @contextmanager
     def using(self, worker: Worker) -> Iterator[None]:
@@ -202,11 +207,11 @@ class _Call:
         with self._lock:
             self._workers.add(worker)
         try:
-            if self._is_over:
+            if self.is_over.is_set():
                 raise CancelledError
             yield
         except DeathError:
-            if self._is_over:
+            if self.is_over.is_set():
                 raise CancelledError from None
             raise
         finally:
@@ -215,8 +220,8 @@ class _Call:
 
     def end(self) -> None:
         """End the workers that are at it."""
+        self.is_over.set()
         with self._lock:
-            self._is_over = True
             for worker in self._workers:
                 worker.kill()
 
@@ -230,14 +235,14 @@ class _Process:
         self._connection: Connection
         self._lock = threading.Lock()
 
-    def render(self, job: Job, part: Part) -> Segment:
+    def render(self, job: Job, part: Part, is_over: threading.Event) -> Segment:
         """Return the segment that the process made of a part, or raise what went wrong there.
 
         Raises:
             DeathError: the process ended.
         """
         if self._process is None or not self._process.is_alive():
-            self._start()
+            self._start(is_over)
         try:
             self._connection.send((job, part))
             while isinstance(answer := self._connection.recv(), logging.LogRecord):
@@ -249,10 +254,12 @@ class _Process:
         assert isinstance(answer, Segment)
         return answer
 
-    def _start(self) -> None:
+    def _start(self, is_over: threading.Event) -> None:
         self._connection, its_own = FORKING.Pipe()
         process = FORKING.Process(target=_serve, args=(its_own, self._gpu, self._size), daemon=True)
         with self._lock:
+            if is_over.is_set():
+                raise DeathError("its film is over")
             process.start()
             self._process = process
         its_own.close()

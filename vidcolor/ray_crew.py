@@ -232,6 +232,7 @@ class _Actors:
         import ray
 
         actor, version = self._next(is_over)
+        is_lost = False
         try:
             if version.result() != __version__:
                 raise OptionsError(
@@ -240,11 +241,14 @@ class _Actors:
                 )
             yield actor
         except ray.exceptions.RayError as error:
-            ray.kill(actor)
-            self.start()
+            is_lost = True
             raise DeathError(f"its worker is lost ({_reason(error)})") from error
-        else:
-            self._started.put((actor, version))
+        finally:
+            if is_lost or is_over.is_set():  # it may just have been killed
+                ray.kill(actor)
+                self.start()
+            else:
+                self._started.put((actor, version))
 
     def _next(self, is_over: threading.Event) -> tuple[Any, Future[str]]:
         said = time.monotonic()
@@ -268,32 +272,32 @@ class _Seat:
 
     def __init__(self, actors: _Actors) -> None:
         self._actors = actors
-        self._is_over = threading.Event()
         self._actor: Any = None
 
-    def render(self, job: Job, part: Part) -> Segment:
+    def render(self, job: Job, part: Part, is_over: threading.Event) -> Segment:
         """Return the segment that an actor made of a part, or raise what went wrong there.
 
         Raises:
             DeathError: it is lost.
         """
         if not isinstance(job, _SentJob):
-            return self._rendered(job, part)
+            return self._rendered(job, part, is_over)
         found = None if job.options.restart else take_segment(job, part, job.store)
         if found is None:
-            self._rendered(job.packed, part)
+            self._rendered(job.packed, part, is_over)
             found = take_segment(job, part, job.store)
         if found is None:
             raise DeathError(f"its segment is gone from the store {job.store.address}")
         return found
 
-    def _rendered(self, job: Job | Packed, part: Part) -> Segment:
+    def _rendered(self, job: Job | Packed, part: Part, is_over: threading.Event) -> Segment:
         import ray
 
         made: Segment | Exception
-        self._is_over.clear()
-        with self._actors.lent(self._is_over) as actor:
+        with self._actors.lent(is_over) as actor:
             self._actor = actor
+            if is_over.is_set():
+                raise DeathError("its film is over")
             messages, made = ray.get(actor.render.remote(job, part))
             self._actor = None
         for message in messages:
@@ -303,10 +307,9 @@ class _Seat:
         return made
 
     def kill(self) -> None:
-        """End the actor, or the wait for one."""
+        """End the actor, so that `render` fails where it waits."""
         import ray
 
-        self._is_over.set()
         actor = self._actor
         if actor is not None:
             ray.kill(actor)
