@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 
 from tests.clips import luma_of, times_of
+from tests.faults import tiny_model
 from tests.render_media import render
+from vidcolor.batch import batch
 from vidcolor.errors import OutputError
 from vidcolor.media.changes import Changes
 from vidcolor.media.decode import read_frames
 from vidcolor.media.fields import FieldMarker, whole_pictures
 from vidcolor.media.film import probe
 from vidcolor.media.plan import check_output
+from vidcolor.monitoring import Monitor
 from vidcolor.options import RenderOptions
+from vidcolor.options_batch import BatchOptions
 
 TICK = Fraction(1, 12800)
 
@@ -179,3 +183,12 @@ def test_a_progressive_film_has_no_fields_to_make_whole(draw, caplog):
     film = probe(draw(frames=3), deinterlace=True)
     assert film.deinterlaced is None
     assert "is not interlaced" in caplog.text
+
+
+def test_a_film_of_a_batch_is_looked_at_once(draw, tmp_path, caplog):
+    options = BatchOptions(
+        films=(draw(frames=3),), out=tmp_path / "out", model=tiny_model(tmp_path / "model"),
+        device="cpu", deinterlace=True,
+    )  # fmt: skip
+    assert batch(options, watching=Monitor().film).count("done") == 1
+    assert caplog.text.count("is not interlaced") == 1

@@ -16,21 +16,18 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from vidcolor._version import __version__
-from vidcolor.coloring import find_film, settle_engine
 from vidcolor.crew import Crew
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.filmlist import Task, find_tasks
-from vidcolor.fingerprint import fingerprint
 from vidcolor.hiring import hired, without_crew
-from vidcolor.journal import Fingerprint, Segment
+from vidcolor.journal import Segment
 from vidcolor.ledger import Ledger
 from vidcolor.media.encode import output_errors
-from vidcolor.media.film import Film
 from vidcolor.media.plan import frames_ahead
 from vidcolor.network.library import find_model
 from vidcolor.options import RenderOptions
 from vidcolor.options_batch import BatchOptions
-from vidcolor.rendering import Rendered, check_report, render
+from vidcolor.rendering import Identified, Rendered, check_report, identify, render_identified
 from vidcolor.work import begun_with, folder_of, work_on
 
 log = logging.getLogger(__name__)
@@ -200,42 +197,37 @@ class _Batch:
 
     def _rendered(self, task: Task, crew: Crew | None) -> Rendered | None:
         """Render a film, or return None if that is done."""
-        options, ledger = self._options, self._ledger
+        ledger = self._ledger
         try:
-            film, options, identity = identify(task, options, ledger)
+            found = identified(task, self._options, ledger)
         except VidcolorError:
             with self._watching(task.film, None):  # where failures are counted
                 raise
+        identity = found.fingerprint
         if ledger.is_done(task.out, identity):
             if folder_of(task.out).exists():  # of a run that was killed after its last step
                 with work_on(task.out, identity):
                     log.debug("%s: put away what a killed run has left", task.out)
             return None
-        with self._watching(task.film, frames_ahead(film, options)) as watch:
-            if not options.overwrite:
+        with self._watching(task.film, frames_ahead(found.film, found.options)) as watch:
+            if not found.options.overwrite:
                 ledger.check(task.out, identity)
             with output_errors(task.out):
                 task.out.parent.mkdir(parents=True, exist_ok=True)
             ledger.begin(task.out, identity)
-            rendered = render(
-                task.film, task.out, options,
-                on_frame=watch.frame, on_segment=watch.segment, crew=crew,
-            )  # fmt: skip
+            rendered = render_identified(
+                found, task.out, on_frame=watch.frame, on_segment=watch.segment, crew=crew
+            )
         ledger.end(task.out, identity)
         return rendered
 
 
-def identify(
-    task: Task, options: RenderOptions, ledger: Ledger
-) -> tuple[Film, RenderOptions, Fingerprint]:
-    """Return what a film is, how it is rendered, and what decides the frames of its result.
+def identified(task: Task, options: RenderOptions, ledger: Ledger) -> Identified:
+    """Return what the film of a task is, how it is rendered, and what decides its result's frames.
 
     With `--engine auto` it is rendered by the engine that it was begun with, if it was.
 
     Raises:
         VidcolorError: it cannot be read, or what goes with it.
     """
-    film = find_film(task.film, options)
-    begun = {**ledger.begun_with(task.out), **begun_with(task.out)}
-    options = settle_engine(options, film.frame_count_from_header, begun.get("--engine"))
-    return film, options, fingerprint(film, options)
+    return identify(task.film, options, {**ledger.begun_with(task.out), **begun_with(task.out)})

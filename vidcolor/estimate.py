@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from vidcolor.batch import identify, tasks_of
+from vidcolor.batch import identified, tasks_of
 from vidcolor.errors import VidcolorError
 from vidcolor.filmlist import Task
 from vidcolor.hiring import without_crew
@@ -108,16 +108,17 @@ def dry_run(options: BatchOptions) -> DryRun:
 
 def _outlook(task: Task, ledger: Ledger, options: RenderOptions) -> Outlook:
     try:
-        film, options, identity = identify(task, options, ledger)
+        found = identified(task, options, ledger)
+        identity = found.fingerprint
         if ledger.is_done(task.out, identity):
             return Outlook(task, "skip")
-        if not options.overwrite:
+        if not found.options.overwrite:
             ledger.check(task.out, identity)
     except VidcolorError as error:
         return Outlook(task, "fail", why=str(error))
-    done, all_frames = _frames_done(task, identity), frames_ahead(film, options)
+    done, all_frames = _frames_done(task, identity), frames_ahead(found.film, found.options)
     left = None if all_frames is None else max(0, all_frames - done)
-    return Outlook(task, "go on" if done else "render", left, film.width * film.height)
+    return Outlook(task, "go on" if done else "render", left, found.film.width * found.film.height)
 
 
 def _frames_done(task: Task, identity: Fingerprint) -> int:

@@ -1,69 +1,50 @@
 """The verb `render`: a film in, the same film in colour out.
 
-The line: decode, divide into shots and segments, colour, hold the colour steady, enlarge the
-chroma under the luma's guidance, merge it with the film's own luma, encode segment by segment,
-join these, and carry everything else over. Or a crew renders the segments, in any order, and this
-process decodes and divides for them. A run that is cut short goes on with what it did not finish.
+What is wished for is identified and checked; the line (`line.py`) renders the segments that are not
+done yet, in this process or by a crew; they are joined, and everything else is carried over. A run
+that is cut short goes on with what it did not finish.
 """
 
 import json
 import logging
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from itertools import chain, groupby
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from vidcolor._version import __version__
-from vidcolor.coloring import (
-    Picture,
-    color,
-    find_film,
-    load_colorizer,
-    places_of,
-    settle_engine,
-    while_memory_lasts,
-)
+from vidcolor.coloring import find_film, load_colorizer, settle_engine
 from vidcolor.crew import Crew
-from vidcolor.errors import InputError, OutputError
+from vidcolor.errors import OutputError
 from vidcolor.fingerprint import fingerprint
 from vidcolor.given.sources import open_given
 from vidcolor.hiring import hired
-from vidcolor.journal import Segment
+from vidcolor.journal import Fingerprint
+from vidcolor.line import Line, OnFrame, OnSegment
 from vidcolor.masks.sources import Masks, open_masks
 from vidcolor.media.account import StreamAccount
 from vidcolor.media.changes import Changes
-from vidcolor.media.decode import Frame, read_frames, unit_chroma
 from vidcolor.media.encode import output_errors
 from vidcolor.media.film import Film
 from vidcolor.media.mux import join
 from vidcolor.media.plan import check_output
-from vidcolor.network.colorizer import Colorizer
-from vidcolor.network.device import one_thread_a_call
 from vidcolor.options import RenderOptions
-from vidcolor.overlap import Stages
-from vidcolor.parts import Job, Part, plan_parts
-from vidcolor.segments import Placed
+from vidcolor.parts import Job
 from vidcolor.sidecar import sidecar_path
-from vidcolor.steady import reach
 from vidcolor.work import Work, begun_with, work_on
-from vidcolor.writing import Merged, checksum, merge, write_segment
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_FRAMES = 24
-"""How often a film's own colour is looked for: once a second."""
-SEGMENTS_AGAIN = 2
-"""Finished segments that a run which goes on sees again: one, so that it is known where shots begin
-in the other, on which the colour of the next one depends."""
-COLOR_UNIT_CHROMA = 2 / 255
-"""A frame whose chroma is further from 0, on average, has colour; compressed grey is nearer."""
 
-OnFrame = Callable[[int], None]
-OnSegment = Callable[[Segment], None]
+@dataclass(frozen=True, kw_only=True)
+class Identified:
+    """A film, how it is to be rendered, and what decides the frames of its result."""
+
+    film: Film
+    masks: Masks
+    options: RenderOptions
+    """With an engine."""
+    fingerprint: Fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +98,44 @@ def render(
         ModelError: there is no such model, or it is damaged, or too large for the memory.
     """
     out = Path(out)
+    begun = {} if options.restart else begun_with(out)
+    found = identify(source, options, begun)
+    return render_identified(found, out, on_frame=on_frame, on_segment=on_segment, crew=crew)
+
+
+def identify(source: Path | str, options: RenderOptions, begun: Fingerprint) -> Identified:
+    """Return what a film is, how it is to be rendered, and what decides the frames of its result.
+
+    Args:
+        source: any film that FFmpeg reads.
+        options: with `--engine auto`, the engine is that of an earlier run, or chosen.
+        begun: what decided the frames that an earlier run has left; nothing if there are none.
+
+    Raises:
+        InputError: the film cannot be read, or what goes with it.
+        OptionsError: the options cannot be meant.
+        ModelError: there is no such model.
+    """
     film = find_film(source, options)
     masks = open_masks(film, options)
-    begun = None if options.restart else begun_with(out).get("--engine")
-    options = settle_engine(options, film.frame_count_from_header, begun)
+    options = settle_engine(options, film.frame_count_from_header, begun.get("--engine"))
     identity = fingerprint(film, options)
-    earlier = Work(out, identity)
+    return Identified(film=film, masks=masks, options=options, fingerprint=identity)
+
+
+def render_identified(
+    found: Identified,
+    out: Path,
+    *,
+    on_frame: OnFrame | None = None,
+    on_segment: OnSegment | None = None,
+    crew: Crew | None = None,
+) -> Rendered:
+    """Colour a film that was identified; all else is as for `render`."""
+    film, options = found.film, found.options
+    earlier = Work(out, found.fingerprint)
     if earlier.is_published():
-        with work_on(out, identity):  # which puts away what that run left
+        with work_on(out, found.fingerprint):  # which puts away what that run left
             log.info("%s: was finished by an interrupted run", out)
         return _reported(_rendered(film, earlier, Changes(), earlier.frame_count, ()), options)
     check_report(options.report)
@@ -135,20 +146,16 @@ def render(
     plan = check_output(film, out, options, changes)
     given = tuple(open_given(film, options, start=plan.start, end=plan.end))
     with nullcontext(crew) if crew else hired(options) as hands:
-        colorizer = None if hands else load_colorizer(options)
-        with work_on(plan.out, identity) as work:
+        by = hands or load_colorizer(options)
+        with work_on(out, found.fingerprint) as work:
             work.take_up(restart=options.restart, is_expendable=options.overwrite)
             resumed = work.frame_count
             changes.recall(work.changes)
             if resumed:
                 log.info("%s: going on after %d frames of an interrupted render", out, resumed)
-            job = Job(film=film, plan=plan, options=options, given=given, fingerprint=identity,
-                      folder=work.folder)  # fmt: skip
-            line = _Line(job, work, changes, masks, on_frame, on_segment)
-            if hands is not None:
-                line.render_by(hands)
-            elif colorizer is not None:
-                line.render_by_itself(colorizer)
+            job = Job(film=film, plan=plan, options=options, given=given,
+                      fingerprint=found.fingerprint, folder=work.folder)  # fmt: skip
+            Line(job, work, changes, found.masks, on_frame, on_segment).render(by)
             streams = join(work.paths, film, plan, changes, before_rename=work.announce)
             return _reported(_rendered(film, work, changes, resumed, streams), options)
 
@@ -192,127 +199,3 @@ def _reported(done: Rendered, options: RenderOptions) -> Rendered:
         with output_errors(options.report):
             options.report.write_text(done.to_json() + "\n", encoding="utf-8")
     return done
-
-
-@dataclass(frozen=True)
-class _Line:
-    """The line from decoded frames to finished segments."""
-
-    job: Job
-    work: Work
-    changes: Changes
-    masks: Masks
-    on_frame: OnFrame | None
-    on_segment: OnSegment | None
-
-    def render_by_itself(self, colorizer: Colorizer) -> None:
-        """Render what is not done yet, in this process, as it is decoded."""
-        with one_thread_a_call():
-            while_memory_lasts(lambda: self._render(colorizer), colorizer, self.job.options)
-        self._check_frames()
-
-    def _render(self, colorizer: Colorizer) -> None:
-        job = self.job
-        with Stages() as stages, closing(self._merged(colorizer, stages)) as frames:
-            done = self.work.numbers
-            for number, group in groupby(frames, key=lambda frame: frame.place.segment):
-                if number not in done:
-                    path = job.folder / job.plan.segment_name(number)
-                    tell = partial(self._tell, self.work.frame_count)
-                    self._note(write_segment(path, group, job.film, job.plan, stages, tell))
-
-    def _merged(self, colorizer: Colorizer, stages: Stages) -> Generator[Merged, None, None]:
-        job, places = self.job, self._places_left(stages)
-        done = self.work.numbers
-        colored = color(
-            places,
-            lambda place: place.segment not in done,
-            colorizer,
-            job.film.matrix,
-            job.options,
-            job.given,
-            stages,
-        )
-        return merge(colored, job.film, job.plan, stages)
-
-    def render_by(self, crew: Crew) -> None:
-        """Let a crew render what is not done yet, while this process decodes and divides."""
-        with (
-            Stages() as stages,
-            closing(self._parts_left(stages)) as parts,
-            closing(crew.render_parts(self.job, parts)) as segments,
-        ):
-            for segment in segments:
-                planned = {f"plan: {name}": seconds for name, seconds in stages.lap().items()}
-                self._note(replace(segment, stage_seconds=segment.stage_seconds | planned))
-                self._tell(self.work.frame_count, 0)
-        self._check_frames()
-
-    def _parts_left(self, stages: Stages) -> Generator[Part, None, None]:
-        places, done = self._places_left(stages), self.work.numbers
-        return plan_parts(
-            places, lambda number: number not in done, reach(self.job.options.stabilize)
-        )
-
-    def _tell(self, before: int, since: int) -> None:
-        if self.on_frame is not None:
-            self.on_frame(before + since)
-
-    def _note(self, segment: Segment) -> None:
-        self.work.note(replace(segment, changes=tuple(self.changes.sentences)))
-        if self.on_segment is not None:
-            self.on_segment(segment)
-
-    def _check_frames(self) -> None:
-        film, options = self.job.film, self.job.options
-        if not self.work.segments:
-            raise InputError(
-                f"{film.path}: no frame between --start {options.start or 0} and "
-                f"--end {options.end or 'its end'}; choose other times"
-            )
-
-    def _places_left(self, stages: Stages) -> Iterator[Placed[Picture]]:
-        """Yield the frames from the first that is not done on, and SEGMENTS_AGAIN before them."""
-        film = self.job.film
-        frames = _saying_if_colored(self._frames_left(), film)
-        return places_of(
-            stages.ahead(frames, "decode"),
-            film,
-            self.masks,
-            self.job.options,
-            first_segment=max(0, len(self.work.unbroken) - SEGMENTS_AGAIN),
-        )
-
-    def _frames_left(self) -> Iterator[Frame]:
-        """Yield the frames that are not done, and before them those of the last SEGMENTS_AGAIN.
-
-        The luma of the first must be what it was: not every film can be entered in its middle.
-        One that cannot is read from its beginning.
-        """
-        film, plan = self.job.film, self.job.plan
-        again = self.work.unbroken[-SEGMENTS_AGAIN:]
-        if not again:
-            return read_frames(film, start=plan.start, end=plan.end, changes=self.changes)
-        first = again[0]
-        for start in (first.first_pts * film.time_base - film.start_seconds, plan.start):
-            frames = read_frames(film, start=start, end=plan.end, changes=self.changes)
-            found = next((frame for frame in frames if frame.pts >= first.first_pts), None)
-            if found is not None and (found.pts, checksum(found)) == (
-                first.first_pts,
-                first.first_luma,
-            ):
-                return chain([found], frames)
-        log.warning("%s: decodes otherwise than before; beginning anew", film.path)
-        self.work.forget()
-        return read_frames(film, start=plan.start, end=plan.end, changes=self.changes)
-
-
-def _saying_if_colored(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
-    """Yield the frames; say it once where they have colours, or a tint, that will be replaced."""
-    is_said = False
-    for number, frame in enumerate(frames):
-        if not is_said and number % LOOK_EVERY_FRAMES == 0:
-            is_said = bool(np.abs(unit_chroma(frame)).mean() > COLOR_UNIT_CHROMA)
-            if is_said:
-                log.info("%s: its own colours are replaced; only its luma is used", film.path)
-        yield frame
