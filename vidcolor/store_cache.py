@@ -4,7 +4,6 @@ Who uses an item holds its lock together with others; who fetches or removes it 
 lock goes with its process, so what a killed worker left is used, or removed, by the next.
 """
 
-import fcntl
 import os
 import shutil
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from vidcolor.errors import OutputError
+from vidcolor.locks import is_named, lock, wait_for_lock
 from vidcolor.luggage import Item
 from vidcolor.store import Store
 
@@ -46,9 +46,9 @@ class Cache:
                 else self._hold(item)
                 for item in items
             }
-            for lock in self._held.values():
-                os.utime(lock.fileno())
-                lock.close()
+            for file in self._held.values():
+                os.utime(file.fileno())
+                file.close()
             self._held = held
             self._remove_unused()
         except OutputError:
@@ -67,15 +67,15 @@ class Cache:
         """Return the lock of an item that is here, held together with others."""
         path = self._folder / f"{item.digest}.lock"
         while True:
-            lock = path.open("a")
-            fcntl.flock(lock, fcntl.LOCK_SH)
-            if self._place(item).exists() and _is_still(path, lock):
+            file = path.open("a")
+            wait_for_lock(file, with_others=True)
+            if self._place(item).exists() and is_named(file, path):
                 os.utime(path)
-                return lock
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not self._place(item).exists() and _is_still(path, lock):
+                return file
+            wait_for_lock(file)
+            if not self._place(item).exists() and is_named(file, path):
                 self._fetch(item)
-            lock.close()  # in between, another may have fetched it, or removed it again
+            file.close()  # in between, another may have fetched it, or removed it again
 
     def _fetch(self, item: Item) -> None:
         draft = self._folder / f"{item.digest}.part"
@@ -89,17 +89,9 @@ class Cache:
 
     def _remove_unused(self) -> None:
         for path in self._folder.glob("*.lock"):
-            with suppress(FileNotFoundError, BlockingIOError):  # another removes it, or uses it
+            with suppress(FileNotFoundError, OutputError):  # another removes it, or uses it
                 if time.time() - path.stat().st_mtime > KEPT_SECONDS:
-                    with path.open("r+") as lock:
-                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    with path.open("r+") as file:
+                        lock(file, if_held=f"{path}: is in use")
                         shutil.rmtree(path.with_suffix(""), ignore_errors=True)
                         path.unlink()
-
-
-def _is_still(path: Path, lock: IO[str]) -> bool:
-    """Tell whether a lock has its name still, or was removed with what it locked."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(lock.fileno()))
-    except FileNotFoundError:
-        return False

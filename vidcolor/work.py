@@ -23,7 +23,7 @@ from vidcolor.journal import (
     read_journal,
     write_journal,
 )
-from vidcolor.locks import lock
+from vidcolor.locks import is_named, lock
 from vidcolor.media.encode import output_errors, sync_file
 
 log = logging.getLogger(__name__)
@@ -216,6 +216,6 @@ def _locked(out: Path, folder: Path) -> IO[str]:
                 file,
                 if_held=f"{out}: another run is rendering it; wait for that, or name another file",
             )
-            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+            if is_named(file, path):
                 stack.pop_all()
                 return file

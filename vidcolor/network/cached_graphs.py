@@ -1,6 +1,5 @@
 """A model's ONNX graphs, made once for each user and machine."""
 
-import fcntl
 import hashlib
 import shutil
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import torch
 
 from vidcolor.errors import ModelError
+from vidcolor.locks import wait_for_lock
 from vidcolor.network.folding import fold_norms
 from vidcolor.network.graphs import require, write_graphs
 from vidcolor.network.library import cache
@@ -30,7 +30,7 @@ def graphs_of(model: Path) -> Path:
     try:
         graphs.parent.mkdir(parents=True, exist_ok=True)
         with (graphs.parent / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            wait_for_lock(lock)
             if not graphs.is_dir():
                 _make(model, graphs)
     except OSError as error:
