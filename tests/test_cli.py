@@ -92,6 +92,19 @@ def test_help_imports_nothing_heavy():
     assert not HEAVY & set(modules.split())
 
 
+def test_models_are_listed_without_torch():
+    program = (
+        "import sys; from vidcolor.cli import run\n"
+        "run(['models', 'list']); print('modules:', *sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    table, _, modules = result.stdout.partition("modules:")
+    assert "default" in table
+    assert "torch" not in modules.split()
+
+
 @pytest.mark.parametrize("command", [(), ("dataset",), ("models",), *COMMANDS], ids=" ".join)
 def test_help_teaches_with_examples_that_parse(command, capsys):
     assert run([*command, "--help"]) == 0

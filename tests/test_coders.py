@@ -20,9 +20,9 @@ from vidcolor.errors import ModelError, OptionsError
 from vidcolor.network import cached_graphs
 from vidcolor.network.blocks import remove_spectral_norms
 from vidcolor.network.cached_graphs import graphs_of
-from vidcolor.network.card import FAMILIES
 from vidcolor.network.coders import FEWEST_FRAMES, HalfCoder, choose_engine
 from vidcolor.network.colorizer import Colorizer, HalfPrecisionError
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.folding import fold_norms
 from vidcolor.network.weights import load_network, save_model
 from vidcolor.options import ColorOptions, RenderOptions

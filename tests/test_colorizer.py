@@ -10,8 +10,8 @@ from tests.models import NOISY, NOISY_FAMILY, TINY
 from vidcolor.color import convert_chroma
 from vidcolor.errors import ModelError
 from vidcolor.network.blocks import remove_spectral_norms
-from vidcolor.network.card import FAMILIES
 from vidcolor.network.colorizer import Colorizer
+from vidcolor.network.families import FAMILIES
 from vidcolor.segments import Placed, divide
 
 

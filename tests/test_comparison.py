@@ -14,7 +14,7 @@ from vidcolor import comparison
 from vidcolor.comparison import compare_models, cost_of, read_rows
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.network.blocks import remove_spectral_norms
-from vidcolor.network.card import FAMILIES
+from vidcolor.network.families import FAMILIES
 from vidcolor.options import CompareOptions, TrainOptions
 from vidcolor.training import train
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from vidcolor.errors import ModelError
-from vidcolor.network.card import FAMILIES, Card
+from vidcolor.network.card import Card
 from vidcolor.network.efficient_unet import FROZEN_STAGES, EfficientUNet, EfficientUNetConfig
 from vidcolor.network.efficientnet import Block, EfficientNetLite
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.weights import load_imagenet_encoder
 from vidcolor.options import TrainOptions

@@ -16,8 +16,9 @@ from vidcolor.dataset import Run
 from vidcolor.errors import ModelError, OptionsError
 from vidcolor.network.ab_classifier import AbClassifier, AbClassifierConfig
 from vidcolor.network.bins import ab_bins, rebalancing_weights, smoothed_prior, soft_encode
-from vidcolor.network.card import FAMILIES, Card
+from vidcolor.network.card import Card
 from vidcolor.network.colorizer import Colorizer
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.fullres_gan import FullResGan, FullResGanConfig
 from vidcolor.network.fully_connected import FullyConnected, FullyConnectedConfig
 from vidcolor.network.gan import GanTrainer

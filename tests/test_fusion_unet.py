@@ -9,8 +9,9 @@ import torch
 
 from vidcolor.color import grey_from_rgb
 from vidcolor.errors import ModelError, OptionsError
-from vidcolor.network.card import FAMILIES, Card
+from vidcolor.network.card import Card
 from vidcolor.network.colorizer import Colorizer
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.fusion_unet import FusionUNet, FusionUNetConfig
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.optimisers import PRETRAINED_RATE

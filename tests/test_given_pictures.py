@@ -22,7 +22,7 @@ from vidcolor.given.moments import find_shown
 from vidcolor.given.pictures import find_pictures
 from vidcolor.media.decode import read_frames, unit_luma
 from vidcolor.media.film import probe
-from vidcolor.network.card import FAMILIES
+from vidcolor.network.families import FAMILIES
 from vidcolor.options import RenderOptions
 from vidcolor.rendering import render
 from vidcolor.segments import divide

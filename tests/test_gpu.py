@@ -10,9 +10,9 @@ from torch import nn
 
 from tests.models import TINY, Loud, NoisyConfig
 from vidcolor.coloring import while_memory_lasts
-from vidcolor.network.card import FAMILIES
 from vidcolor.network.colorizer import Colorizer, HalfPrecisionError
 from vidcolor.network.engine import Engine
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.weights import save_model
 from vidcolor.options import ColorOptions, Device, Precision, TrainOptions

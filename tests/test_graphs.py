@@ -13,7 +13,8 @@ from tests.test_network import SMALL
 from vidcolor.errors import ModelError, OutputError
 from vidcolor.exporting import export_graphs
 from vidcolor.network.blocks import remove_spectral_norms
-from vidcolor.network.card import FAMILIES, read_card
+from vidcolor.network.card import read_card
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.generator import Generator
 from vidcolor.network.graphs import write_graphs
 from vidcolor.network.weights import load_network, save_model

@@ -16,8 +16,9 @@ from vidcolor.errors import InputError, ModelError, OptionsError
 from vidcolor.masks.sampling import KINDS, MaskSampler
 from vidcolor.media.decode import read_frames, unit_luma
 from vidcolor.media.film import probe
-from vidcolor.network.card import FAMILIES, Card
+from vidcolor.network.card import Card
 from vidcolor.network.colorizer import Colorizer
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.losses import HUBER_DELTA, pixel_loss
 from vidcolor.network.masked_unet import MaskedUNet

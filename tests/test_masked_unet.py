@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from vidcolor.network.blocks import norm_layer
-from vidcolor.network.card import FAMILIES, Card
+from vidcolor.network.card import Card
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.masked_unet import MaskedUNet, MaskedUNetConfig
 from vidcolor.options import TrainOptions

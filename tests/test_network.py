@@ -14,7 +14,6 @@ from vidcolor.network.blocks import (
     plain_state,
     remove_spectral_norms,
 )
-from vidcolor.network.card import FAMILIES
 from vidcolor.network.discriminators import (
     BatchNorm,
     FlatDiscriminator,
@@ -22,6 +21,7 @@ from vidcolor.network.discriminators import (
     discriminator_loss,
     generator_loss,
 )
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.losses import CELLS, cell_index, count_cells, pixel_loss, rarity_weights
 from vidcolor.network.squeeze_unet import SqueezeUNet, SqueezeUNetConfig
 from vidcolor.network.temporal_unet import TemporalUNet, TemporalUNetConfig

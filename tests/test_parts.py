@@ -21,7 +21,7 @@ from tests.test_resume import Embedding, _dissolving
 from vidcolor import parts as parts_module
 from vidcolor.errors import InputError
 from vidcolor.media import decode
-from vidcolor.network.card import FAMILIES
+from vidcolor.network.families import FAMILIES
 from vidcolor.options import RenderOptions
 from vidcolor.overlap import Stages
 from vidcolor.parts import PlannedFrame, plan_parts

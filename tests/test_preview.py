@@ -22,7 +22,7 @@ from vidcolor.given.sources import open_given
 from vidcolor.masks.sources import open_masks
 from vidcolor.media.decode import read_frames, unit_chroma, unit_luma
 from vidcolor.media.film import probe
-from vidcolor.network.card import FAMILIES
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.family import Family
 from vidcolor.network.weights import save_model
 from vidcolor.options import RenderOptions, seconds_from_text

@@ -13,8 +13,8 @@ from tests.faults import tiny_model
 from tests.models import NOISY, NOISY_FAMILY
 from vidcolor.color import rgb_from_ycbcr
 from vidcolor.errors import InputError, ModelError, OutputError
-from vidcolor.network.card import FAMILIES
 from vidcolor.network.colorizer import Colorizer
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.weights import save_model
 from vidcolor.options import RenderOptions
 from vidcolor.rendering import render

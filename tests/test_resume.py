@@ -18,8 +18,8 @@ from tests.models import TINY
 from tests.reels import HEIGHT, WIDTH, Reel
 from vidcolor import writing
 from vidcolor.errors import ModelError, OutputError
-from vidcolor.network.card import FAMILIES
 from vidcolor.network.colorizer import Colorizer
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.temporal_unet import TemporalUNet
 from vidcolor.network.weights import save_model
 from vidcolor.options import RenderOptions

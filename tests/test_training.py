@@ -19,7 +19,8 @@ from vidcolor.batches import Batches, BatchPlan
 from vidcolor.checkpoints import CHECKPOINT
 from vidcolor.dataset import FrameTable, Run, open_frames
 from vidcolor.errors import InputError, ModelError, OptionsError
-from vidcolor.network.card import FAMILIES, read_card
+from vidcolor.network.card import read_card
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.squeezenet import SqueezeNet
 from vidcolor.network.weights import load_network

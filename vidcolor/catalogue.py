@@ -6,9 +6,8 @@ from pathlib import Path
 
 from vidcolor.errors import ModelError
 from vidcolor.journal import digest
-from vidcolor.network.card import Card, read_card
+from vidcolor.network.card import WEIGHTS, Card, read_card
 from vidcolor.network.library import list_models
-from vidcolor.network.weights import WEIGHTS
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from vidcolor.journal import Fingerprint, digest
 from vidcolor.masks.shapes import shape_from_text
 from vidcolor.media.film import Film
 from vidcolor.media.source import find_source
+from vidcolor.network.card import WEIGHTS
 from vidcolor.network.library import find_model
-from vidcolor.network.weights import WEIGHTS
 from vidcolor.options import RenderOptions
 from vidcolor.sidecar import open_sidecar, sidecar_path
 

@@ -23,8 +23,8 @@ from vidcolor.given.pictures import given_pictures
 from vidcolor.journal import Segment, digest, segment_from
 from vidcolor.masks.shapes import shape_from_text
 from vidcolor.media.source import find_source
+from vidcolor.network.card import WEIGHTS
 from vidcolor.network.library import find_model
-from vidcolor.network.weights import WEIGHTS
 from vidcolor.options import RenderOptions
 from vidcolor.parts import Job, Part
 from vidcolor.sidecar import NO_SIDECAR, open_sidecar, sidecar_path

@@ -14,6 +14,8 @@ from vidcolor.options_cluster import ClusterOptions
 
 Matrix = Literal["bt601", "bt709", "bt2020"]
 """The matrices of ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance)."""
+Grey = Literal["bt601", "bt709", "lab"]
+"""What a black-and-white film holds of a colour: Y' by a matrix, or CIE lightness."""
 Codec = Literal["libx264", "libx265", "libsvtav1", "ffv1", "prores_ks"]
 Device = Literal["auto", "cpu", "cuda"]
 Engine = Literal["auto", "torch", "onnx"]

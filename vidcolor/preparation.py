@@ -21,8 +21,9 @@ from vidcolor.errors import InputError, OptionsError
 from vidcolor.masks.sampling import MaskSampler
 from vidcolor.motion import carry
 from vidcolor.network.bins import ab_bins, soft_encode
-from vidcolor.network.card import FAMILIES, Card
+from vidcolor.network.card import Card
 from vidcolor.network.device import choose_device
+from vidcolor.network.families import FAMILIES
 from vidcolor.network.family import Setup, one_of
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.library import find_model

@@ -8,10 +8,11 @@ import torch
 
 from vidcolor.errors import ModelError
 from vidcolor.locks import wait_for_lock
+from vidcolor.network.card import WEIGHTS
 from vidcolor.network.folding import fold_norms
 from vidcolor.network.graphs import require, write_graphs
 from vidcolor.network.library import cache
-from vidcolor.network.weights import WEIGHTS, load_network
+from vidcolor.network.weights import load_network
 
 
 def graphs_of(model: Path) -> Path:

@@ -1,51 +1,25 @@
 """A model's card: what the network is, what it eats, what it was trained on, how good it is.
 
 A model is a folder with `card.toml`, `weights.safetensors` and, where people are to read it, a
-page. The card alone says how to rebuild the network; weights that do not fit it are refused.
+page. The card alone says how to rebuild the network; weights that do not fit it are refused. Cards
+are read without torch.
 """
 
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import tomli_w
 
-from vidcolor.color import Grey
 from vidcolor.errors import ModelError
-from vidcolor.network import (
-    ab_classifier,
-    ddcolor,
-    efficient_unet,
-    fullres_gan,
-    fully_connected,
-    fusion_unet,
-    masked_unet,
-    residual_encoder,
-    squeeze_unet,
-    temporal_unet,
-)
-from vidcolor.network.family import Architecture, Family
-from vidcolor.network.generator import Generator
-from vidcolor.options import FamilyName, Prediction
+from vidcolor.options import Grey, Prediction
 
-FAMILIES: dict[FamilyName, Family] = {
-    "temporal-unet": temporal_unet.FAMILY,
-    "squeeze-unet": squeeze_unet.FAMILY,
-    "efficient-unet": efficient_unet.FAMILY,
-    "fusion-unet": fusion_unet.FAMILY,
-    "masked-unet": masked_unet.FAMILY,
-    "fullres-gan": fullres_gan.FAMILY,
-    "ab-classifier": ab_classifier.FAMILY,
-    "residual-encoder": residual_encoder.FAMILY,
-    "fully-connected": fully_connected.FAMILY,
-}
-"""Every family of networks. A new one is a line here, and its name in `vidcolor.options`."""
+if TYPE_CHECKING:
+    from vidcolor.network.family import Architecture
+    from vidcolor.network.generator import Generator
 
-ARCHITECTURES: dict[str, Architecture] = {"ddcolor": ddcolor.ARCHITECTURE}
-"""Networks of others, whose published weights are rendered with and not trained here."""
-
-
+WEIGHTS = "weights.safetensors"
 MAX_SATURATION = 4
 """Of a card, as of `--saturation`: beyond it all colours are at the gamut's border."""
 
@@ -57,7 +31,7 @@ class Card:
     name: str
     """The model's name."""
     family: str
-    """Key of FAMILIES, or of ARCHITECTURES."""
+    """Key of `families.FAMILIES`, or of its ARCHITECTURES."""
     network: dict[str, Any]
     """Fields of the family's config dataclass."""
     output: Prediction
@@ -79,13 +53,15 @@ class Card:
     origin: str = ""
     """What `vidcolor models add` was given; empty where the model was made here."""
 
-    def build_network(self) -> Generator:
+    def build_network(self) -> "Generator":
         """Return the network with fresh weights.
 
         Raises:
             ModelError: the family is unknown, its configuration does not fit, or a package that
                 it needs is not installed.
         """
+        from vidcolor.network.families import ARCHITECTURES, FAMILIES
+
         if self.family in FAMILIES:
             family: Architecture = FAMILIES[self.family]
         elif self.family in ARCHITECTURES:

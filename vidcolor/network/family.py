@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from vidcolor.color import Grey
 from vidcolor.errors import OptionsError
 from vidcolor.network.generator import Generator
-from vidcolor.options import PixelLoss, Prediction, TrainOptions, Window
+from vidcolor.options import Grey, PixelLoss, Prediction, TrainOptions, Window
 
 Value = TypeVar("Value")
 

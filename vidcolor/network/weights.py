@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vidcolor.errors import ModelError
 from vidcolor.network.backbones import read_weights
 from vidcolor.network.blocks import load_plain_state, plain_state, remove_spectral_norms
+from vidcolor.network.card import WEIGHTS as WEIGHTS
 from vidcolor.network.card import (
     Card,
     card_from_text,
@@ -20,7 +21,6 @@ from vidcolor.network.card import (
 )
 from vidcolor.network.generator import Generator
 
-WEIGHTS = "weights.safetensors"
 CARD_KEY = "vidcolor.card"
 """Where the header of a model's one file has the card."""
 
