@@ -1,7 +1,7 @@
 """Cost and memory of a render against the size of the picture and the length of the film.
 
     python benchmarks/scaling.py measure scaling.json
-    python benchmarks/scaling.py measure scaling.json --minutes 1 2 5 10 30
+    python benchmarks/scaling.py measure scaling.json --minutes 1 5 10 30
     python benchmarks/scaling.py plot scaling.json docs/performance-scaling.png
 
 `measure` renders drawn films, each in a process of its own, with the preset veryfast: HEIGHTS at
@@ -27,9 +27,9 @@ from vidcolor.reel import RATE, draw_reel
 HEIGHTS = (480, 720, 1080, 1440, 2160)
 FRAMES = 120
 """Five seconds: more than are on their way through the line at once."""
-LENGTH_HEIGHT = 240
-"""Length is what is looked at, so the picture may be small."""
-MINUTES = (0.5, 1.0, 2.0)
+LENGTH_HEIGHT, LENGTH_SIZE = 120, 96
+"""Length is what is looked at, so the picture and what the network sees of it may be small."""
+MINUTES = (1.0, 5.0)
 
 Run = dict[str, Any]
 
@@ -64,7 +64,8 @@ def measure(films: list[tuple[int, int]], results: Path) -> None:
             continue
         with TemporaryDirectory() as name:
             film = draw_film(Path(name), height, frames)
-            options = RenderOptions(preset="veryfast")
+            size = LENGTH_SIZE if height == LENGTH_HEIGHT else None
+            options = RenderOptions(preset="veryfast", size=size)
             whole = render_alone(film, film.with_name("out.mp4"), options)
         runs.append({"height": height, **asdict(whole)})
         results.write_text(json.dumps(runs, indent=2))
