@@ -14,7 +14,7 @@ from torch import nn
 
 from vidcolor.errors import OptionsError
 from vidcolor.network.engine import Engine
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 from vidcolor.training import train
 
 _, values, results = sys.argv[1:]

@@ -15,8 +15,11 @@ from vidcolor import console, signals
 from vidcolor._version import __version__
 from vidcolor.cli import app, run
 from vidcolor.errors import InputError, ModelError, OptionsError, OutputError
-from vidcolor.options import EvaluateOptions, ExtractOptions, RenderOptions, TrainOptions
+from vidcolor.options import RenderOptions
+from vidcolor.options_evaluate import EvaluateOptions
+from vidcolor.options_extract import ExtractOptions
 from vidcolor.options_preview import PageOptions, PreviewOptions
+from vidcolor.options_train import TrainOptions
 
 COMMANDS = [
     ("render",),

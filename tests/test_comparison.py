@@ -15,7 +15,8 @@ from vidcolor.comparison import compare_models, cost_of, read_rows
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.network.blocks import remove_spectral_norms
 from vidcolor.network.families import FAMILIES
-from vidcolor.options import CompareOptions, TrainOptions
+from vidcolor.options_evaluate import CompareOptions
+from vidcolor.options_train import TrainOptions
 from vidcolor.training import train
 
 ROWS = """\

@@ -14,7 +14,7 @@ from vidcolor.network.efficientnet import Block, EfficientNetLite
 from vidcolor.network.families import FAMILIES
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.weights import load_imagenet_encoder
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 LAYERS = {"expand": ("_expand_conv", "_bn0"), "depthwise": ("_depthwise_conv", "_bn1"),
           "project": ("_project_conv", "_bn2")}  # fmt: skip

@@ -22,7 +22,7 @@ from vidcolor.checkpoints import CHECKPOINT
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.network.engine import Engine
 from vidcolor.network.terms import GeneratorTerms
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 from vidcolor.training import train
 
 ROOT = Path(__file__).parent.parent

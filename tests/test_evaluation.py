@@ -14,7 +14,7 @@ from vidcolor.evaluation import Keepsakes, compare, evaluate
 from vidcolor.network.card import Card
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.weights import save_model
-from vidcolor.options import EvaluateOptions
+from vidcolor.options_evaluate import EvaluateOptions
 from vidcolor.perceptual import CLASSIFIERS
 from vidcolor.references import open_references
 from vidcolor.report import METRICS

@@ -22,7 +22,7 @@ from vidcolor.errors import InputError, OutputError
 from vidcolor.extraction import extract
 from vidcolor.manifest import UNFINISHED_NAME, read_manifest
 from vidcolor.media import ffmpeg
-from vidcolor.options import ExtractOptions
+from vidcolor.options_extract import ExtractOptions
 from vidcolor.sources import expected_frames, lightness_of
 from vidcolor.staging import Kept, split_sizes, stretches
 
@@ -213,7 +213,7 @@ PROGRAM = """
 import os, signal, sys
 from pathlib import Path
 from vidcolor.extraction import extract
-from vidcolor.options import ExtractOptions
+from vidcolor.options_extract import ExtractOptions
 
 film, data, fatal = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 renames = 0

@@ -25,7 +25,7 @@ from vidcolor.network.gan import GanTrainer
 from vidcolor.network.outputs import as_coarse_as
 from vidcolor.network.residual_encoder import ResidualEncoder, ResidualEncoderConfig
 from vidcolor.network.weights import load_imagenet_encoder
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 from vidcolor.preparation import prepare
 from vidcolor.segments import divide
 

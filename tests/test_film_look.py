@@ -9,7 +9,7 @@ from vidcolor.network import film_look as module
 from vidcolor.network import temporal_unet
 from vidcolor.network.film_look import film_look
 from vidcolor.network.gan import GanTrainer
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 LIMITS = ("SOFTNESS", "VIGNETTE", "CONTRAST", "GAMMA", "VEIL", "FLICKER", "GRAIN", "SPECKS")
 

@@ -17,7 +17,7 @@ from vidcolor.network.gan import GanTrainer
 from vidcolor.network.optimisers import PRETRAINED_RATE
 from vidcolor.network.squeezenet import SqueezeNet
 from vidcolor.network.weights import load_network, save_model
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 from vidcolor.segments import divide
 
 OPTIONS = TrainOptions(

@@ -15,7 +15,8 @@ from vidcolor.network.engine import Engine
 from vidcolor.network.families import FAMILIES
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.weights import save_model
-from vidcolor.options import ColorOptions, Device, Precision, TrainOptions
+from vidcolor.options import ColorOptions, Device
+from vidcolor.options_train import Precision, TrainOptions
 from vidcolor.segments import divide
 
 pytestmark = [

@@ -18,7 +18,7 @@ from vidcolor.network.families import FAMILIES
 from vidcolor.network.generator import Generator
 from vidcolor.network.graphs import write_graphs
 from vidcolor.network.weights import load_network, save_model
-from vidcolor.options import FamilyName
+from vidcolor.options_train import FamilyName
 
 AT_ONE_SIZE: FamilyName = "fully-connected"
 """The family that pools any frame to one grid, which ONNX says only of a frame of one size."""

@@ -11,7 +11,7 @@ import pytest
 from vidcolor.cli import app
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.lr_find import lr_find, smoothed, suggested
-from vidcolor.options import LrFindOptions, TrainOptions
+from vidcolor.options_train import LrFindOptions, TrainOptions
 
 
 @pytest.fixture(scope="module")

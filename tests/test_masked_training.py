@@ -23,7 +23,7 @@ from vidcolor.network.gan import GanTrainer
 from vidcolor.network.losses import HUBER_DELTA, pixel_loss
 from vidcolor.network.masked_unet import MaskedUNet
 from vidcolor.network.weights import load_network
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 from vidcolor.segments import divide
 from vidcolor.training import train
 

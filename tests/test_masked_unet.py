@@ -8,7 +8,7 @@ from vidcolor.network.card import Card
 from vidcolor.network.families import FAMILIES
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.masked_unet import MaskedUNet, MaskedUNetConfig
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 UNUSED = sum(p.numel() for p in norm_layer("batch", 2).parameters())
 """The original makes a norm of two channels for its last layer and leaves it out of the way."""

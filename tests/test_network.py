@@ -25,7 +25,7 @@ from vidcolor.network.families import FAMILIES
 from vidcolor.network.losses import CELLS, cell_index, count_cells, pixel_loss, rarity_weights
 from vidcolor.network.squeeze_unet import SqueezeUNet, SqueezeUNetConfig
 from vidcolor.network.temporal_unet import TemporalUNet, TemporalUNetConfig
-from vidcolor.options import FamilyName
+from vidcolor.options_train import FamilyName
 
 SMALL: dict[FamilyName, dict[str, Any]] = {
     "temporal-unet": {"base_channels": 8, "norm": "batch"},

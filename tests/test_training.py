@@ -24,7 +24,7 @@ from vidcolor.network.families import FAMILIES
 from vidcolor.network.gan import GanTrainer
 from vidcolor.network.squeezenet import SqueezeNet
 from vidcolor.network.weights import load_network
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 from vidcolor.perceptual import CLASSIFIERS
 from vidcolor.preparation import prepare
 from vidcolor.training import train

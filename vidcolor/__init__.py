@@ -24,12 +24,10 @@ if TYPE_CHECKING:
     )
     from vidcolor.evaluation import evaluate
     from vidcolor.extraction import extract
-    from vidcolor.options import (
-        EvaluateOptions,
-        ExtractOptions,
-        RenderOptions,
-        TrainOptions,
-    )
+    from vidcolor.options import RenderOptions
+    from vidcolor.options_evaluate import EvaluateOptions
+    from vidcolor.options_extract import ExtractOptions
+    from vidcolor.options_train import TrainOptions
     from vidcolor.rendering import render
     from vidcolor.training import train
 
@@ -50,17 +48,21 @@ __all__ = [
     "train",
 ]
 
-_VERBS = {
+_HOMES = {
+    "EvaluateOptions": "vidcolor.options_evaluate",
+    "ExtractOptions": "vidcolor.options_extract",
+    "RenderOptions": "vidcolor.options",
+    "TrainOptions": "vidcolor.options_train",
     "evaluate": "vidcolor.evaluation",
     "extract": "vidcolor.extraction",
     "render": "vidcolor.rendering",
     "train": "vidcolor.training",
 }
+"""Modules of the public names; the others are exceptions."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its module (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'vidcolor' has no attribute {name!r}")
-    home = "vidcolor.options" if name.endswith("Options") else "vidcolor.errors"
-    return getattr(importlib.import_module(_VERBS.get(name, home)), name)
+    return getattr(importlib.import_module(_HOMES.get(name, "vidcolor.errors")), name)

@@ -12,7 +12,7 @@ from vidcolor._version import __version__
 from vidcolor.board import Board
 from vidcolor.errors import ModelError, OptionsError
 from vidcolor.network.gan import GanTrainer
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "metrics.jsonl"

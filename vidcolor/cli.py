@@ -31,11 +31,8 @@ from vidcolor.flags import (
     fill_from_film,
     fill_from_recipe,
 )
-from vidcolor.options import (
-    EvaluateOptions,
-    RenderOptions,
-    rate_from_text,
-)
+from vidcolor.options import RenderOptions, rate_from_text
+from vidcolor.options_evaluate import EvaluateOptions
 from vidcolor.signals import Interrupted, stoppable
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from vidcolor import console
 from vidcolor.flags import USUAL, AsFlags, MessageFlags
-from vidcolor.options import CompareOptions
+from vidcolor.options_evaluate import CompareOptions
 from vidcolor.signals import stoppable
 
 if TYPE_CHECKING:

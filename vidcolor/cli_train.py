@@ -9,7 +9,8 @@ from cyclopts import App, Parameter
 from vidcolor import console
 from vidcolor.errors import OptionsError
 from vidcolor.flags import USUAL, AsFlags, MessageFlags, RecipeFlag
-from vidcolor.options import ExtractOptions, LrFindOptions, TrainOptions
+from vidcolor.options_extract import ExtractOptions
+from vidcolor.options_train import LrFindOptions, TrainOptions
 from vidcolor.signals import stoppable
 
 if TYPE_CHECKING:

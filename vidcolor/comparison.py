@@ -24,7 +24,8 @@ from vidcolor.errors import InputError, OptionsError
 from vidcolor.evaluation import evaluate
 from vidcolor.network.generator import Generator
 from vidcolor.network.weights import load_network
-from vidcolor.options import CompareOptions, EvaluateOptions, TrainOptions
+from vidcolor.options_evaluate import CompareOptions, EvaluateOptions
+from vidcolor.options_train import TrainOptions
 from vidcolor.report import METRICS, Report
 from vidcolor.sheet import Picture, contact_sheet
 from vidcolor.training import Progress, train

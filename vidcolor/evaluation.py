@@ -17,7 +17,7 @@ from vidcolor.context import with_context
 from vidcolor.errors import OutputError
 from vidcolor.network.colorizer import Colored, Colorizer
 from vidcolor.network.device import half_the_cores
-from vidcolor.options import EvaluateOptions
+from vidcolor.options_evaluate import EvaluateOptions
 from vidcolor.perceptual import NotAvailable, load_lpips, load_perceptual_loss
 from vidcolor.references import Reference, Truth, open_references
 from vidcolor.report import Kind, Report, Row

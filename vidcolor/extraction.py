@@ -25,7 +25,7 @@ from vidcolor.manifest import (
 from vidcolor.media.decode import read_frames
 from vidcolor.media.ffmpeg import RgbFrame, find_ffmpeg, rgb_frames
 from vidcolor.media.film import Film, frame_size, probe
-from vidcolor.options import ExtractOptions, split_from_text
+from vidcolor.options_extract import ExtractOptions, split_from_text
 from vidcolor.pictures import encode_picture, rough_luma
 from vidcolor.shots import CutDetector
 from vidcolor.sources import (

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.errors import VidcolorError
-from vidcolor.options import LrFindOptions, TrainOptions
+from vidcolor.options_train import LrFindOptions, TrainOptions
 from vidcolor.preparation import Study, prepare
 
 WATCHED = "pixel"

@@ -35,7 +35,7 @@ from vidcolor.network.weights import (
     load_imagenet_encoder,
     start_from_model,
 )
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 from vidcolor.perceptual import load_perceptual_loss
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from vidcolor.dataset import FolderFrames, FrameTable, Run, open_frames
 from vidcolor.errors import InputError
 from vidcolor.media.decode import read_frames, unit_chroma, unit_luma
 from vidcolor.media.film import Film, probe
-from vidcolor.options import EvaluateOptions, Matrix
+from vidcolor.options import Matrix
+from vidcolor.options_evaluate import EvaluateOptions
 from vidcolor.pictures import picture_paths
 from vidcolor.scaling import resize, working_size
 from vidcolor.steady import reach

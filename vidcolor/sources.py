@@ -11,7 +11,8 @@ from vidcolor.errors import InputError
 from vidcolor.manifest import Source
 from vidcolor.media.decode import read_frames, unit_chroma
 from vidcolor.media.film import Film, frame_size, probe
-from vidcolor.options import ExtractOptions, seconds_from_text, split_from_text
+from vidcolor.options import seconds_from_text
+from vidcolor.options_extract import ExtractOptions, split_from_text
 
 log = logging.getLogger(__name__)
 

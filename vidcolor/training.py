@@ -32,7 +32,7 @@ from vidcolor.color import (
 from vidcolor.errors import VidcolorError
 from vidcolor.network.card import Card
 from vidcolor.network.weights import save_model
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 from vidcolor.preparation import Study, plan_of, prepare
 from vidcolor.sheet import Picture, contact_sheet
 

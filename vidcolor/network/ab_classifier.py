@@ -13,7 +13,7 @@ from torch.nn import functional
 from vidcolor.network.bins import ab_bins
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 Padding = Literal["replicate", "zeros"]
 BIAS = 0.01

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from vidcolor.errors import OptionsError
 from vidcolor.network.blocks import SelfAttention, spectrally_normalised
-from vidcolor.options import DiscriminatorKind, Gan
+from vidcolor.options_train import DiscriminatorKind, Gan
 
 
 class PatchDiscriminator(nn.Module):

@@ -13,7 +13,7 @@ from vidcolor.network.blocks import WindowFusion, doubled, smooth_block, spectra
 from vidcolor.network.efficientnet import EfficientNetLite, published_names
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 FROZEN_STAGES = 2
 """Stages, with the stem, that keep what ImageNet taught: edges and textures look alike in grey.

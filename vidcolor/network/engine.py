@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vidcolor.errors import OptionsError
-from vidcolor.options import Precision
+from vidcolor.options_train import Precision
 
 log = logging.getLogger(__name__)
 

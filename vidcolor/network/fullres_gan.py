@@ -15,7 +15,7 @@ from vidcolor.color import Output
 from vidcolor.errors import OptionsError
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 KERNELS = (7, 5, 5, 5, 5, 5)
 """Widths of the six convolutions' windows (seed 000); a colour hangs on 27 pixels around it."""

@@ -12,7 +12,7 @@ from torch.nn import functional
 from vidcolor.color import Output
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 GRID = 32
 """Height and width of what it sees and says: the pictures of CIFAR-10, which seed 001 used."""

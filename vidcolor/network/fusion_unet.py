@@ -19,7 +19,8 @@ from vidcolor.network.backbones import find_backbone, load_published
 from vidcolor.network.bins import ab_bins
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
-from vidcolor.options import Prediction, TrainOptions
+from vidcolor.options import Prediction
+from vidcolor.options_train import TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True)

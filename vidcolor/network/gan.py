@@ -31,7 +31,7 @@ from vidcolor.network.optimisers import (
 from vidcolor.network.outputs import as_coarse_as, chroma_of
 from vidcolor.network.stage import DrawMasks, Shown, Stage
 from vidcolor.network.terms import GeneratorTerms, Witnesses
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 
 class GanTrainer:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from vidcolor.color import AB_RANGE
 from vidcolor.network.bins import soft_encode
-from vidcolor.options import PixelLoss
+from vidcolor.options_train import PixelLoss
 
 CELL = 1 / 32
 """Width of a cell in the Cb, Cr plane whose frequency is counted: 8 codes of 256.

@@ -19,7 +19,7 @@ from vidcolor.network.blocks import (
 )
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 INPUT_CHANNELS = 16
 """Of grey and of mask, before they meet (the original's)."""

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vidcolor.network.weights import is_weights_file
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 ADVERSARIAL_BETAS = (0.5, 0.999)
 """Of Adam: seed 002's; a momentum of 0.5 steadies adversarial training (Radford et al. 2016)."""

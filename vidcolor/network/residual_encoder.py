@@ -14,7 +14,7 @@ from torch.nn import functional
 from vidcolor.network.blocks import IMAGENET_DEVIATION, IMAGENET_MEAN, doubled
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 ENCODER = (("0", "2"), ("5", "7"), ("10", "12", "14"), ("17", "19", "21"))
 """Names of the convolutions of each scale; torchvision counts ReLUs and max pooling too."""

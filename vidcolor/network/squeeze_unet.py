@@ -21,7 +21,7 @@ from vidcolor.network.blocks import (
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
 from vidcolor.network.squeezenet import squeezenet_layers, squeezenet_scales
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True)

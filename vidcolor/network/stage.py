@@ -11,7 +11,7 @@ from vidcolor.network.card import Card
 from vidcolor.network.film_look import film_look
 from vidcolor.network.generator import Generator
 from vidcolor.network.outputs import colour_of, colour_space
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 DrawMasks = Callable[[int, Iterable[int]], Tensor]
 """Returns masks (B, 1, h, w) of 0 and 1 for samples of a step, by their places in the batch."""

@@ -24,7 +24,7 @@ from vidcolor.network.blocks import (
 )
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
-from vidcolor.options import Fusion, TrainOptions
+from vidcolor.options_train import Fusion, TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True)

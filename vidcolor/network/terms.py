@@ -21,7 +21,7 @@ from vidcolor.network.family import Setup
 from vidcolor.network.losses import bin_loss, cell_index, pixel_loss, rarity_weights
 from vidcolor.network.outputs import colour_space
 from vidcolor.network.stage import Shown
-from vidcolor.options import TrainOptions
+from vidcolor.options_train import TrainOptions
 
 Terms = dict[str, tuple[float, Tensor]]
 """Each term's weight and value (a number) by its name."""
