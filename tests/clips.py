@@ -23,6 +23,16 @@ from numpy.typing import NDArray
 
 TURNED = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
 """Display matrix of a film that is shown turned by a quarter, clockwise."""
+HARD_TO_ENTER: dict[str, dict[str, Any]] = {
+    "b-frames.mp4": {"codec_options": {"x264-params": "bframes=3:open-gop=1:keyint=20"}},
+    "refresh.mp4": {"codec_options": {"x264-params": "intra-refresh=1:keyint=40:bframes=0"}},
+    "mpeg2.ts": {
+        "codec": "mpeg2video",
+        "codec_options": {"bf": "2", "g": "12"},
+        "time_base": Fraction(1, 25),
+    },
+}
+"""Names and fields of clips in whose middle a decoder needs more than the frame it is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ.setdefault("VIDCOLOR_HOME", str(tmp_path_factory.mktemp("home")))
 
 
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a small model's folder, which no test may change."""
+    from tests.faults import tiny_model  # late: few tests need torch
+
+    return tiny_model(tmp_path_factory.mktemp("model"))
+
+
 @pytest.fixture(autouse=True)
 def _messages_as_before():
     """Leave no handler of a command's messages to the tests after it."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from vidcolor.network.card import Card
 from vidcolor.network.family import Family, Setup
 from vidcolor.network.generator import Features, Generator
+from vidcolor.network.temporal_unet import TemporalUNet
 
 TINY = Card(
     name="tiny",
@@ -17,6 +18,16 @@ TINY = Card(
     grey="bt601",
     working_size=64,
 )
+
+
+class Embedding(TemporalUNet):
+    """Tells every frame of a shot how bright the frame was that it was embedded from."""
+
+    def embed(self, grey_B1hw):
+        return grey_B1hw.mean(dim=(1, 2, 3))[:, None]
+
+    def encode(self, frame_Bchw, embedding_BC=None):
+        return super().encode(frame_Bchw * embedding_BC[:, :, None, None])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ moves on its own before it. Frames are (HEIGHT, WIDTH) float32 in [0, 1].
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
@@ -130,3 +132,18 @@ class Reel:
         dark, light = sorted(random.uniform(0.05, 0.95, 2))
         light = min(0.95, max(light, dark + 0.3))
         return np.clip(dark + (sheet - low) / (high - low) * (light - dark), 0, 1)
+
+
+def draw_dissolves(path: Path) -> Path:
+    """Write a film of four shots that dissolve into each other."""
+    reel = Reel(5).shot(40)
+    for _ in range(3):
+        reel.dissolve(20).shot(40)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "gray"
+        for frame in reel.finish(grain=0.01)[0]:
+            codes = (frame * 255).astype(np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(codes, format="gray")))
+        container.mux(video.encode(None))
+    return path

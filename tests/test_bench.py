@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.clips import draw_clip
-from tests.faults import tiny_model
 from vidcolor import cli, scenes
 from vidcolor.bench import Bench, Whole, bench
 from vidcolor.errors import InputError, OptionsError
@@ -47,11 +46,6 @@ def burn(seconds: float) -> None:
     until = process_time() + seconds
     while process_time() < until:
         pass
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

@@ -179,11 +179,6 @@ def worker() -> Iterator[Worker]:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
 def films(tmp_path_factory) -> dict[str, bytes]:
     """Return the bytes of each film that is going to be damaged."""
     folder = tmp_path_factory.mktemp("films")

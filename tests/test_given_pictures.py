@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.clips import TURNED, draw_clip, luma_of, picture
-from tests.faults import tiny_model
 from vidcolor.color import chroma_from_rgb
 from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.given.known import NEAR_SECONDS, Given, Known, Span
@@ -28,11 +27,6 @@ from vidcolor.rendering import render
 from vidcolor.segments import divide
 
 SIZE: dict[str, Any] = {"width": 96, "height": 64}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tests.clips import TURNED, draw_clip, luma_of
-from tests.faults import tiny_model
 from vidcolor.color import chroma_from_rgb
 from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.given import spreading
@@ -27,11 +26,6 @@ from vidcolor.rendering import render
 
 SIZE: dict[str, Any] = {"width": 96, "height": 64}
 RED, BLUE = "#c03020", "#2030c0"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

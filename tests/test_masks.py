@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.faults import tiny_model
 from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.masks import sources
 from vidcolor.masks.edges import chroma_mask, scale_mask, soften
@@ -28,11 +27,6 @@ WORDS = (
     "half:left", "half:right", "half:top", "half:bottom", "stripes:v,4", "stripes:h,3", "grid:8",
     "rect:10,8,20,16", "noise:0.5,1", "random:2",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 def _render(film: Path, name: str, model: str, **changes) -> Path:

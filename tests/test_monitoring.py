@@ -15,18 +15,13 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.faults import command, tiny_model
+from tests.faults import command
 from vidcolor.cli import run
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.journal import Segment
 from vidcolor.monitoring import Monitor, Numbers, monitored
 from vidcolor.options import RenderOptions
 from vidcolor.rendering import render
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 def scraped(url: str) -> dict[tuple[str, ...], float]:

@@ -1,7 +1,6 @@
 """A part holds what its segment's colours depend on, and gives the very frames of the line."""
 
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +13,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.clips import draw_clip, picture
-from tests.faults import picture_of, tiny_model
+from tests.clips import HARD_TO_ENTER, draw_clip, picture
+from tests.faults import picture_of
 from tests.hands import Shuffling
-from tests.test_resume import Embedding, _dissolving
+from tests.models import Embedding
+from tests.reels import draw_dissolves
 from vidcolor import parts as parts_module
 from vidcolor.errors import InputError
 from vidcolor.media import decode
@@ -34,11 +34,6 @@ CUTS = (30, 70, 95)
 REACH = 3
 
 segment_lengths = st.lists(st.integers(REACH + 1, 12), min_size=1, max_size=5)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 def _render(film: Path, name: str, model: str, **more: Any) -> Rendered:
@@ -128,20 +123,9 @@ def test_a_part_is_planned_as_soon_as_its_neighbours_are_seen():
         assert len(drawn) == min(30, 10 * (part.number + 1) + REACH)
 
 
-FILMS: dict[str, dict[str, Any]] = {
-    "b-frames.mp4": {"codec_options": {"x264-params": "bframes=3:open-gop=1:keyint=20"}},
-    "refresh.mp4": {"codec_options": {"x264-params": "intra-refresh=1:keyint=40:bframes=0"}},
-    "mpeg2.ts": {
-        "codec": "mpeg2video",
-        "codec_options": {"bf": "2", "g": "12"},
-        "time_base": Fraction(1, 25),
-    },
-}
-
-
-@pytest.mark.parametrize("name", FILMS)
+@pytest.mark.parametrize("name", HARD_TO_ENTER)
 def test_parts_in_any_order_are_the_film(draw, model, name):
-    film = draw(name, frames=FRAMES, cuts=CUTS, **FILMS[name])
+    film = draw(name, frames=FRAMES, cuts=CUTS, **HARD_TO_ENTER[name])
     whole = _render(film, "whole.mkv", model)
     done = _render(film, "out.mkv", model, crew=Shuffling())
     assert picture_of(done.out) == picture_of(whole.out)
@@ -158,7 +142,7 @@ def test_parts_of_a_span_are_the_span(draw, model):
 
 
 def test_parts_of_dissolves_are_those_of_the_line(tmp_path, model):
-    film = _dissolving(tmp_path / "film.mkv")
+    film = draw_dissolves(tmp_path / "film.mkv")
     whole = _render(film, "whole.mkv", model)
     done = _render(film, "out.mkv", model, crew=Shuffling())
     assert picture_of(done.out) == picture_of(whole.out)

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from tests.clips import audio_packets_of, draw_clip, luma_of, times_of
-from tests.faults import tiny_model
 from tests.models import NOISY, NOISY_FAMILY
 from vidcolor.color import rgb_from_ycbcr
 from vidcolor.errors import InputError, ModelError, OutputError
@@ -18,11 +17,6 @@ from vidcolor.network.families import FAMILIES
 from vidcolor.network.weights import save_model
 from vidcolor.options import RenderOptions
 from vidcolor.rendering import render
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 def _render(film: Path, name: str, model: str, **changes) -> Path:

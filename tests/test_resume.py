@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.clips import audio_packets_of, times_of
-from tests.faults import tiny_model
-from tests.models import TINY
-from tests.reels import HEIGHT, WIDTH, Reel
+from tests.clips import HARD_TO_ENTER, audio_packets_of, times_of
+from tests.models import TINY, Embedding
+from tests.reels import draw_dissolves
 from vidcolor import writing
 from vidcolor.errors import ModelError, OutputError
 from vidcolor.network.colorizer import Colorizer
@@ -29,11 +28,6 @@ from vidcolor.work import folder_of
 
 CUTS = (30, 70, 95)
 FRAMES = 130
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 def _render(film: Path, name: str, model: str, on_frame=None, **changes) -> Rendered:
@@ -59,15 +53,9 @@ def _pictures(path: Path) -> list[bytes]:
 
 FILMS: dict[str, dict[str, Any]] = {
     "film.mp4": {"audio": 1},
-    "b-frames.mp4": {"codec_options": {"x264-params": "bframes=3:open-gop=1:keyint=20"}},
-    "refresh.mp4": {"codec_options": {"x264-params": "intra-refresh=1:keyint=40:bframes=0"}},
+    **HARD_TO_ENTER,
     "mpeg4.avi": {"codec": "mpeg4", "codec_options": {"bf": "2", "g": "15"}},
     "late.mkv": {"first_seconds": Fraction(3, 2), "codec": "ffv1"},
-    "mpeg2.ts": {
-        "codec": "mpeg2video",
-        "codec_options": {"bf": "2", "g": "12"},
-        "time_base": Fraction(1, 25),
-    },
 }
 
 
@@ -86,23 +74,8 @@ def test_a_film_cut_short_anywhere_ends_as_if_it_had_not_been(draw, model, name)
     assert not folder_of(resumed.out).exists()
 
 
-def _dissolving(path: Path) -> Path:
-    """Write a film of four shots that dissolve into each other."""
-    reel = Reel(5).shot(40)
-    for _ in range(3):
-        reel.dissolve(20).shot(40)
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("ffv1", rate=25)
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "gray"
-        for frame in reel.finish(grain=0.01)[0]:
-            codes = (frame * 255).astype(np.uint8)
-            container.mux(video.encode(av.VideoFrame.from_ndarray(codes, format="gray")))
-        container.mux(video.encode(None))
-    return path
-
-
 def test_where_a_run_went_on_cannot_be_seen_in_dissolves(tmp_path, model):
-    film = _dissolving(tmp_path / "film.mkv")
+    film = draw_dissolves(tmp_path / "film.mkv")
     whole = _render(film, "whole.mkv", model)
     assert (whole.shot_count, whole.segment_count) == (4, 4)
     for at in (75, 115):
@@ -119,16 +92,6 @@ def test_a_long_shot_is_divided_and_goes_on_within_itself(draw, model, caplog):
     assert resumed.resumed_frame_count == 480
     assert "anew" not in caplog.text
     assert _pictures(resumed.out) == _pictures(whole.out)
-
-
-class Embedding(TemporalUNet):
-    """Tells every frame of a shot how bright the frame was that it was embedded from."""
-
-    def embed(self, grey_B1hw):
-        return grey_B1hw.mean(dim=(1, 2, 3))[:, None]
-
-    def encode(self, frame_Bchw, embedding_BC=None):
-        return super().encode(frame_Bchw * embedding_BC[:, :, None, None])
 
 
 def test_going_on_takes_the_network_no_more_than_the_neighbours_of_what_is_left(

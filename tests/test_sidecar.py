@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.clips import luma_of
-from tests.faults import tiny_model
 from vidcolor import cli
 from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.fingerprint import fingerprint
@@ -24,11 +23,6 @@ from vidcolor.rendering import render
 from vidcolor.sidecar import ShotSettings, Sidecar, read_sidecar, write_sidecar
 
 CUT = 15
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

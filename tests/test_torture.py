@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.faults import ROOT, run, tiny_model
+from tests.faults import ROOT, run
 
 CORPUS = ROOT.parent / "shared" / "torture"
 QUICK = (
@@ -31,11 +31,6 @@ LOSSLESS = ("--crf", "0", "--preset", "ultrafast")
 pytestmark = pytest.mark.skipif(
     not (CORPUS / "check_render.py").is_file(), reason="the torture corpus is not here"
 )
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    return tiny_model(tmp_path_factory.mktemp("model"))
 
 
 def judged(model: str, *how: str, options: tuple[str, ...] = ()) -> str:
