@@ -80,7 +80,7 @@ def settle_engine(
         begun: the engine that an interrupted render began with, and goes on with.
 
     Raises:
-        ModelError: there is no such model, or its weights are not to be trusted.
+        ModelError: there is no such model.
     """
     if options.engine != "auto":
         return options

@@ -132,7 +132,7 @@ class Renderer:
 
     renderer = Renderer()
     for part in plan_parts(places, is_wanted, reach):
-        journal.note(renderer.render(job, part))
+        work.note(renderer.render(job, part))
     """
 
     def __init__(self) -> None:
