@@ -5,8 +5,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 from vidcolor.batch import identified, tasks_of
 from vidcolor.errors import VidcolorError
@@ -15,10 +15,10 @@ from vidcolor.hiring import without_crew
 from vidcolor.journal import Fingerprint, read_journal
 from vidcolor.ledger import Ledger
 from vidcolor.media.plan import frames_ahead
-from vidcolor.options import RenderOptions, seconds_from_text
+from vidcolor.options import RenderOptions, span_from_text
 from vidcolor.options_batch import BatchOptions
 from vidcolor.rendering import render
-from vidcolor.work import folder_of
+from vidcolor.work import JOURNAL, folder_of
 
 SAMPLE_SECONDS = 2
 """Of a film that are rendered to measure: past what only the first frame takes."""
@@ -29,8 +29,7 @@ class Outlook:
     """What would be done with a film."""
 
     task: Task
-    what: str
-    """skip, render, go on or fail."""
+    what: Literal["skip", "render", "go on", "fail"]
     frames_left: int | None = 0
     """That would be rendered; None: the film does not say how many it has."""
     pixels: int = 0
@@ -123,7 +122,7 @@ def _outlook(task: Task, ledger: Ledger, options: RenderOptions) -> Outlook:
 
 def _frames_done(task: Task, identity: Fingerprint) -> int:
     """Return how many frames an interrupted run has left."""
-    record = read_journal(folder_of(task.out) / "journal.jsonl")
+    record = read_journal(folder_of(task.out) / JOURNAL)
     if record is None or record.fingerprint != identity:
         return 0
     return sum(segment.frame_count for segment in record.segments)
@@ -131,8 +130,8 @@ def _frames_done(task: Task, identity: Fingerprint) -> int:
 
 def _measured(outlooks: Sequence[Outlook], options: RenderOptions) -> Measured | None:
     """Return what the first film costs of which the beginning can be rendered."""
-    start = seconds_from_text(options.start, option="--start") if options.start else Fraction(0)
-    end = str(float(start + SAMPLE_SECONDS))
+    start, _ = span_from_text(options.start, options.end)
+    end = str(float((start or 0) + SAMPLE_SECONDS))
     sample = replace(without_crew(options), end=end, verify="none")
     for outlook in outlooks:
         with suppress(VidcolorError):

@@ -86,16 +86,19 @@ def require(is_met: bool, message: str) -> None:
         raise OptionsError(message)
 
 
-def check_span(start: str | None, end: str | None) -> None:
-    """Refuse `--start` and `--end` that are no times, or not in order.
+def span_from_text(start: str | None, end: str | None) -> tuple[Fraction | None, Fraction | None]:
+    """Return the seconds that `--start` and `--end` name; None for one that is not given.
 
     Raises:
-        OptionsError: says which.
+        OptionsError: one is no time, or they are not in order.
     """
-    begins = seconds_from_text(start, option="--start") if start is not None else Fraction(0)
-    if end is not None:
-        ends = seconds_from_text(end, option="--end")
-        require(begins < ends, f"--end {end}: not after --start {start or 0}; give a later time")
+    begins = None if start is None else seconds_from_text(start, option="--start")
+    ends = None if end is None else seconds_from_text(end, option="--end")
+    require(
+        ends is None or (begins or 0) < ends,
+        f"--end {end}: not after --start {start or 0}; give a later time",
+    )
+    return begins, ends
 
 
 def check_temperature(temperature: float) -> None:
@@ -131,7 +134,7 @@ class ColorOptions:
     device: Device = "auto"
     """Where the network runs; auto takes CUDA where there is one."""
     engine: Engine = "auto"
-    """What runs it; auto takes ONNX Runtime on a CPU, where it is installed, else torch."""
+    """What runs it; auto: ONNX Runtime on a CPU if installed, but for short films, else torch."""
     size: int | None = None
     """Short side that the network sees, pixels; default: what the model's card says."""
     saturation: float = 1.0
@@ -245,4 +248,4 @@ class RenderOptions(ColorOptions, ClusterOptions):
         require(
             self.crf is None or 0 <= self.crf <= 63, f"--crf {self.crf}: must be between 0 and 63"
         )
-        check_span(self.start, self.end)
+        span_from_text(self.start, self.end)

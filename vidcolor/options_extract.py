@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidcolor.errors import OptionsError
-from vidcolor.options import check_span, require
+from vidcolor.options import require, span_from_text
 
 FrameFormat = Literal["jpg", "png"]
 
@@ -42,7 +42,7 @@ class ExtractOptions:
             0 <= self.drop_black < 100,
             f"--drop-black {self.drop_black}: must be at least 0 (keeps all) and below 100",
         )
-        check_span(self.start, self.end)
+        span_from_text(self.start, self.end)
         split_from_text(self.split)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vidcolor.errors import OptionsError
-from vidcolor.options import ColorOptions, check_span, seconds_from_text
+from vidcolor.options import ColorOptions, seconds_from_text, span_from_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class PageOptions:
     """Megabytes up to which both films together are put into the page; else they lie beside it."""
 
     def __post_init__(self) -> None:
-        check_span(self.start, self.end)
+        span_from_text(self.start, self.end)
         seconds_from_text(self.offset, option="--offset")
         if self.size < 16:
             raise OptionsError(f"--size {self.size}: must be 16 or more")

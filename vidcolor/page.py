@@ -21,7 +21,7 @@ from vidcolor.errors import OptionsError, OutputError
 from vidcolor.media.encode import output_errors
 from vidcolor.media.film import Film, frame_size, probe
 from vidcolor.media.transcode import Part, copy_for_browsers, frame_times
-from vidcolor.options import seconds_from_text
+from vidcolor.options import seconds_from_text, span_from_text
 from vidcolor.options_preview import PageOptions
 
 log = logging.getLogger(__name__)
@@ -88,9 +88,8 @@ def _check_place(out: Path, beside: tuple[Path, ...], films: tuple[Film, Film]) 
 def _parts(options: PageOptions) -> tuple[Part, Part]:
     """Return what is shown of both films, each counted from its own start."""
     offset = seconds_from_text(options.offset, option="--offset")
-    start = seconds_from_text(options.start or "0", option="--start")
-    end = None if options.end is None else seconds_from_text(options.end, option="--end")
-    start = max(start, offset)
+    start, end = span_from_text(options.start, options.end)
+    start = max(start or offset, offset)
     if end is not None and end <= start:
         raise OptionsError(f"--end {options.end}: B begins only then, at --offset {options.offset}")
     return Part(start, end), Part(start - offset, None if end is None else end - offset)

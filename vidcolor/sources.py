@@ -11,7 +11,7 @@ from vidcolor.errors import InputError
 from vidcolor.manifest import Source
 from vidcolor.media.decode import read_frames, unit_chroma
 from vidcolor.media.film import Film, frame_size, probe
-from vidcolor.options import seconds_from_text
+from vidcolor.options import span_from_text
 from vidcolor.options_extract import ExtractOptions, split_from_text
 
 log = logging.getLogger(__name__)
@@ -32,11 +32,8 @@ HDR_TRANSFERS = (16, 18)
 
 def span_seconds(options: ExtractOptions) -> tuple[Fraction, Fraction | None]:
     """Return the first moment wanted and the end, None for the film's own."""
-    start, end = options.start, options.end
-    return (
-        seconds_from_text(start, option="--start") if start else Fraction(0),
-        seconds_from_text(end, option="--end") if end else None,
-    )
+    start, end = span_from_text(options.start, options.end)
+    return start or Fraction(0), end
 
 
 def most_frames(options: ExtractOptions) -> int | None:

@@ -22,7 +22,7 @@ from vidcolor.media.codecs import (
 from vidcolor.media.film import Film, Subsampling, open_film
 from vidcolor.media.notes import can_note_timecode, has_timecode, say_what_is_not_noted
 from vidcolor.media.tracks import Carried, plan_tracks
-from vidcolor.options import Codec, RenderOptions, Verification, seconds_from_text
+from vidcolor.options import Codec, RenderOptions, Verification, span_from_text
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +105,7 @@ def check_output(
             f"{film.path}: the closed captions inside its pictures are lost when these are encoded "
             "anew; extract them to a file of their own first"
         )
-    start = seconds_from_text(options.start, option="--start") if options.start else None
-    end = seconds_from_text(options.end, option="--end") if options.end else None
+    start, end = span_from_text(options.start, options.end)
     with open_film(film) as container:
         tracks = plan_tracks(container, film, out, output_format, changes)
         say_what_is_not_noted(container, film, tracks, out, output_format, changes)
@@ -133,16 +132,14 @@ def check_output(
 
 def frames_ahead(film: Film, options: RenderOptions) -> int | None:
     """Return about how many frames of a film lie in the span, or None if it does not say."""
-    start, end = options.start, options.end
-    if not (start or end) and film.frame_count_from_header:
+    start, end = span_from_text(options.start, options.end)
+    if start is None and end is None and film.frame_count_from_header:
         return film.frame_count_from_header
-    if film.duration_seconds is None or film.rate is None:
+    duration = film.duration_seconds
+    if duration is None or film.rate is None:
         return None
-    begins = seconds_from_text(start, option="--start") if start else Fraction(0)
-    ends = film.duration_seconds
-    if end:
-        ends = min(ends, seconds_from_text(end, option="--end"))
-    return max(0, round((ends - begins) * film.rate))
+    ends = duration if end is None else min(duration, end)
+    return max(0, round((ends - (start or 0)) * film.rate))
 
 
 def _check_place(film: Film, out: Path, *, overwrite: bool) -> str:
