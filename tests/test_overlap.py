@@ -105,6 +105,41 @@ def test_closing_the_last_stage_ends_all_of_them():
     assert threading.active_count() == before
 
 
+def test_all_stages_of_a_line_end_though_somebody_holds_on_to_it():
+    def slow():
+        while True:  # whoever draws from it waits for it
+            time.sleep(0.01)
+            yield 1
+
+    def looked_at(stages, items):  # as the network draws from a stage that begins with it
+        yield from stages.each(lambda item: item, items, "look")
+
+    before = threading.active_count()
+    with Stages() as stages:
+        decoded = stages.ahead(slow(), "decode")
+        colored = stages.ahead(looked_at(stages, stages.ahead(decoded, "shots")), "network")
+        steadied = stages.ahead(iter(colored), "stabilise")
+        assert next(steadied) == 1
+    assert threading.active_count() == before
+    assert list(steadied) == []
+
+
+@pytest.mark.timeout(60)
+def test_a_stage_ends_where_what_it_draws_from_fails_as_it_is_closed():
+    def failing():
+        try:
+            while True:
+                yield 1
+        finally:
+            raise ValueError("cannot be closed")
+
+    with Stages() as stages:
+        numbers = stages.ahead(failing(), "fail", 1)
+        assert next(numbers) == 1
+        _wait_until(lambda: stages.times["fail"].count == 3)  # one is out, one waits, one at hand
+        numbers.close()
+
+
 def test_waiting_is_not_counted_as_work():
     def slow():
         for number in range(3):

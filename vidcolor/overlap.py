@@ -15,7 +15,6 @@ from queue import Empty, Queue
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from weakref import ReferenceType, ref
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -58,7 +57,7 @@ class Stages:
         self._told: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="vidcolor-each")
         self._waited = _Waited()
-        self._ahead: list[ReferenceType[Generator[Any, None, None]]] = []
+        self._ends: list[Callable[[], None]] = []
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -74,10 +73,8 @@ class Stages:
 
         An interruption may hold on to frames that draw from a stage: it ends here all the same.
         """
-        for known in reversed(self._ahead):
-            stage = known()
-            if stage is not None:
-                stage.close()
+        for end in self._ends:
+            end()
         self._pool.shutdown(cancel_futures=True)
 
     @contextmanager
@@ -109,41 +106,41 @@ class Stages:
             name: of the stage that makes them.
             count: items that are held at the most, beside the one in the making.
         """
-        stage = self._drawn_ahead(items, name, count)
-        self._ahead.append(ref(stage))
-        return stage
-
-    def _drawn_ahead(
-        self, items: Iterable[Item], name: str, count: int
-    ) -> Generator[Item, None, None]:
         queue: Queue[Item | _End] = Queue(count)
-        stop = threading.Event()
+        stop, ended = threading.Event(), threading.Lock()
 
         def draw() -> None:
+            last = _End()
             try:
                 with closing(self._clocked(items, name)) as drawn:
                     for item in drawn:
                         queue.put(item)
                         if stop.is_set():
                             return
-                queue.put(_End())
             except BaseException as error:  # noqa: BLE001 - raised where the items are asked for
-                queue.put(_End(error))
+                last = _End(error)
+            if not stop.is_set():
+                queue.put(last)
+
+        def end() -> None:
+            if not ended.acquire(blocking=False):
+                return
+            stop.set()
+            _empty(queue)  # the thread may wait for room; it puts one item more at the most
+            thread.join()
+            _empty(queue)
+            queue.put(_End())  # the thread of the next stage may wait for an item
 
         thread = threading.Thread(target=draw, name=f"vidcolor-{name}", daemon=True)
         thread.start()
+        self._ends.append(end)
         try:
             while not isinstance(item := self._next_of(queue), _End):
                 yield item
             if item.error is not None:
                 raise item.error
         finally:
-            stop.set()
-            # The thread may wait for room; it puts one item more at the most.
-            with suppress(Empty):
-                while True:
-                    queue.get_nowait()
-            thread.join()
+            end()
 
     def each(
         self, function: Callable[[Item], Made], items: Iterable[Item], name: str
@@ -184,6 +181,12 @@ class Stages:
         item = queue.get()
         self._waited.seconds += perf_counter() - begun
         return item
+
+
+def _empty(queue: "Queue[Any]") -> None:
+    with suppress(Empty):
+        while True:
+            queue.get_nowait()
 
 
 @dataclass(frozen=True)
