@@ -1,7 +1,7 @@
 """Crews that tests render with: real ones, of which something is known."""
 
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
 from vidcolor.crew import Crew
@@ -26,11 +26,14 @@ class Shuffling:
 
 
 class Watching:
-    """Lets another crew render, and remembers which parts it took and gave back."""
+    """Lets another crew render, and remembers which parts it took and gave back.
 
-    def __init__(self, crew: Crew) -> None:
+    `on_part` is called with how many it took before, each time that it takes one.
+    """
+
+    def __init__(self, crew: Crew, on_part: Callable[[int], None] = lambda _: None) -> None:
         self.size = crew.size
-        self._crew = crew
+        self._crew, self._on_part = crew, on_part
         self.taken: list[int] = []
         self.given: list[int] = []
 
@@ -41,5 +44,6 @@ class Watching:
 
     def _noting(self, parts: Iterable[Part]) -> Iterator[Part]:
         for part in parts:
+            self._on_part(len(self.taken))
             self.taken.append(part.number)
             yield part

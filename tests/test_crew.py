@@ -4,18 +4,20 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults import command, draw_film_of_shots, names_in, picture_of, start, tiny_model
+from tests.faults import draw_film_of_shots, names_in, picture_of, tiny_model
+from tests.gates import Gate
 from tests.hands import Watching
-from tests.test_kill import done_frames, wait_until
+from tests.stopping import interrupt, kill, stopped
+from tests.test_kill import done_frames
 from vidcolor.crew import AHEAD, TRIES, LocalCrew
 from vidcolor.errors import ModelError, OptionsError, OutputError
 from vidcolor.journal import read_journal
@@ -69,15 +71,32 @@ def _cut_short(film: Path, out: Path, model: str, *, after: int, **more: Any) ->
     return done_frames(out)
 
 
+def _workers() -> list[int]:
+    return [worker.pid for worker in active_children() if worker.pid is not None]
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def gate(tmp_path) -> Iterator[Gate]:
+    with Gate(tmp_path / "sidecar.toml") as gate:
+        yield gate
+
+
 @contextmanager
-def _killing() -> Iterator[list[int]]:
-    """Kill all workers, again and again; yield their process numbers."""
-    killed: list[int] = []
+def _killing_whoever_waits_at(gate: Gate) -> Iterator[set[int]]:
+    """Kill workers as they wait at a gate; yield their process numbers."""
+    killed: set[int] = set()
     is_over = threading.Event()
 
     def kill() -> None:
         while not is_over.wait(0.01):
-            killed.extend(_kill_workers())
+            found = gate.waiting(_workers()) - killed
+            _kill(found)
+            killed.update(found)
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -86,14 +105,6 @@ def _killing() -> Iterator[list[int]]:
     finally:
         is_over.set()
         thread.join()
-
-
-def _kill_workers() -> list[int]:
-    pids = [worker.pid for worker in active_children() if worker.pid is not None]
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return pids
 
 
 def test_a_crew_gives_the_frames_of_one_process(film, whole, model, crew, tmp_path):
@@ -111,24 +122,29 @@ def test_three_workers_that_the_options_hire_give_the_same(film, whole, model, t
     assert {child.pid for child in active_children()} == before
 
 
-def test_parts_are_planned_only_as_workers_can_take_them(film, model, crew, tmp_path):
-    watching = Watching(crew)
-    most = []
-    _render(
-        film, tmp_path / "out.mkv", model, crew=watching,
-        on_frame=lambda done: most.append(len(watching.taken) - len(watching.given)),
-    )  # fmt: skip
+def test_parts_are_planned_only_as_workers_can_take_them(film, model, crew, gate, tmp_path):
+    given: list[int] = []
+
+    def look(taken: int) -> None:
+        given.append(len(watching.given))
+        if taken == 0:
+            gate.shut()  # none is done before it is open
+        elif taken == AHEAD * crew.size - 1:
+            gate.open()
+
+    watching = Watching(crew, look)
+    _render(film, tmp_path / "out.mkv", model, crew=watching, sidecar=str(gate.path))
     assert watching.taken == list(range(SHOTS))
-    assert 1 < max(most) <= AHEAD * crew.size
+    assert given[: AHEAD * crew.size] == [0] * AHEAD * crew.size
+    assert all(taken - done < AHEAD * crew.size for taken, done in enumerate(given))
 
 
 def test_a_run_goes_on_with_what_another_left_by_whatever_hands(film, whole, model, crew, tmp_path):
     out, resumed = tmp_path / "out.mkv", []
     for after, hands in ((30, crew), (61, None), (120, crew)):
         resumed.append(_cut_short(film, out, model, after=after, crew=hands))
-    assert resumed == sorted(resumed)
-    ended = _render(film, out, model)
-    assert ended.resumed_frame_count == resumed[-1] >= 90
+    assert resumed == [30, 60, 120]
+    assert _render(film, out, model).resumed_frame_count == 120
     assert picture_of(out) == whole
 
 
@@ -159,32 +175,39 @@ def test_only_what_is_missing_in_between_is_rendered(film, whole, model, crew, t
     assert picture_of(out) == whole
 
 
-def test_a_killed_workers_part_is_rendered_again(film, whole, model, crew, tmp_path, caplog):
-    killed: list[int] = []
+def test_a_killed_workers_part_is_rendered_again(film, whole, model, crew, gate, tmp_path, caplog):
+    def kill_those_at_the_first_two(taken: int) -> None:
+        if taken == 0:
+            gate.shut()
+        elif taken == 2:
+            _kill(gate.wait_for(2, _workers))
+            gate.open()
 
-    def kill(_done: int) -> None:
-        if len(killed) < 2:
-            killed.extend(_kill_workers())
-
-    done = _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=kill)
-    assert killed
-    assert "its worker ended with signal 9" in caplog.text
+    hands = Watching(crew, kill_those_at_the_first_two)
+    done = _render(film, tmp_path / "out.mkv", model, crew=hands, sidecar=str(gate.path))
+    assert caplog.text.count("its worker ended with signal 9") == 2
     assert picture_of(done.out) == whole
 
 
 def test_a_part_that_kills_its_workers_fails_the_film_and_keeps_the_rest(
-    film, whole, model, crew, tmp_path, caplog
+    film, whole, model, gate, tmp_path, caplog
 ):
-    out = tmp_path / "out.mkv"
-    done = _cut_short(film, out, model, after=FRAMES // 2)
-    with (
-        _killing() as killed,
-        pytest.raises(OutputError, match=rf"died {TRIES} times \(its worker ended with signal 9\)"),
-    ):
-        _render(film, out, model, crew=crew)
-    assert len(killed) >= TRIES
-    assert done_frames(out) == done
-    assert _render(film, out, model, crew=crew).resumed_frame_count == done
+    out, sidecar = tmp_path / "out.mkv", str(gate.path)
+    done = _cut_short(film, out, model, after=FRAMES, sidecar=sidecar)
+    with LocalCrew(1) as crew:
+        hands = Watching(crew, lambda _: gate.shut())
+        with (
+            _killing_whoever_waits_at(gate) as killed,
+            pytest.raises(
+                OutputError, match=rf"died {TRIES} times \(its worker ended with signal 9\)"
+            ),
+        ):
+            _render(film, out, model, crew=hands, sidecar=sidecar)
+        gate.open()
+        assert len(killed) == caplog.text.count("its worker ended with signal 9") == TRIES
+        assert done_frames(out) == done == FRAMES - 30
+        ended = _render(film, out, model, crew=crew, sidecar=sidecar)
+    assert ended.resumed_frame_count == done
     assert picture_of(out) == whole
 
 
@@ -225,11 +248,15 @@ def test_several_films_share_a_crew(film, whole, model, crew, tmp_path):
 
 def test_a_crew_that_is_dismissed_ends_its_calls(film, model, tmp_path):
     errors: list[Exception] = []
-    begun = threading.Event()
+    begun, is_dismissed = threading.Event(), threading.Event()
+
+    def wait(_done: int) -> None:
+        begun.set()
+        is_dismissed.wait()
 
     def work(crew: LocalCrew) -> None:
         try:
-            _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=lambda _: begun.set())
+            _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=wait)
         except Exception as error:  # noqa: BLE001  whatever it is
             errors.append(error)
 
@@ -237,6 +264,7 @@ def test_a_crew_that_is_dismissed_ends_its_calls(film, model, tmp_path):
         thread = threading.Thread(target=work, args=(crew,))
         thread.start()
         assert begun.wait(60)
+    is_dismissed.set()
     thread.join(10)
     assert [type(error) for error in errors] == [CancelledError]
 
@@ -251,19 +279,18 @@ def _descendants(pid: int) -> list[int]:
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_the_one_that_drives_them(film, whole, model, tmp_path, signum):
     out = tmp_path / "out.mkv"
-    process = start(command(film, out, model, "--codec", "ffv1", "--workers", "2"))
-    assert wait_until(process, lambda: done_frames(out) >= 30)
+    words = ["--device", "cpu", "--model", model, "--codec", "ffv1", "--workers", "2"]
+    process = stopped("append", 2, "*/journal.jsonl", ["render", *words, str(film), str(out)])
     started = _descendants(process.pid)
     assert len(started) >= 3
-    process.send_signal(signum)
-    messages = process.communicate(timeout=30)[1]
+    messages = {signal.SIGKILL: kill, signal.SIGINT: interrupt}[signum](process)
     assert process.returncode == (-9 if signum == signal.SIGKILL else 130)
     assert "Traceback" not in messages
     end = time.monotonic() + 5
     while any(Path(f"/proc/{child}").exists() for child in started):
         assert time.monotonic() < end
         time.sleep(0.05)
-    assert 30 <= _render(film, out, model).resumed_frame_count < FRAMES
+    assert _render(film, out, model).resumed_frame_count == 30
     assert picture_of(out) == whole
 
 

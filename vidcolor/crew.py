@@ -11,7 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection
@@ -291,12 +291,10 @@ def _serve(connection: Connection, gpu: str | None, size: int) -> None:
     send_messages(_ToParent(cast(Any, connection)))
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
     renderer = Renderer()
-    while True:
-        try:
+    with suppress(EOFError, OSError):  # whoever drives is gone
+        while True:
             job, part = connection.recv()
-        except EOFError:
-            return
-        connection.send(answer(partial(renderer.render, job, part)))
+            connection.send(answer(partial(renderer.render, job, part)))
 
 
 def answer(render: Callable[[], Segment]) -> Segment | Exception:
@@ -320,7 +318,8 @@ class _ToParent(QueueHandler):
     """Sends messages where they can be shown."""
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        cast(Connection, self.queue).send(record)
+        with suppress(OSError):  # whoever drives is gone
+            cast(Connection, self.queue).send(record)
 
 
 def send_messages(to: logging.Handler) -> None:
