@@ -4,8 +4,7 @@
     process.kill()
 
 The moment is just before it appends to a file, gives it its name or removes a folder, for the
-so-many-th time. All of its threads stand. The one that had come so far goes no further until the
-process is interrupted, while the others go on when it is continued.
+so-many-th time. All of its threads stand; the one that had come so far goes on after all others.
 """
 
 import os
@@ -14,11 +13,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
 ROOT = Path(__file__).parent.parent
+
+OTHERS_SECONDS = 1
+"""What the main thread is given to tell all others that it was interrupted."""
+WAIT_SECONDS = 200
+POLL_SECONDS = 0.001
 
 Deed = Literal["append", "name", "remove"]
 
@@ -32,8 +37,8 @@ def stopped(
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.stopping", deed, str(count), pattern, *words],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     assert state is not None
@@ -41,19 +46,37 @@ def stopped(
     return process
 
 
-def interrupt(process: subprocess.Popen[str]) -> str:
-    """Send SIGINT to one that stands, wait for its end and return its messages."""
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGCONT)
-    return process.communicate(timeout=60)[1]
-
-
 def kill(process: subprocess.Popen[str]) -> str:
     """Kill one that stands and return its messages."""
     process.kill()
-    messages = process.communicate(timeout=60)[1]
+    messages = process.communicate(timeout=WAIT_SECONDS)[1]
     assert process.returncode == -signal.SIGKILL
     return messages
+
+
+def go_on(process: subprocess.Popen[str]) -> str:
+    """Let one that stands go on, wait for its end and return its messages."""
+    process.send_signal(signal.SIGCONT)
+    return process.communicate(timeout=WAIT_SECONDS)[1]  # which closes its stdin
+
+
+def interrupt(process: subprocess.Popen[str]) -> str:
+    """Send SIGINT to one that stands, wait for its end and return its messages."""
+    process.send_signal(signal.SIGCONT)
+    _wait_until(process, lambda told: told["State"].startswith("S"))  # any might get it before
+    process.send_signal(signal.SIGINT)
+    _wait_until(process, lambda told: not int(told["SigCgt"], 16) & 1 << signal.SIGINT - 1)
+    time.sleep(OTHERS_SECONDS)
+    return go_on(process)
+
+
+def _wait_until(process: subprocess.Popen[str], is_so: Callable[[dict[str, str]], bool]) -> None:
+    """Wait until what the system tells of a process's main thread is so, or the process ends."""
+    while process.poll() is None:
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        if is_so({name: told.strip() for name, _, told in (line.partition(":") for line in lines)}):
+            return
+        time.sleep(POLL_SECONDS)
 
 
 def _place(deed: str, event: str, arguments: tuple[Any, ...]) -> str:
@@ -75,8 +98,7 @@ def _main(deed: str, count: str, pattern: str, *words: str) -> None:
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGSTOP)
-            while signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:  # as it leaves it then
-                time.sleep(0.01)
+            sys.stdin.read()
 
     sys.addaudithook(look)
     sys.argv = ["vidcolor", *words]

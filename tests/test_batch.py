@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import sys
 import time
 from contextlib import contextmanager
@@ -14,19 +13,23 @@ from typing import Any
 import pytest
 
 from tests.clips import draw_clip
-from tests.faults import names_in, picture_of, run, start, tiny_model
-from tests.test_kill import wait_until
-from vidcolor.batch import BatchReport, Outcome, batch
+from tests.faults import names_in, picture_of, run, tiny_model
+from tests.stopping import interrupt, kill, stopped
+from tests.test_kill import done_frames
+from vidcolor.batch import BatchReport, Outcome, batch, tasks_of
 from vidcolor.cli import run as run_words
 from vidcolor.errors import InputError, ModelError, OptionsError, OutputError
-from vidcolor.estimate import dry_run
+from vidcolor.estimate import SAMPLE_SECONDS, dry_run
 from vidcolor.journal import Fingerprint, Segment
 from vidcolor.ledger import LEDGER_NAME, Ledger
 from vidcolor.options import RenderOptions
 from vidcolor.options_batch import BatchOptions
 from vidcolor.rendering import render
+from vidcolor.work import folder_of
 
 GOOD, BROKEN = 17, 3
+MIDDLE = 9
+"""Number of a good film of two segments, of 30 frames each; the others have one."""
 FOLDERS, SUFFIXES = ("shelf/box", "reel"), (".mp4", ".mkv", ".avi")
 NAMES = [f"{FOLDERS[n % 2]}/{n:02}{SUFFIXES[n % 3]}" for n in range(GOOD)]
 COMMAND = ("--device", "cpu", "--preset", "ultrafast")
@@ -45,7 +48,8 @@ def reels(tmp_path_factory) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         codec = "mpeg4" if path.suffix == ".avi" else "libx264"
-        draw_clip(path, frames=8 + number, audio=number % 2, codec=codec)
+        length = {"frames": 60, "cuts": (30,)} if number == MIDDLE else {"frames": 8 + number}
+        draw_clip(path, **length, audio=number % 2, codec=codec)
     for number, content in enumerate(
         (b"", b"no film at all", (folder / NAMES[0]).read_bytes()[:900])
     ):
@@ -100,6 +104,10 @@ def _batch(
     )
 
 
+def _render_alone(film: Path, out: Path, model: str) -> Path:
+    return render(film, out, RenderOptions(model=model, device="cpu", codec="ffv1")).out
+
+
 def _words(*more: object) -> list[str]:
     return [sys.executable, "-m", "vidcolor", "batch", *map(str, more)]
 
@@ -112,7 +120,7 @@ def _inodes(out: Path) -> dict[Path, int]:
 
 def _assert_as_single_renders(reels: Path, out: Path, model: str, folder: Path) -> None:
     options = RenderOptions(model=model, device="cpu", preset="ultrafast")
-    for number in (0, 1, 2, 16):
+    for number in (0, 1, 2, MIDDLE, 16):
         film = reels / NAMES[number]
         result = (out / NAMES[number]).with_suffix(".mkv" if film.suffix == ".mkv" else ".mp4")
         single = folder / f"single-{number}{result.suffix}"
@@ -149,22 +157,53 @@ def test_of_twenty_films_three_are_broken_and_the_rest_is_done(reels, model, tmp
 def test_a_batch_killed_in_the_middle_and_run_again_ends_the_same(reels, model, tmp_path, workers):
     out, report = tmp_path / "out", tmp_path / "report.json"
     words = _words(reels, out, "--model", model, *COMMAND, "--workers", workers, "--report", report)
-    process = start(words)
-    assert wait_until(process, lambda: len(_inodes(out)) >= 1)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    tasks = tasks_of(BatchOptions(films=(reels,), out=out))
+    middle = [task.film for task in tasks].index(reels / NAMES[MIDDLE])
+    journal = folder_of(tasks[middle].out) / "journal.jsonl"
+    kill(stopped("append", 2, str(journal), words[3:]))
     before = _inodes(out)
-    assert 1 <= len(before) < GOOD
-    assert run(words).returncode == 1
+    begun = {task.out for task in tasks[:middle] if not task.film.name.startswith("broken")}
+    others = 0 if workers == "1" else int(workers)  # films that are under way beside that one
+    assert len(begun - set(before)) <= others
+    assert others or begun == set(before)
+    assert tasks[middle].out not in before
+
+    again = run(words)
+    assert again.returncode == 1
+    assert f"{tasks[middle].out}: going on after 30 frames" in again.stderr
     told = json.loads(report.read_text())
-    # Those that were under way may have got their names and been killed as they tidied up.
-    under_way = 1 if workers == "1" else int(workers) + 1
-    assert len(before) - under_way <= told["skipped"] <= len(before)
-    assert told["done"] == GOOD - told["skipped"]
-    assert told["failed"] == BROKEN
+    assert (told["done"], told["failed"]) == (GOOD - len(before), BROKEN)
+    assert told["skipped"] == len(before)
     assert {path: path.stat().st_ino for path in before} == before
     assert not list(out.rglob("*.vidcolor"))
     _assert_as_single_renders(reels, out, model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("deed", "count", "pattern", "frames_kept", "skipped"),
+    [
+        ("name", 1, "*/b.mkv", 60, 1),
+        ("remove", 1, "*/.b.mkv.vidcolor", 60, 2),
+        ("append", 4, f"*/{LEDGER_NAME}", 0, 2),
+    ],
+    ids=["it-is-whole", "it-has-its-name", "it-is-tidied-up"],
+)
+def test_a_batch_killed_as_soon_as(
+    films, model, tmp_path, deed, count, pattern, frames_kept, skipped
+):
+    out, seen = tmp_path / "out", Seen()
+    words = ["batch", films, out, "--model", model, "--device", "cpu", "--codec", "ffv1"]
+    kill(stopped(deed, count, pattern, [str(word) for word in words]))
+    before = _inodes(out)
+    assert len(before) == skipped
+    assert done_frames(out / "b.mkv") == frames_kept
+    report = _batch(films, out, model, seen)
+    assert (report.count("skipped"), report.count("done")) == (skipped, 3 - skipped)
+    assert seen.segments == 2  # of the last film
+    assert {path: path.stat().st_ino for path in before} == before
+    assert names_in(out) == {"a.mkv", "b.mkv", "c.mkv", LEDGER_NAME}
+    single = _render_alone(films / "b.mkv", tmp_path / "single.mkv", model)
+    assert picture_of(out / "b.mkv") == picture_of(single)
 
 
 def test_a_crew_makes_the_films_that_one_process_makes(films, model, tmp_path):
@@ -180,25 +219,23 @@ def test_a_crew_makes_the_films_that_one_process_makes(films, model, tmp_path):
     assert alone.expected == dict.fromkeys(("a.mkv", "b.mkv", "c.mkv"), 60)
 
 
-def _has_segments(out: Path) -> bool:
-    """Tell whether a film of a batch is under way, and a part of it done."""
-    return any(b"segment" in path.read_bytes() for path in out.glob(".*.vidcolor/journal.jsonl"))
-
-
 def test_an_interrupted_batch_keeps_what_is_done_and_goes_on(films, model, tmp_path):
-    out = tmp_path / "out"
-    for film in films.iterdir():  # so long that none is whole when the first segment is
-        draw_clip(film, frames=240, cuts=tuple(range(30, 240, 30)), codec="ffv1")
-    options = ("--model", model, "--device", "cpu", "--codec", "ffv1", "--workers", 2)
-    process = start(_words(films, out, *options))
-    assert wait_until(process, lambda: _has_segments(out))
-    process.send_signal(signal.SIGINT)
-    messages = process.communicate(timeout=30)[1]
+    out, seen = tmp_path / "out", Seen()
+    # More segments than are under way at once.
+    draw_clip(films / "a.mkv", frames=240, cuts=tuple(range(30, 240, 30)), codec="ffv1")
+    words = ["batch", films, out, "--model", model, "--device", "cpu", "--codec", "ffv1",
+             "--workers", 2]  # fmt: skip
+    process = stopped("append", 2, "*/.a.mkv.vidcolor/journal.jsonl", [str(word) for word in words])
+    messages = interrupt(process)
     assert process.returncode == 130
     assert "Traceback" not in messages
-    assert "frames are done; the same command goes on from there" in messages
-    report = _batch(films, out, model)
+    told = re.findall(r"(\w)\.mkv: (\d+) frames are done; the same command goes on", messages)
+    kept = {name: done_frames(out / f"{name}.mkv") for name in "abc"}
+    assert {name: int(frames) for name, frames in told} == {n: f for n, f in kept.items() if f}
+    assert 60 <= kept["a"] < 240
+    report = _batch(films, out, model, seen)
     assert [outcome.reason for outcome in report.outcomes] == [""] * 3
+    assert seen.films["a.mkv"] == list(range(kept["a"] + 1, 241))
     assert names_in(out) == {"a.mkv", "b.mkv", "c.mkv", LEDGER_NAME}
 
 
@@ -273,18 +310,18 @@ def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing(films, model, tmp
     options = BatchOptions(
         films=(films,), out=tmp_path / "out", model=model, device="cpu", codec="ffv1"
     )
+    begun = time.monotonic()
     found = dry_run(options)
+    took = time.monotonic() - begun
     assert [o.what for o in found.outlooks] == ["render", "render", "fail", "render"]
     assert [o.frames_left for o in found.outlooks] == [60, 60, 0, 60]
     assert not (tmp_path / "out").exists()
     assert found.measured is not None
-    begun = time.monotonic()
+    assert 0 < found.measured.seconds_per_pixel * SAMPLE_SECONDS * 25 * 64 * 48 < took
     report = batch(options, watching=Seen())
-    took = time.monotonic() - begun
     size = sum((tmp_path / "out" / name).stat().st_size for name in ("a.mkv", "b.mkv", "c.mkv"))
     pixels = 3 * 60 * 64 * 48
     assert found.measured.bytes_per_pixel * pixels == pytest.approx(size, rel=0.3)
-    assert found.measured.seconds_per_pixel * pixels < 3 * took
     assert report.count("done") == 3
     after = dry_run(options)
     assert [o.what for o in after.outlooks] == ["skip", "skip", "fail", "skip"]

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,12 @@ import torch
 
 from tests.clips import draw_clip
 from tests.faults import ROOT, draw_film_of_shots, names_in, picture_of, tiny_model, work_folder
+from tests.gates import Gate
+from tests.hands import Watching
+from tests.stopping import go_on, interrupt, kill, stopped
 from tests.stores import make_bucket, s3_server
+from tests.test_kill import done_frames
 from vidcolor.errors import OptionsError
-from vidcolor.journal import read_journal
 from vidcolor.options import RenderOptions
 from vidcolor.ray_crew import _needs, _room, ray_crew
 from vidcolor.rendering import Rendered, render
@@ -102,23 +105,27 @@ def _actors(cluster: Any) -> dict[int, Any]:
     return found
 
 
-def _both_of(crew: Any, cluster: Any) -> set[int]:
-    """Return the actors of the crew, once it has them all and they are alone."""
+def _both_of(cluster: Any, others: Iterable[int] = ()) -> dict[int, Any]:
+    """Return the two actors of a crew, once they are there, and alone but for others."""
     end = time.monotonic() + WAIT_SECONDS
-    while len(found := set(_actors(cluster))) != crew.size:
-        assert time.monotonic() < end, "the crew does not come to its size"
+    while len(found := {a: n for a, n in _actors(cluster).items() if a not in others}) != 2:
+        assert time.monotonic() < end, f"there are {len(found)} actors"
         time.sleep(POLL_SECONDS)
     return found
 
 
-def _start(cluster: Any, film: Path, out: Path, model: str, *more: str) -> subprocess.Popen[str]:
-    """Start a render by two workers of the cluster, with names that count from where it is."""
+def _words(cluster: Any, model: str) -> list[str]:
+    """Return the words for two workers of the cluster."""
+    return ["--ray", cluster.address, "--workers", "2", "--device", "cpu", "--codec", "ffv1",
+            "--model", model]  # fmt: skip
+
+
+def _begun(cluster: Any, film: Path, out: Path, model: str, *more: str) -> subprocess.Popen[str]:
+    """Return a render as it stands before its second note; names count from where it is."""
     folder = Path(os.path.commonpath([film, out]))
-    words = [
-        "--ray", cluster.address, "--workers", "2", "--device", "cpu", "--codec", "ffv1",
-        "--model", model, *more, str(film.relative_to(folder)), str(out.relative_to(folder)),
-    ]  # fmt: skip
-    return _vidcolor(["render", *words], folder)
+    places = [str(path.relative_to(folder)) for path in (film, out)]
+    words = ["render", *_words(cluster, model), *more, *places]
+    return stopped("append", 2, "*/journal.jsonl", words, folder)
 
 
 def _vidcolor(words: list[str], folder: Path) -> subprocess.Popen[str]:
@@ -128,35 +135,19 @@ def _vidcolor(words: list[str], folder: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def _wait_until(process: subprocess.Popen[str], happens: Callable[[], bool]) -> None:
-    while not happens():
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(POLL_SECONDS)
-
-
-def _done(out: Path) -> int:
-    """Return how many frames the journal says are done."""
-    record = read_journal(work_folder(out) / "journal.jsonl")
-    return sum(segment.frame_count for segment in record.segments) if record else 0
-
-
 def test_an_interrupted_render_ends_its_workers_and_goes_on(
     film, whole, model, cluster, crew, tmp_path
 ):
-    out, others = tmp_path / "out.mkv", _both_of(crew, cluster)
-    process = _start(cluster, film, out, model)
-    _wait_until(process, lambda: _done(out) > 0)
-    process.send_signal(signal.SIGINT)
-    messages = process.communicate(timeout=60)[1]
+    out, others = tmp_path / "out.mkv", _both_of(cluster)
+    process = _begun(cluster, film, out, model)
+    messages = interrupt(process)
     assert process.returncode == 130, messages
-    assert "frames are done; the same command goes on from there" in messages
+    assert "30 frames are done; the same command goes on from there" in messages
     assert "Traceback" not in messages
     assert names_in(tmp_path) == {work_folder(out).name}
-    assert _both_of(crew, cluster) == others
-    done = _done(out)
-    assert 0 < done < FRAMES
-    again = _render(film, out, model)
-    assert again.resumed_frame_count == done
+    assert _both_of(cluster) == others
+    assert done_frames(out) == 30
+    assert _render(film, out, model).resumed_frame_count == 30
     assert picture_of(out) == whole
 
 
@@ -165,24 +156,22 @@ def test_what_a_killed_driver_had_done_is_in_the_store_for_another(
 ):
     import s3fs
 
-    store, others = make_bucket("films") + "/reels", _both_of(crew, cluster)
+    store, others = make_bucket("films") + "/reels", _both_of(cluster)
     files = s3fs.S3FileSystem(use_listings_cache=False)
 
     def notes() -> dict[str, bytes]:
         found = files.glob("films/reels/segments/*/*.json")
         return {name: files.cat_file(name) for name in found}
 
-    first = _start(cluster, film, tmp_path / "first.mkv", model, "--store", store)
-    _wait_until(first, lambda: len(notes()) > 1)
-    first.kill()
-    first.communicate()
-    assert _both_of(crew, cluster) == others  # Ray ends those whose driver is gone
+    kill(_begun(cluster, film, tmp_path / "first.mkv", model, "--store", store))
+    assert _both_of(cluster) == others  # Ray ends those whose driver is gone
     before = notes()
-    assert 1 < len(before) < SHOTS
+    assert 2 <= len(before) < SHOTS  # it had taken two; no more than AHEAD * 2 others were begun
 
-    second = _start(cluster, film, tmp_path / "second.mkv", model, "--store", store)
-    assert second.wait(timeout=200) == 0, second.communicate()[1]
-    second.communicate()
+    more = ["--store", store, str(film), "second.mkv"]
+    second = _vidcolor(["render", *_words(cluster, model), *more], tmp_path)
+    messages = second.communicate(timeout=200)[1]
+    assert second.returncode == 0, messages
     assert picture_of(tmp_path / "second.mkv") == whole
     assert before.items() <= notes().items()
     assert len(notes()) == SHOTS
@@ -213,31 +202,64 @@ def test_a_worker_with_another_vidcolor_is_refused(film, model, crew, tmp_path, 
     _render(film, tmp_path / "out.mkv", model, crew=crew)  # none is lost by it
 
 
-def test_killed_workers_cost_another_try(film, whole, model, crew, cluster, tmp_path, caplog):
-    _both_of(crew, cluster)
+@pytest.fixture
+def gate(tmp_path) -> Iterator[Gate]:
+    with Gate(tmp_path / "sidecar.toml") as gate:
+        yield gate
 
-    def kill_until_one_is_missed(frames: int) -> None:
-        if "its worker is lost" not in caplog.text:  # an idle one is replaced without a word
-            for actor in _actors(cluster):
+
+def test_killed_workers_cost_another_try(film, whole, model, crew, cluster, gate, tmp_path, caplog):
+    _both_of(cluster)
+
+    def kill_those_at_the_first_two(taken: int) -> None:
+        if taken == 0:
+            gate.shut()
+        elif taken == 2:
+            for actor in gate.wait_for(2, lambda: _actors(cluster)):
                 os.kill(actor, signal.SIGKILL)
+            gate.open()
 
-    done = _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=kill_until_one_is_missed)
+    hands = Watching(crew, kill_those_at_the_first_two)
+    done = _render(film, tmp_path / "out.mkv", model, crew=hands, sidecar=str(gate.path))
     assert picture_of(done.out) == whole
-    assert "its worker is lost" in caplog.text
+    assert caplog.text.count("its worker is lost") == 2
 
 
-def test_a_lost_machine_costs_no_film(film, whole, model, crew, cluster, tmp_path):
-    lost = list(_actors(cluster).values())[:1]
-    machines = len(cluster.worker_nodes)
+def test_a_lost_machine_costs_no_film(film, whole, model, crew, cluster, gate, tmp_path, caplog):
+    own = _both_of(cluster)
+    lost: list[int] = []
 
-    def lose_once(frames: int) -> None:
-        if lost:
-            cluster.remove_node(lost.pop(), allow_graceful=False)
+    def lose_the_machine_of_the_first(taken: int) -> None:
+        if taken == 0:
+            gate.shut()
+        elif taken == 1:
+            (at_it,) = gate.wait_for(1, lambda: own)
+            lost.extend(_lose(own[at_it], own, cluster))
+            gate.open()
 
-    done = _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=lose_once)
-    assert len(cluster.worker_nodes) == machines - 1
+    hands = Watching(crew, lose_the_machine_of_the_first)
+    done = _render(film, tmp_path / "out.mkv", model, crew=hands, sidecar=str(gate.path))
     cluster.add_node(num_cpus=2, object_store_memory=MEMORY, include_dashboard=False)
     assert picture_of(done.out) == whole
+    assert caplog.text.count("its worker is lost") == len(lost)
+
+
+def _lose(machine: Any, actors: dict[int, Any], cluster: Any) -> list[int]:
+    """Take a machine from the cluster and return those of some actors that are gone with it."""
+    lost = [actor for actor, node in actors.items() if node is machine]
+    cluster.remove_node(machine, allow_graceful=False)
+    end = time.monotonic() + WAIT_SECONDS
+    while any(_is_alive(actor) for actor in lost):
+        assert time.monotonic() < end, "a worker outlives its machine"
+        time.sleep(POLL_SECONDS)
+    return lost
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_batch_that_loses_a_machine_does_every_film_that_can_be_done(model, cluster, tmp_path):
@@ -247,16 +269,15 @@ def test_a_batch_that_loses_a_machine_does_every_film_that_can_be_done(model, cl
         draw_clip(films / f"{number}.mkv", frames=50 + number, cuts=(25,))
     for number in range(BROKEN_FILMS):
         (films / f"broken{number}.mkv").write_bytes(b"no film at all")
-    words = ["batch", "films", "colour", "--ray", cluster.address, "--workers", "2",
-             "--device", "cpu", "--codec", "ffv1", "--model", model]  # fmt: skip
+    words = ["batch", *_words(cluster, model), "films", "colour"]
 
-    process = _vidcolor(words, tmp_path)
-    _wait_until(process, lambda: len(list(out.glob("*.mkv"))) > 1)
-    own = [node for actor, node in _actors(cluster).items() if actor not in others]
-    cluster.remove_node(own[0], allow_graceful=False)
+    process = stopped("append", 2, "*/.1.mkv.vidcolor/journal.jsonl", words, tmp_path)
+    own = _both_of(cluster, others)
+    lost = _lose(next(iter(own.values())), own, cluster)
     cluster.add_node(num_cpus=2, object_store_memory=MEMORY, include_dashboard=False)
-    messages = process.communicate(timeout=200)[1]
+    messages = go_on(process)
 
+    assert messages.count("its worker is lost") == len(lost)
     assert process.returncode == 1, messages
     assert {path.stem for path in out.glob("*.mkv")} == {str(n) for n in range(GOOD_FILMS)}
     for number in (0, GOOD_FILMS - 1):
