@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from vidcolor.errors import OutputError
+from vidcolor.network.card import CARD
 from vidcolor.network.graphs import write_embedding, write_graphs
 from vidcolor.network.library import find_model
 from vidcolor.network.weights import load_network, pack_model
@@ -55,7 +56,7 @@ def export_graphs(name: str, out: Path | None = None) -> tuple[Path, float]:
         unfinished.mkdir()
         write_embedding(network, unfinished)
         error = write_graphs(network, unfinished)
-        shutil.copyfile(folder / "card.toml", unfinished / "card.toml")
+        shutil.copyfile(folder / CARD, unfinished / CARD)
         unfinished.rename(out)
     except OSError as problem:
         raise _not_written(out, problem) from problem

@@ -16,7 +16,7 @@ from vidcolor.journal import Fingerprint, digest
 from vidcolor.masks.shapes import shape_from_text
 from vidcolor.media.film import Film
 from vidcolor.media.source import find_source
-from vidcolor.network.card import WEIGHTS
+from vidcolor.network.card import CARD, WEIGHTS
 from vidcolor.network.library import find_model
 from vidcolor.options import RenderOptions
 from vidcolor.sidecar import open_sidecar, sidecar_path
@@ -46,7 +46,7 @@ def fingerprint(film: Film, options: RenderOptions) -> Fingerprint:
     }
     folder = find_model(options.model)
     model = hashlib.sha256()
-    for name in ("card.toml", WEIGHTS):
+    for name in (CARD, WEIGHTS):
         model.update(digest(folder / name).encode() if (folder / name).is_file() else b"")
     return {
         "film": content_digest(film.source.files),

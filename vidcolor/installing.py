@@ -18,12 +18,10 @@ from vidcolor.fetching import OnBytes, Remote, check_sha256, fetch, hub_file
 from vidcolor.journal import DIGEST_LETTERS, digest
 from vidcolor.locks import lock
 from vidcolor.network.backbones import read_weights
-from vidcolor.network.card import WEIGHTS, Card, read_card, write_card
+from vidcolor.network.card import CARD, WEIGHTS, Card, read_card, write_card
 from vidcolor.network.ddcolor import PUBLISHED_SIZE, read_ddcolor
 from vidcolor.network.library import added_models, home, shipped_models
 from vidcolor.network.weights import load_network, packed_card, save_model
-
-CARD = "card.toml"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from vidcolor.given.pictures import given_pictures
 from vidcolor.journal import Segment, digest, segment_from
 from vidcolor.masks.shapes import shape_from_text
 from vidcolor.media.source import find_source
-from vidcolor.network.card import WEIGHTS
+from vidcolor.network.card import CARD, WEIGHTS
 from vidcolor.network.library import find_model
 from vidcolor.options import RenderOptions
 from vidcolor.parts import Job, Part
@@ -87,7 +87,7 @@ def _read_by(job: Job) -> dict[str, Sequence[Path]]:
     model, sidecar = find_model(options.model), sidecar_path(film, options)
     read: list[tuple[Path, Sequence[Path]]] = [
         (film.path, film.source.files),
-        (model, [model / name for name in ("card.toml", WEIGHTS)]),
+        (model, [model / name for name in (CARD, WEIGHTS)]),
         *((picture.path, [picture.path]) for picture in given_pictures(options, film)),
     ]
     if sidecar is not None:

@@ -8,7 +8,7 @@ import torch
 
 from vidcolor.errors import ModelError
 from vidcolor.locks import wait_for_lock
-from vidcolor.network.card import WEIGHTS
+from vidcolor.network.card import CARD, WEIGHTS
 from vidcolor.network.folding import fold_norms
 from vidcolor.network.graphs import require, write_graphs
 from vidcolor.network.library import cache
@@ -57,7 +57,7 @@ def _make(model: Path, graphs: Path) -> None:
 def _name(model: Path) -> str:
     """Return a SHA-256 of all that the graphs follow from: model, networks' code and torch."""
     whole = hashlib.sha256(torch.__version__.encode())
-    for path in (model / "card.toml", model / WEIGHTS, *sorted(Path(__file__).parent.glob("*.py"))):
+    for path in (model / CARD, model / WEIGHTS, *sorted(Path(__file__).parent.glob("*.py"))):
         if path.is_file():
             whole.update(hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest()

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from vidcolor.network.family import Architecture
     from vidcolor.network.generator import Generator
 
-WEIGHTS = "weights.safetensors"
+CARD, WEIGHTS = "card.toml", "weights.safetensors"
+"""The files that a model is."""
 MAX_SATURATION = 4
 """Of a card, as of `--saturation`: beyond it all colours are at the gamut's border."""
 
@@ -90,7 +91,7 @@ def read_card(folder: Path) -> Card:
     Raises:
         ModelError: there is no card, or it lacks or misspells something.
     """
-    path = folder / "card.toml"
+    path = folder / CARD
     try:
         return card_from_text(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError as error:
@@ -148,6 +149,6 @@ def text_from_card(card: Card) -> str:
 
 def write_card(card: Card, folder: Path) -> None:
     """Write `card.toml` into the folder, whole or not at all."""
-    unfinished = folder / "card.toml.part"
+    unfinished = folder / f"{CARD}.part"
     unfinished.write_text(text_from_card(card), encoding="utf-8")
-    unfinished.replace(folder / "card.toml")
+    unfinished.replace(folder / CARD)

@@ -5,6 +5,7 @@ from importlib import resources
 from pathlib import Path
 
 from vidcolor.errors import ModelError
+from vidcolor.network.card import CARD
 
 
 def home() -> Path:
@@ -53,7 +54,7 @@ def find_model(name: str) -> Path:
         ModelError: there is none; the message lists those there are.
     """
     for place in (Path(name), *(place / name for place in _places())):
-        if (place / "card.toml").is_file():
+        if (place / CARD).is_file():
             return place
     known = ", ".join(sorted(folder.name for folder in list_models()))
     raise ModelError(
@@ -66,7 +67,7 @@ def list_models() -> list[Path]:
     """Return the folders of the models that have a name, as `find_model` finds them."""
     found: dict[str, Path] = {}
     for place in _places():
-        for card in sorted(place.glob("*/card.toml")):
+        for card in sorted(place.glob(f"*/{CARD}")):
             found.setdefault(card.parent.name, card.parent)
     return list(found.values())
 
