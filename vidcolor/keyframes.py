@@ -13,7 +13,7 @@ from vidcolor.errors import OutputError
 from vidcolor.media.decode import read_frames, unit_luma
 from vidcolor.media.film import Film
 from vidcolor.options import text_from_seconds
-from vidcolor.pictures import encode_picture
+from vidcolor.pictures import encode_picture, write_picture
 from vidcolor.shotlist import Shot, ShotList
 from vidcolor.showing import shown_picture
 
@@ -38,7 +38,7 @@ def write_keyframes(
         if path.exists():
             raise OutputError(f"{path}: is there already; give another folder, with --out")
     for number, (shot, path) in enumerate(zip(found.shots, paths, strict=True), start=1):
-        _write(_picture(film, shot), path)
+        write_picture(path, _picture(film, shot), "give a folder that can be written")
         if on_shot is not None:
             on_shot(number)
     return paths
@@ -54,11 +54,3 @@ def _picture(film: Film, shot: Shot) -> bytes:
     frame = next(read_frames(film, start=shot.key_seconds))
     grey_2hw = np.zeros((2, 1, 1), np.float32)
     return encode_picture(shown_picture(unit_luma(frame), grey_2hw, film), "png")
-
-
-def _write(content: bytes, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}; give a folder that can be written") from error

@@ -34,6 +34,7 @@ from vidcolor.pictures import (
     read_picture,
     shrink,
     shrunk_size,
+    write_picture,
 )
 
 log = logging.getLogger(__name__)
@@ -185,7 +186,8 @@ def _add_folder(
         verdict, content = _still(path, manifest.size)
         counts[verdict] += 1
         if content:
-            _write(frame_path(folder, split, before + counts["photos"], "jpg"), content)
+            number = before + counts["photos"]
+            write_picture(frame_path(folder, split, number, "jpg"), content, "free some space")
     if not counts["photos"]:
         raise InputError(f"{photos}: no photo in colour in it; give a folder of colour photos")
     source = Source(film=photos.name, fingerprint=fingerprint, width=0, height=0)
@@ -216,11 +218,3 @@ def _still(path: Path, size: int) -> tuple[str, bytes]:
         if spread >= GREY_SPREAD
         else ("grey", b"")
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}; free some space") from error

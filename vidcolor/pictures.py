@@ -1,4 +1,4 @@
-"""Picture files: read, compressed and listed. OpenCV is imported when one is first touched."""
+"""Picture files: read, compressed, written, listed. OpenCV is imported when one is touched."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcolor.errors import InputError
+from vidcolor.errors import InputError, OutputError
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -70,6 +70,19 @@ def encode_picture(rgb: Picture, ending: str) -> bytes:
     settings = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, *full_chroma] if ending == "jpg" else []
     _, content = cv2.imencode(f".{ending}", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)
     return content.tobytes()
+
+
+def write_picture(path: Path, content: bytes, advice: str) -> None:
+    """Write a picture file, and the folders that it lies in.
+
+    Raises:
+        OutputError: it cannot be written; says the advice.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}; {advice}") from error
 
 
 def shrink(rgb: Picture, size: int) -> Picture:
