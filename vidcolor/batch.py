@@ -27,7 +27,14 @@ from vidcolor.media.plan import frames_ahead
 from vidcolor.network.library import find_model
 from vidcolor.options import RenderOptions
 from vidcolor.options_batch import BatchOptions
-from vidcolor.rendering import Identified, Rendered, check_report, identify, render_identified
+from vidcolor.rendering import (
+    Identified,
+    Rendered,
+    check_report,
+    identify,
+    render_identified,
+    write_report,
+)
 from vidcolor.work import begun_with, folder_of, work_on
 
 log = logging.getLogger(__name__)
@@ -142,9 +149,7 @@ def batch(
             if on_outcome is not None:
                 on_outcome(outcome, len(tasks))
     report = BatchReport(tuple(outcomes[task] for task in tasks))
-    if options.report is not None:
-        with output_errors(options.report):
-            options.report.write_text(report.to_json() + "\n", encoding="utf-8")
+    write_report(options.report, report.to_json())
     return report
 
 

@@ -161,9 +161,24 @@ def render_identified(
 
 
 def check_report(path: Path | None) -> None:
-    """Refuse a report that could not be written in the end."""
+    """Refuse a report that could not be written in the end.
+
+    Raises:
+        OutputError: it could not.
+    """
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise OutputError(f"{path}: cannot be the report; name a file in a folder that is there")
+
+
+def write_report(path: Path | None, document: str) -> None:
+    """Write a report, where one is wanted.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if path is not None:
+        with output_errors(path):
+            path.write_text(document + "\n", encoding="utf-8")
 
 
 def _rendered(
@@ -195,7 +210,5 @@ def _total(laps: Iterable[dict[str, float]]) -> dict[str, float]:
 
 
 def _reported(done: Rendered, options: RenderOptions) -> Rendered:
-    if options.report is not None:
-        with output_errors(options.report):
-            options.report.write_text(done.to_json() + "\n", encoding="utf-8")
+    write_report(options.report, done.to_json())
     return done
