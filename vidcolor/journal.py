@@ -108,11 +108,15 @@ def write_journal(path: Path, record: Record) -> None:
 
 def note(path: Path, done: Segment | Published) -> None:
     """Add a line; it is on the disk when this returns."""
-    kind = "segment" if isinstance(done, Segment) else "published"
-    with path.open("a", encoding="utf-8") as journal:
-        journal.write(_line(kind, asdict(done)))
-        journal.flush()
-        os.fsync(journal.fileno())
+    append(path, _line("segment" if isinstance(done, Segment) else "published", asdict(done)))
+
+
+def append(path: Path, text: str) -> None:
+    """Add text to a file; it is on the disk when this returns."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _line(kind: str, entry: Mapping[str, object]) -> str:

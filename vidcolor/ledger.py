@@ -6,13 +6,12 @@ which results are whole: a render gives its result the name when it is.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 
 from vidcolor.errors import OutputError
-from vidcolor.journal import Fingerprint, difference
+from vidcolor.journal import Fingerprint, append, difference
 from vidcolor.media.encode import output_errors
 
 LEDGER_NAME = ".vidcolor-batch.jsonl"
@@ -82,11 +81,8 @@ class Ledger:
     def _note(self, entry: _Entry) -> None:
         with self._lock, output_errors(self._path):
             self._entries[entry.out] = entry
-            with self._path.open("a", encoding="utf-8") as file:
-                # A line of its own even where a crash has cut the last one short.
-                file.write(f"\n{json.dumps(asdict(entry))}\n")
-                file.flush()
-                os.fsync(file.fileno())
+            # A line of its own even where a crash has cut the last one short.
+            append(self._path, f"\n{json.dumps(asdict(entry))}\n")
 
 
 def _read(path: Path) -> list[_Entry]:
