@@ -274,6 +274,7 @@ def _frames_ahead(film: Path, options: RenderOptions) -> int | None:
     from vidcolor.media.plan import frames_ahead
 
     rate = None if options.rate is None else rate_from_text(options.rate)
+    # Whole pictures are as many; without --deinterlace, what it changes is said only once.
     return frames_ahead(probe(film, rate=rate, max_pixels=options.max_pixels), options)
 
 

@@ -55,10 +55,10 @@ class Store:
             if not self._is_folder:
                 self._files.put_file(str(path), place)
                 return
-            self._files.makedirs(self._files._parent(place), exist_ok=True)
-            draft = f"{place}.{secrets.token_hex(4)}.part"
-            self._files.put_file(str(path), draft)
-            Path(draft).replace(place)
+            draft = Path(f"{place}.{secrets.token_hex(4)}.part")
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            self._files.put_file(str(path), str(draft))
+            draft.replace(place)
 
     def fetch(self, key: str, path: Path) -> None:
         """Copy a file from the store; it is whole and on the disk when it has its name."""
