@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import sys
 import time
 from contextlib import contextmanager
@@ -16,10 +17,12 @@ from tests.clips import draw_clip
 from tests.faults import names_in, picture_of, run, tiny_model
 from tests.stopping import interrupt, kill, stopped
 from tests.test_kill import done_frames
+from vidcolor import signals
 from vidcolor.batch import BatchReport, Outcome, batch, tasks_of
 from vidcolor.cli import run as run_words
 from vidcolor.errors import InputError, ModelError, OptionsError, OutputError
-from vidcolor.estimate import SAMPLE_SECONDS, dry_run
+from vidcolor.estimate import SAMPLE_SECONDS, DryRun, Measured, Outlook, dry_run
+from vidcolor.filmlist import Task
 from vidcolor.journal import Fingerprint, Segment
 from vidcolor.ledger import LEDGER_NAME, Ledger
 from vidcolor.options import RenderOptions
@@ -239,6 +242,23 @@ def test_an_interrupted_batch_keeps_what_is_done_and_goes_on(films, model, tmp_p
     assert names_in(out) == {"a.mkv", "b.mkv", "c.mkv", LEDGER_NAME}
 
 
+def test_an_interruption_that_a_library_turns_into_an_error_ends_the_batch(
+    films, model, tmp_path, monkeypatch
+):
+    class Turning(Seen):
+        @contextmanager
+        def __call__(self, film, expected):
+            with super().__call__(film, expected):
+                monkeypatch.setattr(signals, "_received", signals.Interrupted(signal.SIGTERM))
+                raise ImportError("numpy failed to import")
+            yield
+
+    seen = Turning()
+    with pytest.raises(signals.Interrupted):
+        _batch(films, tmp_path / "out", model, seen)
+    assert list(seen.films) == ["a.mkv"]
+
+
 def test_a_film_that_changed_or_is_made_otherwise_is_not_taken_for_done(films, model, tmp_path):
     out = tmp_path / "out"
     _batch(films, out, model)
@@ -327,6 +347,18 @@ def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing(films, model, tmp
     assert [o.what for o in after.outlooks] == ["skip", "skip", "fail", "skip"]
     assert after.measured is None
     assert "nothing to measure" in after.summary()
+
+
+def test_a_dry_run_divides_the_time_by_workers_and_says_what_it_does_not_know():
+    task = Task(Path("a.mkv"), Path("out/a.mkv"))
+    known = [Outlook(task, "go on", frames, pixels=2000) for frames in (200, 100)]
+    unknown = Outlook(task, "render", None, pixels=2000)
+    measured = Measured(task.film, seconds_per_pixel=1e-3, bytes_per_pixel=5)
+    found = DryRun((*known, unknown, Outlook(task, "skip")), measured, workers=2)
+    assert found.summary() == (
+        "about 5 minutes and 3 MB, by the first 2 s of a.mkv and the pixels of the others; "
+        "1 films do not say how long they are"
+    )
 
 
 def test_a_dry_run_knows_what_an_interrupted_run_left(films, model, tmp_path):

@@ -35,6 +35,7 @@ from vidcolor.rendering import (
     render_identified,
     write_report,
 )
+from vidcolor.signals import insist
 from vidcolor.work import begun_with, folder_of, work_on
 
 log = logging.getLogger(__name__)
@@ -183,11 +184,11 @@ class _Batch:
             rendered = self._rendered(task, crew)
         except CancelledError:
             raise
-        except VidcolorError as error:
-            return Outcome(film=task.film, out=task.out, state="failed", reason=str(error))
         except Exception as error:
+            insist()
             log.debug("%s", task.film, exc_info=True)
-            reason = f"unexpected {type(error).__name__}: {error}"
+            is_explained = isinstance(error, VidcolorError)
+            reason = str(error) if is_explained else f"unexpected {type(error).__name__}: {error}"
             return Outcome(film=task.film, out=task.out, state="failed", reason=reason)
         if rendered is None:
             return Outcome(film=task.film, out=task.out, state="skipped")

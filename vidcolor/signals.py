@@ -51,11 +51,19 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     except Exception:
-        if _received is not None:  # a library turned the interruption into an error of its own
-            raise _received from None
+        insist()
         raise
     finally:
         _is_stoppable = False
+
+
+def insist() -> None:
+    """Raise the interruption that has arrived, if one has: of an error, it may be what caused it.
+
+    A library can turn it into an error of its own, after which nobody shall go on.
+    """
+    if _received is not None:
+        raise _received from None
 
 
 def _stop(signum: int, _frame: FrameType | None) -> NoReturn:
