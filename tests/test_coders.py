@@ -163,6 +163,20 @@ def test_what_overflows_in_half_precision_is_computed_without(caplog):
     assert "too bold for half precision; going on without" in caplog.text
 
 
+def test_half_precision_is_of_gpus_and_does_not_come_back_after_an_overflow(monkeypatch):
+    network = Loud(NoisyConfig())
+    monkeypatch.setattr(network, "to", lambda device: network)  # there need not be a GPU
+    assert not isinstance(Colorizer(TINY, network, torch.device("cpu")).coder, HalfCoder)
+    colorizer = Colorizer(TINY, network, torch.device("cuda"))
+    kinds = [type(colorizer.coder)]
+    colorizer.compute_whole()
+    kinds.append(type(colorizer.coder))
+    colorizer.lighten(min_size=16)
+    kinds.append(type(colorizer.coder))
+    assert colorizer.device.type == "cuda"
+    assert kinds == [HalfCoder, Loud, Loud]
+
+
 def test_onnx_is_taken_on_a_cpu_and_torch_on_a_gpu(model, cache, caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     assert choose_engine("cpu", Path(model)) == "onnx"

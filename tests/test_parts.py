@@ -235,12 +235,13 @@ def test_other_pictures_than_those_planned_are_refused(draw, model):
     job.folder.mkdir()
     renderer = parts_module.Renderer()
 
-    def with_first(**changes):
-        changed: PlannedFrame = replace(part.frames[0], **changes)
-        return replace(part, frames=(changed, *part.frames[1:]))
+    def changed(number, **changes):
+        frames: list[PlannedFrame] = list(part.frames)
+        frames[number] = replace(frames[number], **changes)
+        return replace(part, frames=tuple(frames))
 
-    assert renderer.render(job, with_first()).frame_count == 30
-    for other in (with_first(luma=5), with_first(pts=1)):
+    assert renderer.render(job, changed(0)).frame_count == 30
+    for other in (changed(0, luma=5), changed(0, pts=1), changed(9, pts=1)):
         with pytest.raises(InputError, match=r"decodes otherwise each time.*--workers 1"):
             renderer.render(job, other)
     assert len(list(job.folder.iterdir())) == 1
