@@ -162,7 +162,7 @@ def _stop_in_the_first_epoch(frames: Path, out: Path, signum: signal.Signals, **
     """Train in a process of its own and send it a signal."""
     script = (
         "import time; from pathlib import Path, PosixPath\n"
-        "from vidcolor.options import TrainOptions; from vidcolor.training import train\n"
+        "from vidcolor.options_train import TrainOptions; from vidcolor.training import train\n"
         f"options = TrainOptions(**{_arguments(frames, out, **changes)!r})\n"
         "train(options, on_step=lambda p: time.sleep(0.2))\n"
     )
