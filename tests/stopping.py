@@ -12,11 +12,11 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,6 +24,7 @@ OTHERS_SECONDS = 1
 """What the main thread is given to tell all others that it was interrupted."""
 WAIT_SECONDS = 200
 POLL_SECONDS = 0.001
+INTERRUPT = "interrupt\n"
 
 Deed = Literal["append", "name", "remove"]
 
@@ -61,22 +62,27 @@ def go_on(process: subprocess.Popen[str]) -> str:
 
 
 def interrupt(process: subprocess.Popen[str]) -> str:
-    """Send SIGINT to one that stands, wait for its end and return its messages."""
+    """Send SIGINT to one that stands, wait for its end and return its messages.
+
+    It goes to the main thread: another one that got it would not wake that to answer it.
+    """
+    assert process.stdin is not None
     process.send_signal(signal.SIGCONT)
-    _wait_until(process, lambda told: told["State"].startswith("S"))  # any might get it before
-    process.send_signal(signal.SIGINT)
-    _wait_until(process, lambda told: not int(told["SigCgt"], 16) & 1 << signal.SIGINT - 1)
+    process.stdin.write(INTERRUPT)
+    process.stdin.flush()
+    end = time.monotonic() + WAIT_SECONDS
+    while process.poll() is None and _answers(process.pid, signal.SIGINT):
+        if time.monotonic() > end:
+            raise AssertionError(f"no answer to an interruption: {kill(process)}")
+        time.sleep(POLL_SECONDS)
     time.sleep(OTHERS_SECONDS)
     return go_on(process)
 
 
-def _wait_until(process: subprocess.Popen[str], is_so: Callable[[dict[str, str]], bool]) -> None:
-    """Wait until what the system tells of a process's main thread is so, or the process ends."""
-    while process.poll() is None:
-        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-        if is_so({name: told.strip() for name, _, told in (line.partition(":") for line in lines)}):
-            return
-        time.sleep(POLL_SECONDS)
+def _answers(pid: int, signum: signal.Signals) -> bool:
+    """Tell whether a process has a handler for a signal; ours takes itself away first of all."""
+    caught = Path(f"/proc/{pid}/status").read_text().partition("SigCgt:")[2].split()[:1]
+    return any(int(mask, 16) & 1 << signum - 1 for mask in caught)
 
 
 def _place(deed: str, event: str, arguments: tuple[Any, ...]) -> str:
@@ -98,6 +104,8 @@ def _main(deed: str, count: str, pattern: str, *words: str) -> None:
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGSTOP)
+            if sys.stdin.readline() == INTERRUPT:
+                signal.pthread_kill(cast(int, threading.main_thread().ident), signal.SIGINT)
             sys.stdin.read()
 
     sys.addaudithook(look)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
@@ -271,8 +271,10 @@ def test_a_crew_that_is_dismissed_ends_its_calls(film, model, tmp_path):
 
 def _descendants(pid: int) -> list[int]:
     """Return the processes that a process started, and those that they did."""
-    told = [task.joinpath("children") for task in Path(f"/proc/{pid}/task").iterdir()]
-    children = [int(word) for path in told for word in path.read_text().split()]
+    children = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has just ended
+            children += [int(word) for word in path.read_text().split()]
     return [*children, *(pid for child in children for pid in _descendants(child))]
 
 
