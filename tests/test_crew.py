@@ -72,7 +72,17 @@ def _cut_short(film: Path, out: Path, model: str, *, after: int, **more: Any) ->
 
 
 def _workers() -> list[int]:
-    return [worker.pid for worker in active_children() if worker.pid is not None]
+    """Return our processes, the workers among them; `active_children` would ask how they ended."""
+    return _descendants(os.getpid())
+
+
+def _descendants(pid: int) -> list[int]:
+    """Return the processes that a process started, and those that they did."""
+    children = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has just ended
+            children += [int(word) for word in path.read_text().split()]
+    return [*children, *(pid for child in children for pid in _descendants(child))]
 
 
 def _kill(pids: Iterable[int]) -> None:
@@ -267,15 +277,6 @@ def test_a_crew_that_is_dismissed_ends_its_calls(film, model, tmp_path):
     is_dismissed.set()
     thread.join(10)
     assert [type(error) for error in errors] == [CancelledError]
-
-
-def _descendants(pid: int) -> list[int]:
-    """Return the processes that a process started, and those that they did."""
-    children = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):  # the thread has just ended
-            children += [int(word) for word in path.read_text().split()]
-    return [*children, *(pid for child in children for pid in _descendants(child))]
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])

@@ -32,6 +32,9 @@ FORKING = multiprocessing.get_context("forkserver")
 """Workers are forks of a process that has imported torch and begun nothing: each starts at once, a
 dead one's successor, too, and they share what torch takes."""
 FORKING.set_forkserver_preload([__name__])
+REAPING = threading.Lock()
+"""Held by whoever starts a process or asks how one ended: that can be read once, and a start asks
+for all."""
 TRIES = 3
 """Of a part whose worker dies: once may be chance, a machine that was short of memory; what kills
 three is the part itself."""
@@ -241,7 +244,7 @@ class _Process:
         Raises:
             DeathError: the process ended.
         """
-        if self._process is None or not self._process.is_alive():
+        if not self._is_alive():
             self._start(is_over)
         try:
             self._connection.send((job, part))
@@ -254,10 +257,14 @@ class _Process:
         assert isinstance(answer, Segment)
         return answer
 
+    def _is_alive(self) -> bool:
+        with REAPING:
+            return self._process is not None and self._process.is_alive()
+
     def _start(self, is_over: threading.Event) -> None:
         self._connection, its_own = FORKING.Pipe()
         process = FORKING.Process(target=_serve, args=(its_own, self._gpu, self._size), daemon=True)
-        with self._lock:
+        with self._lock, REAPING:
             if is_over.is_set():
                 raise DeathError("its film is over")
             process.start()
@@ -276,7 +283,8 @@ class _Process:
         if process is None:
             return "nothing"
         self.kill()
-        process.join()
+        with REAPING:
+            process.join()
         self._connection.close()
         self._process, code = None, process.exitcode
         return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
