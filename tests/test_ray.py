@@ -270,7 +270,8 @@ def _is_alive(pid: int) -> bool:
 def test_a_batch_that_loses_a_machine_does_every_film_that_can_be_done(
     model, cluster, crew, tmp_path
 ):
-    films, out, others = tmp_path / "films", tmp_path / "colour", _both_of(cluster)
+    # The crew may have one actor less since it lost a machine.
+    films, out, others = tmp_path / "films", tmp_path / "colour", set(_actors(cluster))
     films.mkdir()
     for number in range(GOOD_FILMS):
         draw_clip(films / f"{number}.mkv", frames=50 + number, cuts=(25,))
