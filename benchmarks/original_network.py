@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidcolor.bench.usage import timed
 from vidcolor.color import chroma_from_rgb
-from vidcolor.coloring import load_colorizer
+from vidcolor.inference.colorizer import Colorizer
 from vidcolor.network.card import Card
-from vidcolor.network.colorizer import Colorizer
 from vidcolor.network.generator import Generator
 from vidcolor.network.weights import save_model
-from vidcolor.options import RenderOptions
-from vidcolor.segments import Placed
-from vidcolor.usage import timed
+from vidcolor.options.render import RenderOptions
+from vidcolor.pipeline.colorize import load_colorizer
+from vidcolor.shots.segments import Placed
 
 AIM = 0.55
 SIDE_PX = 224

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vidcolor.reel import draw_reel
+from vidcolor.demo.drawn_film import draw_reel
 
 HERTZ = 100
 """Samples of each thread a second."""
@@ -26,8 +26,8 @@ ROWS = 20
 RENDER = """
 import sys
 from pathlib import Path
-from vidcolor.bench import render_here
-from vidcolor.options import RenderOptions
+from vidcolor.bench.bench import render_here
+from vidcolor.options.render import RenderOptions
 _, film, out, preset = sys.argv
 print(render_here(Path(film), Path(out), RenderOptions(preset=preset)).cpu_seconds)
 """

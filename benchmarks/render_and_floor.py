@@ -10,8 +10,8 @@ network alone take for as many frames. Aim: 1.25 at most.
 import argparse
 from statistics import median
 
-from vidcolor.bench import NETWORK_ALONE, TRANSCODE, bench
-from vidcolor.options_bench import BenchOptions
+from vidcolor.bench.bench import NETWORK_ALONE, TRANSCODE, bench
+from vidcolor.options.bench import BenchOptions
 
 AIM = 1.25
 

@@ -19,10 +19,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from vidcolor.bench import render_alone
+from vidcolor.bench.bench import render_alone
+from vidcolor.demo.drawn_film import RATE, draw_reel
 from vidcolor.media.ffmpeg import find_ffmpeg
-from vidcolor.options import RenderOptions
-from vidcolor.reel import RATE, draw_reel
+from vidcolor.options.render import RenderOptions
 
 HEIGHTS = (480, 720, 1080, 1440, 2160)
 FRAMES = 120

@@ -27,7 +27,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 BENCH, REST = HERE / "bench-1080p.json", HERE / "fleet.toml"
 AHEAD = 2
-"""Units in flight for each worker, as with parts in vidcolor/crew.py."""
+"""Units in flight for each worker, as with parts in vidcolor/workers/pool.py."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vidcolor.bench import render_alone
-from vidcolor.options import RenderOptions
-from vidcolor.reel import draw_reel
+from vidcolor.bench.bench import render_alone
+from vidcolor.demo.drawn_film import draw_reel
+from vidcolor.options.render import RenderOptions
 
 AIM = 12
 

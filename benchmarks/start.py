@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from vidcolor.reel import draw_reel
-from vidcolor.usage import timed_command
+from vidcolor.bench.usage import timed_command
+from vidcolor.demo.drawn_film import draw_reel
 
 VIDCOLOR = [sys.executable, "-m", "vidcolor"]
 

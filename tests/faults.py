@@ -22,7 +22,7 @@ import torch
 
 from tests.clips import draw_clip
 from tests.models import TINY
-from vidcolor.media.film import KEEP_BYTES
+from vidcolor.media.probe import KEEP_BYTES
 from vidcolor.network.weights import save_model
 
 ROOT = Path(__file__).parent.parent

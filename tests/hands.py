@@ -4,9 +4,9 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
-from vidcolor.crew import Crew
-from vidcolor.journal import Segment
-from vidcolor.parts import Job, Part, Renderer
+from vidcolor.pipeline.journal import Segment
+from vidcolor.pipeline.segment_job import Job, Part, Renderer
+from vidcolor.workers.pool import Crew
 
 
 class Shuffling:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vidcolor.network.architectures.temporal_unet import TemporalUNet
 from vidcolor.network.card import Card
 from vidcolor.network.family import Family, Setup
 from vidcolor.network.generator import Features, Generator
-from vidcolor.network.temporal_unet import TemporalUNet
 
 TINY = Card(
     name="tiny",

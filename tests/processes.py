@@ -1,4 +1,4 @@
-"""What each of two processes of torchrun does for tests/test_engine.py: FRAMES OUT RESULTS.
+"""What each of two processes of torchrun does for tests/training/test_accelerator.py: FRAMES OUT RESULTS.
 
 It trains as one of the two, then shows the engine what one process alone meets, and writes what
 it saw to RESULTS/RANK.json.
@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from vidcolor.errors import OptionsError
-from vidcolor.network.engine import Engine
-from vidcolor.options_train import TrainOptions
-from vidcolor.training import train
+from vidcolor.options.train import TrainOptions
+from vidcolor.training.accelerator import Engine
+from vidcolor.training.train import train
 
 _, values, results = sys.argv[1:]
 saved: list[int] = []

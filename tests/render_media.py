@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from vidcolor.media.changes import Changes
+from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.decode import read_frames
 from vidcolor.media.encode import SegmentWriter
-from vidcolor.media.film import Film, probe
 from vidcolor.media.mux import join
-from vidcolor.media.plan import OutputPlan, check_output
-from vidcolor.options import RenderOptions
-from vidcolor.work import work_on
+from vidcolor.media.output_plan import OutputPlan, check_output
+from vidcolor.media.probe import Film, probe
+from vidcolor.options.render import RenderOptions
+from vidcolor.rendering.workdir import work_on
 
 BLUE_CHROMA_8BIT = 108
 """Twenty codes below grey: a render that mixes planes up shows it."""

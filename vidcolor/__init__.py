@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vidcolor._version import __version__
 
 if TYPE_CHECKING:
+    from vidcolor.dataset.extract import extract
     from vidcolor.errors import (
         InputError,
         ModelError,
@@ -22,14 +23,13 @@ if TYPE_CHECKING:
         OutputError,
         VidcolorError,
     )
-    from vidcolor.evaluation import evaluate
-    from vidcolor.extraction import extract
-    from vidcolor.options import RenderOptions
-    from vidcolor.options_evaluate import EvaluateOptions
-    from vidcolor.options_extract import ExtractOptions
-    from vidcolor.options_train import TrainOptions
-    from vidcolor.rendering import render
-    from vidcolor.training import train
+    from vidcolor.evaluation.evaluate import evaluate
+    from vidcolor.options.evaluate import EvaluateOptions
+    from vidcolor.options.extract import ExtractOptions
+    from vidcolor.options.render import RenderOptions
+    from vidcolor.options.train import TrainOptions
+    from vidcolor.rendering.render import render
+    from vidcolor.training.train import train
 
 __all__ = [
     "EvaluateOptions",
@@ -49,14 +49,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "EvaluateOptions": "vidcolor.options_evaluate",
-    "ExtractOptions": "vidcolor.options_extract",
-    "RenderOptions": "vidcolor.options",
-    "TrainOptions": "vidcolor.options_train",
-    "evaluate": "vidcolor.evaluation",
-    "extract": "vidcolor.extraction",
-    "render": "vidcolor.rendering",
-    "train": "vidcolor.training",
+    "EvaluateOptions": "vidcolor.options.evaluate",
+    "ExtractOptions": "vidcolor.options.extract",
+    "RenderOptions": "vidcolor.options.render",
+    "TrainOptions": "vidcolor.options.train",
+    "evaluate": "vidcolor.evaluation.evaluate",
+    "extract": "vidcolor.dataset.extract",
+    "render": "vidcolor.rendering.render",
+    "train": "vidcolor.training.train",
 }
 """Modules of the public names; the others are exceptions."""
 

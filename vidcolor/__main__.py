@@ -8,7 +8,7 @@ from vidcolor import signals
 def main() -> None:
     """Run the command line and end with its exit code."""
     signals.install()
-    from vidcolor.cli import run  # takes a quarter of a second: only after signals are answered
+    from vidcolor.cli.app import run  # takes a quarter of a second: only after signals are answered
 
     sys.exit(run(sys.argv[1:]))
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import av
 
 from vidcolor.errors import OptionsError, OutputError
-from vidcolor.media.changes import Changes
-from vidcolor.media.film import Film, Subsampling
+from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.hdr import hdr_params
-from vidcolor.options import Codec, RenderOptions
+from vidcolor.media.probe import Film, Subsampling
+from vidcolor.options.render import Codec, RenderOptions
 
 log = logging.getLogger(__name__)
 

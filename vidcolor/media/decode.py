@@ -12,14 +12,14 @@ from itertools import chain
 from av.video.frame import VideoFrame
 
 from vidcolor.errors import InputError
-from vidcolor.media.changes import Changes
+from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.decoder import Decoder
-from vidcolor.media.fields import whole_pictures
-from vidcolor.media.film import Film, main_video, open_film
 from vidcolor.media.frame import Frame as Frame
 from vidcolor.media.frame import plane_of as plane_of
 from vidcolor.media.frame import unit_chroma as unit_chroma
 from vidcolor.media.frame import unit_luma as unit_luma
+from vidcolor.media.interlacing import whole_pictures
+from vidcolor.media.probe import Film, main_video, open_film
 
 log = logging.getLogger(__name__)
 

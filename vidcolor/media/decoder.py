@@ -12,9 +12,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.errors import InputError
-from vidcolor.media.changes import Changes
-from vidcolor.media.film import Film
-from vidcolor.media.planes import is_transparent, planar, shape_of, shape_of_film
+from vidcolor.media.conversion_warnings import Changes
+from vidcolor.media.probe import Film
+from vidcolor.media.to_planar import is_transparent, planar, shape_of, shape_of_film
 
 MISSING_SECONDS = Fraction(1, 2)
 """A film that ends this much before its header's duration is taken to be cut."""

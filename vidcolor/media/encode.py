@@ -19,11 +19,11 @@ from av.video.stream import VideoStream
 
 from vidcolor.errors import OutputError, VidcolorError
 from vidcolor.media.codecs import encoder_rate, marks_fields
-from vidcolor.media.fields import FieldMarker
-from vidcolor.media.film import KEEP_BYTES, Film
 from vidcolor.media.frame import Frame, plane_of
-from vidcolor.media.levels import Codes, luma_at_depth
-from vidcolor.media.plan import OutputPlan
+from vidcolor.media.interlacing import FieldMarker
+from vidcolor.media.output_plan import OutputPlan
+from vidcolor.media.probe import KEEP_BYTES, Film
+from vidcolor.media.quantization import Codes, luma_at_depth
 
 MUXER_OF_SUFFIX = {".mov": "mov", ".mp4": "mp4", ".nut": "nut"}
 REORDER_FRAMES = 4

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from vidcolor.errors import InputError
 from vidcolor.media.decode import UNSEEKABLE
-from vidcolor.media.film import Film, fraction
-from vidcolor.media.picture import MATRIX_OF_TAG
+from vidcolor.media.pixel_format import MATRIX_OF_TAG
+from vidcolor.media.probe import Film, fraction
 
 log = logging.getLogger(__name__)
 

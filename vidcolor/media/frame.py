@@ -7,7 +7,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from vidcolor.media.levels import Codes, sample_type, unit_from_chroma, unit_from_luma
+from vidcolor.media.quantization import Codes, sample_type, unit_from_chroma, unit_from_luma
 
 
 @dataclass(frozen=True)

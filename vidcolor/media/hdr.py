@@ -8,8 +8,8 @@ The encoders count chromaticities in 0.00002 and luminance in 0.0001 cd/m2 (SMPT
 import struct
 from fractions import Fraction
 
-from vidcolor.media.film import Film
-from vidcolor.options import Codec
+from vidcolor.media.probe import Film
+from vidcolor.options.render import Codec
 
 
 def hdr_params(film: Film, codec: Codec) -> list[str]:

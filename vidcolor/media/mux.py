@@ -16,17 +16,17 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from vidcolor.errors import OutputError
-from vidcolor.media.account import StreamAccount, account
-from vidcolor.media.carry import TrackCopier
-from vidcolor.media.changes import Changes
-from vidcolor.media.convert import ANY_CODEC
+from vidcolor.media.audio_convert import ANY_CODEC
+from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.encode import SEGMENT_START_TICKS, clocks, output_errors, sync_file, tag_picture
-from vidcolor.media.film import KEEP_BYTES, Film, fraction, open_film
-from vidcolor.media.notes import carry_header, note_stream
-from vidcolor.media.plan import OutputPlan
+from vidcolor.media.expected import Fingerprint, Written
+from vidcolor.media.metadata import carry_header, note_stream
+from vidcolor.media.output_plan import OutputPlan
+from vidcolor.media.probe import KEEP_BYTES, Film, fraction, open_film
+from vidcolor.media.stream_copy import TrackCopier
+from vidcolor.media.stream_report import StreamAccount, account
 from vidcolor.media.timing import PacketTimes, packet_times
 from vidcolor.media.verify import verify
-from vidcolor.media.written import Fingerprint, Written
 
 
 def join(

@@ -14,7 +14,7 @@ import av
 from av.container import InputContainer
 
 from vidcolor.errors import InputError, OptionsError
-from vidcolor.media.numbered import (
+from vidcolor.media.image_sequence import (
     PICTURE_SUFFIXES,
     glob_of,
     is_pattern,

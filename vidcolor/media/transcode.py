@@ -12,7 +12,7 @@ import ffmpeg
 
 from vidcolor.errors import InputError
 from vidcolor.media.ffmpeg import find_ffmpeg
-from vidcolor.media.film import Film, fraction, frame_size
+from vidcolor.media.probe import Film, fraction, frame_size
 
 log = logging.getLogger(__name__)
 

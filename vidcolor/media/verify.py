@@ -15,10 +15,10 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from vidcolor.errors import OutputError
-from vidcolor.media.film import KEEP_BYTES, fraction
-from vidcolor.media.plan import OutputPlan
+from vidcolor.media.expected import Fingerprint, Written, WrittenTrack, digest
+from vidcolor.media.output_plan import OutputPlan
+from vidcolor.media.probe import KEEP_BYTES, fraction
 from vidcolor.media.timing import PacketTimes
-from vidcolor.media.written import Fingerprint, Written, WrittenTrack, digest
 
 OTHER_BYTES = (
     "stream {} reads back with other bytes than were written; check the disk and try again"

@@ -1,6 +1,6 @@
 """The networks that there are, by the names that cards have for them."""
 
-from vidcolor.network import (
+from vidcolor.network.architectures import (
     ab_classifier,
     ddcolor,
     efficient_unet,
@@ -13,7 +13,7 @@ from vidcolor.network import (
     temporal_unet,
 )
 from vidcolor.network.family import Architecture, Family
-from vidcolor.options_train import FamilyName
+from vidcolor.options.train import FamilyName
 
 FAMILIES: dict[FamilyName, Family] = {
     "temporal-unet": temporal_unet.FAMILY,
@@ -26,7 +26,7 @@ FAMILIES: dict[FamilyName, Family] = {
     "residual-encoder": residual_encoder.FAMILY,
     "fully-connected": fully_connected.FAMILY,
 }
-"""Every family of networks. A new one is a line here, and its name in `vidcolor.options_train`."""
+"""Every family of networks. A new one is a line here, and its name in `vidcolor.options.train`."""
 
 ARCHITECTURES: dict[str, Architecture] = {"ddcolor": ddcolor.ARCHITECTURE}
 """Networks of others, whose published weights are rendered with and not trained here."""

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from vidcolor.errors import OptionsError
 from vidcolor.network.generator import Generator
-from vidcolor.options import Grey, Prediction
-from vidcolor.options_train import PixelLoss, TrainOptions, Window
+from vidcolor.options.render import Grey, Prediction
+from vidcolor.options.train import PixelLoss, TrainOptions, Window
 
 Value = TypeVar("Value")
 

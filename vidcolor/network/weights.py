@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from vidcolor.errors import ModelError
-from vidcolor.network.backbones import read_weights
+from vidcolor.network.architectures.backbones import read_weights
 from vidcolor.network.blocks import load_plain_state, plain_state, remove_spectral_norms
 from vidcolor.network.card import WEIGHTS as WEIGHTS
 from vidcolor.network.card import (

@@ -1,0 +1,50 @@
+"""What decides a result's frames is told apart; what does not, is not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vidcolor.media.probe import probe
+from vidcolor.options.render import RenderOptions
+from vidcolor.pipeline import fingerprint as module
+from vidcolor.pipeline.fingerprint import fingerprint
+
+
+@pytest.mark.parametrize("whole_bytes", [module.WHOLE_BYTES, 1 << 10])
+@pytest.mark.parametrize("place", [0.0, 1.0])
+def test_a_film_of_the_same_size_with_another_content_is_another(
+    draw, monkeypatch, whole_bytes, place
+):
+    monkeypatch.setattr(module, "WHOLE_BYTES", whole_bytes)
+    monkeypatch.setattr(module, "PLACE_BYTES", 64)
+    film = probe(draw("film.mkv", frames=60, codec="ffv1"))
+    before = fingerprint(film, RenderOptions())
+    content = bytearray(film.path.read_bytes())
+    content[int(place * (len(content) - 1))] ^= 1
+    film.path.write_bytes(content)
+    after = fingerprint(film, RenderOptions())
+    assert [name for name in before if before[name] != after[name]] == ["film"]
+
+
+def test_a_film_under_another_name_is_the_same(draw):
+    film = draw("film.mkv")
+    again = film.rename(film.with_name("again.mkv"))
+    assert fingerprint(probe(again), RenderOptions()) == fingerprint(
+        probe(again.rename(film)), RenderOptions()
+    )
+
+
+def test_only_options_that_decide_frames_count(draw):
+    film = probe(draw("film.mkv"))
+    plain = fingerprint(film, RenderOptions())
+    other = RenderOptions(
+        device="cpu", overwrite=True, restart=True, verify="none", report=Path("r.json"),
+        batch=3, min_size=64, max_pixels=9, strict=True,
+    )  # fmt: skip
+    assert fingerprint(film, other) == plain
+    for change in ({"crf": 20}, {"size": 128}, {"saturation": 0.5}, {"end": "1"}):
+        changed = fingerprint(film, replace(RenderOptions(), **change))
+        assert [name for name in plain if plain[name] != changed[name]] == [
+            f"--{next(iter(change))}"
+        ]

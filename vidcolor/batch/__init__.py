@@ -1,0 +1,1 @@
+"""Many films: found, rendered, skipped or recorded as failed."""

@@ -1,0 +1,239 @@
+"""The verb `batch`: many films in, all of them in colour out.
+
+Each film is rendered as `render` does it, and goes on where an earlier run left it. One that fails
+is put aside with its reason, and the others go on. Where the options hire a crew, it renders the
+segments of several films at once; else one film follows the other.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from vidcolor._version import __version__
+from vidcolor.batch.inputs import Task, find_tasks
+from vidcolor.batch.ledger import Ledger
+from vidcolor.errors import OptionsError, VidcolorError
+from vidcolor.media.encode import output_errors
+from vidcolor.media.output_plan import frames_ahead
+from vidcolor.network.library import find_model
+from vidcolor.options.batch import BatchOptions
+from vidcolor.options.render import RenderOptions
+from vidcolor.pipeline.journal import Segment
+from vidcolor.rendering.render import (
+    Identified,
+    Rendered,
+    check_report,
+    identify,
+    render_identified,
+    write_report,
+)
+from vidcolor.rendering.workdir import begun_with, folder_of, work_on
+from vidcolor.signals import insist
+from vidcolor.workers.choose import hired, without_crew
+from vidcolor.workers.pool import Crew
+
+log = logging.getLogger(__name__)
+
+State = Literal["done", "skipped", "failed"]
+
+
+class Watch(Protocol):
+    """Sees how a film gets on."""
+
+    def frame(self, done: int) -> None:
+        """Take note that so many of its frames are done."""
+
+    def segment(self, segment: Segment) -> None:
+        """Take note of a segment that was rendered."""
+
+
+Watching = Callable[[Path, int | None], AbstractContextManager[Watch]]
+"""Watches over a film while it is rendered, of which so many frames are expected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a film."""
+
+    film: Path
+    out: Path
+    state: State
+    """done: by this run; skipped: an earlier one had done it; failed: `reason` says why."""
+    frame_count: int = 0
+    """Of the result, if this run made it."""
+    seconds: float = 0.0
+    """How long it was being rendered."""
+    reason: str = ""
+    changes: tuple[str, ...] = ()
+    """What the result does not keep of the film, a sentence each."""
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What `batch` did."""
+
+    outcomes: tuple[Outcome, ...]
+    """Of each film, in their order."""
+
+    def count(self, state: State) -> int:
+        """Return how many films are in a state."""
+        return sum(outcome.state == state for outcome in self.outcomes)
+
+    def to_json(self) -> str:
+        """Return the report that `--report` writes."""
+        counts = {state: self.count(state) for state in ("done", "skipped", "failed")}
+        films = [asdict(outcome) for outcome in self.outcomes]
+        document = {"vidcolor": __version__, **counts, "films": films}
+        return json.dumps(document, indent=2, default=str)
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Return what became of each film."""
+        rows = [
+            [str(one.film), one.state, str(one.frame_count or ""), one.reason or str(one.out)]
+            for one in self.outcomes
+        ]
+        return ["film", "became", "frames", "result, or why not"], rows
+
+
+def tasks_of(options: BatchOptions) -> list[Task]:
+    """Return the films that the options name, and their results.
+
+    Raises:
+        InputError: one is not there.
+        OptionsError: no films or no folder are named, or two films would have one result.
+    """
+    if not options.films or options.out is None:
+        raise OptionsError(
+            "batch: name the films, and last the folder for the results: "
+            "vidcolor batch in/ out/, or vidcolor batch RECIPE.toml"
+        )
+    return find_tasks(options.films, options.out, options.codec)
+
+
+def batch(
+    options: BatchOptions,
+    *,
+    watching: Watching,
+    on_outcome: Callable[[Outcome, int], None] | None = None,
+) -> BatchReport:
+    """Colour every film that the options name, but for those that are done.
+
+    Args:
+        options: the films, the folder for the results and how they are rendered.
+        watching: watches over each film; several threads call it.
+        on_outcome: called in this thread when it is known what became of a film, with the number
+            of all.
+
+    Raises:
+        InputError: a film that is named is not there.
+        OptionsError: the options cannot be meant.
+        OutputError: the folder cannot be made, or the report not be written.
+        ModelError: there is no such model.
+    """
+    tasks = tasks_of(options)
+    assert options.out is not None
+    find_model(options.model)
+    with output_errors(options.out):
+        options.out.mkdir(parents=True, exist_ok=True)
+    check_report(options.report)
+    work = _Batch(options.of_each(), Ledger(options.out), watching)
+    outcomes: dict[Task, Outcome] = {}
+    with closing(work.outcomes(tasks)) as found:
+        for task, outcome in found:
+            outcomes[task] = outcome
+            if on_outcome is not None:
+                on_outcome(outcome, len(tasks))
+    report = BatchReport(tuple(outcomes[task] for task in tasks))
+    write_report(options.report, report.to_json())
+    return report
+
+
+class _Batch:
+    """What the films of a batch share."""
+
+    def __init__(self, options: RenderOptions, ledger: Ledger, watching: Watching) -> None:
+        self._hiring, self._ledger, self._watching = options, ledger, watching
+        self._options = without_crew(options)  # no film hires
+
+    def outcomes(self, tasks: Sequence[Task]) -> Generator[tuple[Task, Outcome], None, None]:
+        """Render the films and yield what becomes of each, as soon as that is known."""
+        # The threads of films end after the crew: when it is dismissed, they have nothing to do.
+        with ExitStack() as threads, hired(self._hiring) as crew:
+            if crew is None:
+                yield from ((task, self._outcome(task, None)) for task in tasks)
+                return
+            # While the segments of some films are rendered, one is opened or joined.
+            films = threads.enter_context(ThreadPoolExecutor(crew.size + 1, "vidcolor-film"))
+            futures = {films.submit(self._outcome, task, crew): task for task in tasks}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def _outcome(self, task: Task, crew: Crew | None) -> Outcome:
+        begun = time.monotonic()
+        try:
+            rendered = self._rendered(task, crew)
+        except CancelledError:
+            raise
+        except Exception as error:
+            insist()
+            log.debug("%s", task.film, exc_info=True)
+            is_explained = isinstance(error, VidcolorError)
+            reason = str(error) if is_explained else f"unexpected {type(error).__name__}: {error}"
+            return Outcome(film=task.film, out=task.out, state="failed", reason=reason)
+        if rendered is None:
+            return Outcome(film=task.film, out=task.out, state="skipped")
+        return Outcome(
+            film=task.film,
+            out=task.out,
+            state="done",
+            frame_count=rendered.frame_count,
+            seconds=time.monotonic() - begun,
+            changes=rendered.changes,
+        )
+
+    def _rendered(self, task: Task, crew: Crew | None) -> Rendered | None:
+        """Render a film, or return None if that is done."""
+        ledger = self._ledger
+        try:
+            found = identified(task, self._options, ledger)
+        except VidcolorError:
+            with self._watching(task.film, None):  # where failures are counted
+                raise
+        identity = found.fingerprint
+        if ledger.is_done(task.out, identity):
+            if folder_of(task.out).exists():  # of a run that was killed after its last step
+                with work_on(task.out, identity):
+                    log.debug("%s: put away what a killed run has left", task.out)
+            return None
+        with self._watching(task.film, frames_ahead(found.film, found.options)) as watch:
+            if not found.options.overwrite:
+                ledger.check(task.out, identity)
+            with output_errors(task.out):
+                task.out.parent.mkdir(parents=True, exist_ok=True)
+            ledger.begin(task.out, identity)
+            rendered = render_identified(
+                found, task.out, on_frame=watch.frame, on_segment=watch.segment, crew=crew
+            )
+        ledger.end(task.out, identity)
+        return rendered
+
+
+def identified(task: Task, options: RenderOptions, ledger: Ledger) -> Identified:
+    """Return what the film of a task is, how it is rendered, and what decides its result's frames.
+
+    With `--engine auto` it is rendered by the engine that it was begun with, if it was.
+
+    Raises:
+        VidcolorError: it cannot be read, or what goes with it.
+    """
+    return identify(task.film, options, {**ledger.begun_with(task.out), **begun_with(task.out)})

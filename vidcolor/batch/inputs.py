@@ -1,0 +1,139 @@
+"""Which films a batch is of, and where the result of each goes."""
+
+import glob
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidcolor.errors import InputError, OptionsError
+from vidcolor.media.codecs import CODECS_OF_FORMAT
+from vidcolor.media.output_plan import FORMAT_OF_SUFFIX
+from vidcolor.options.render import Codec
+
+FILM_SUFFIXES = (
+    ".3gp", ".asf", ".avi", ".dv", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+)  # fmt: skip
+"""What is a film in a folder, by its name; a film that is named may end in anything."""
+PREFERRED_SUFFIXES = (".mp4", ".mkv")
+"""Where a film's own container is not written, the first of these that holds the codec."""
+LIST_SUFFIX = ".txt"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A film of a batch."""
+
+    film: Path
+    out: Path
+    """Its result."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    film: Path
+    name: Path
+    """Within what was given: folders are kept."""
+
+
+def find_tasks(sources: Sequence[Path], out: Path, codec: Codec) -> list[Task]:
+    """Return the films of a batch and their results, in the order of the sources and of names.
+
+    A result has its film's name and folders, and its container if the codec goes into it, else
+    .mp4 or .mkv. Where two would have one name, that of another container is put behind the whole
+    name of its film: a.avi beside a.mp4 becomes a.avi.mp4.
+
+    Args:
+        sources: films; folders, of which all films below are taken; patterns such as `in/*.mp4`;
+            lists, .txt files with a film a line, counted from the list's folder.
+        out: folder for the results; what lies in it is no film of the batch.
+        codec: video encoder of the results.
+
+    Raises:
+        InputError: a source is not there, or holds no film.
+        OptionsError: two films would have one result.
+    """
+    found = list(dict.fromkeys(one for source in sources for one in _films_of(source, out)))
+    names = [one.name.with_suffix(_suffix(one.name, codec)) for one in found]
+    counts = Counter(names)
+    tasks = [
+        Task(one.film, out / (name if counts[name] == 1 else _told_apart(one.name, name)))
+        for one, name in zip(found, names, strict=True)
+    ]
+    _check_apart(tasks)
+    return tasks
+
+
+def _films_of(source: Path, out: Path) -> Iterator[_Found]:
+    """Yield the films of one source."""
+    if source.is_dir():
+        films = [film for film in sorted(source.rglob("*")) if _is_film(film, source, out)]
+        yield from (_Found(film, film.relative_to(source)) for film in films)
+    elif source.suffix.lower() == LIST_SUFFIX and source.is_file():
+        films = [source.parent / line for line in _lines(source)]
+        yield from (_Found(film, Path(film.name)) for film in films)
+    elif source.exists():
+        films = [source]
+        yield _Found(source, Path(source.name))
+    else:
+        fixed = _fixed_part(source)
+        films = [Path(name) for name in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207  a pattern may begin anywhere
+        films = [film for film in films if film.is_file()]
+        yield from (_Found(film, film.relative_to(fixed)) for film in films)
+    if not films:
+        raise InputError(f"{source}: no film is there; give films, or a folder that holds some")
+
+
+def _is_film(path: Path, folder: Path, out: Path) -> bool:
+    is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    is_result = out.absolute() != folder.absolute() and path.absolute().is_relative_to(
+        out.absolute()
+    )
+    is_named_so = path.suffix.lower() in FILM_SUFFIXES
+    return is_named_so and not is_hidden and not is_result and path.is_file()
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a list, without empty ones and those that begin with #."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"{path}: not a list of films ({error}); write one a line") from error
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """Return the folder of a pattern before its first sign that stands for names."""
+    fixed = []
+    for part in pattern.parts[:-1]:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return Path(*fixed)
+
+
+def _suffix(name: Path, codec: Codec) -> str:
+    """Return the ending of a film's result."""
+    wished = (name.suffix.lower(), *PREFERRED_SUFFIXES)
+    return next(
+        suffix
+        for suffix in wished
+        if suffix in FORMAT_OF_SUFFIX and codec in CODECS_OF_FORMAT[FORMAT_OF_SUFFIX[suffix]]
+    )
+
+
+def _told_apart(film: Path, result: Path) -> Path:
+    is_own = film.suffix.lower() == result.suffix
+    return result if is_own else film.with_name(film.name + result.suffix)
+
+
+def _check_apart(tasks: Sequence[Task]) -> None:
+    films: dict[Path, Path] = {}
+    for task in tasks:
+        other = films.setdefault(task.out, task.film)
+        if other != task.film:
+            raise OptionsError(
+                f"{other} and {task.film}: would both become {task.out}; render them into two "
+                "folders, or give one another name"
+            )

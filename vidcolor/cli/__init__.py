@@ -1,0 +1,1 @@
+"""Words in, options built, one verb called."""

@@ -1,0 +1,130 @@
+"""The command `vidcolor batch`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from vidcolor.cli import console
+from vidcolor.cli.flags import (
+    RECIPE_SUFFIX,
+    UNWATCHED,
+    USUAL,
+    AsFlags,
+    MessageFlags,
+    MonitoringFlags,
+    RecipeFlag,
+)
+from vidcolor.errors import VidcolorError
+from vidcolor.options.batch import BatchOptions
+from vidcolor.signals import stoppable
+
+if TYPE_CHECKING:
+    from vidcolor.batch.batch import Outcome
+    from vidcolor.cli.metrics_server import Monitor, Watch
+    from vidcolor.pipeline.journal import Segment
+
+WORDS = "result, or why not"
+"""The column of the tables that holds no numbers."""
+
+
+def batch(
+    *places: Annotated[
+        Path,
+        Parameter(
+            help="Films, folders, patterns or lists (.txt) of them; last the results' folder."
+        ),
+    ],
+    recipe: RecipeFlag = None,
+    options: Annotated[BatchOptions, AsFlags, Parameter(consume_multiple=True)] = BatchOptions(),  # noqa: B008  it is frozen
+    monitoring: MonitoringFlags = UNWATCHED,
+    messages: MessageFlags = USUAL,
+) -> None:
+    """Colour many films: what is done is skipped, what fails is put aside, the rest goes on."""
+    is_recipe = len(places) == 1 and places[0].suffix == RECIPE_SUFFIX  # which filled the options
+    named = [] if is_recipe else list(places)
+    if len(named) > 1:
+        options = replace(options, films=tuple(named[:-1]), out=named[-1])
+    elif named:
+        options = replace(options, films=tuple(named))
+    if options.dry_run:
+        _dry_run(options)
+    else:
+        _batch(options, monitoring.metrics_port)
+
+
+def _dry_run(options: BatchOptions) -> None:
+    from vidcolor.batch.dry_run import dry_run
+
+    with stoppable():
+        found = dry_run(options)
+    console.show_table("what would be done", *found.table(), words=[WORDS])
+    console.say(found.summary())
+
+
+def _batch(options: BatchOptions, metrics_port: int | None) -> None:
+    from vidcolor.batch.batch import batch as colour
+    from vidcolor.cli.metrics_server import monitored
+
+    with (
+        stoppable(),
+        monitored(metrics_port) as monitor,
+        console.rows() as row,
+        row("all films", unit="films") as films,
+    ):
+        desk = _Desk(monitor, row, films)
+        report = colour(options, watching=desk.watching, on_outcome=desk.note)
+    if not console.is_quiet():
+        console.show_table("what became of each film", *report.table(), words=[WORDS])
+    count = len(report.outcomes)
+    if report.count("failed"):
+        raise VidcolorError(
+            f"batch: {report.count('failed')} of {count} films failed; the same command tries "
+            "them again and skips the others"
+        )
+    console.note(f"{options.out}: {count} films, {report.count('done')} of them rendered just now")
+
+
+class _Desk:
+    """Where what happens to the films is counted and shown."""
+
+    def __init__(self, monitor: "Monitor", row: console.Row, films: console.Report) -> None:
+        self._monitor, self._row, self._films = monitor, row, films
+        self._count = 0
+
+    @contextmanager
+    def watching(self, film: Path, expected: int | None) -> Iterator["_Watch"]:
+        """Watch over a film."""
+        with (
+            self._monitor.film(film, expected) as counts,
+            self._row(film.name, unit="frames") as report,
+        ):
+            yield _Watch(counts, report, expected)
+
+    def note(self, outcome: "Outcome", total: int) -> None:
+        """Tell what became of a film."""
+        if outcome.state == "failed":
+            console.fail(outcome.reason)
+        elif outcome.state == "skipped":
+            self._monitor.films.add(value="skipped")
+        else:
+            console.note(f"{outcome.out}: {outcome.frame_count} frames")
+        self._count += 1
+        self._films(self._count, total)
+
+
+@dataclass(frozen=True)
+class _Watch:
+    counts: "Watch"
+    report: console.Report
+    expected: int | None
+
+    def frame(self, done: int) -> None:
+        self.counts.frame(done)
+        self.report(done, self.expected)
+
+    def segment(self, segment: "Segment") -> None:
+        self.counts.segment(segment)

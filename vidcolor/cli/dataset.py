@@ -1,0 +1,78 @@
+"""The commands of `vidcolor dataset`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from vidcolor.cli import console
+from vidcolor.cli.flags import USUAL, DataFlag, DatasetName, MessageFlags
+from vidcolor.signals import stoppable
+
+dataset = App(
+    name="dataset",
+    help="List, describe, pack and enlarge datasets of training frames.",
+    help_epilogue="""\
+Examples:
+
+    vidcolor dataset list
+    vidcolor dataset info zootopia
+    vidcolor dataset pack zootopia
+    vidcolor dataset stills photos --dataset photos""",
+)
+
+
+@dataset.command(name="list")
+def list_(*, data: DataFlag = Path("data"), messages: MessageFlags = USUAL) -> None:
+    """List the datasets."""
+    from vidcolor.dataset.dataset import list_datasets
+
+    found = list_datasets(data)
+    for each in found:
+        console.say(str(each))
+    if not found:
+        console.warn(f"{data}: no dataset in it; make one with vidcolor extract")
+
+
+@dataset.command
+def info(
+    name: DatasetName, /, *, data: DataFlag = Path("data"), messages: MessageFlags = USUAL
+) -> None:
+    """Say what a dataset holds."""
+    from vidcolor.dataset.dataset import describe
+
+    console.say(str(describe(name, data)))
+
+
+@dataset.command
+def pack(
+    name: DatasetName, /, *, data: DataFlag = Path("data"), messages: MessageFlags = USUAL
+) -> None:
+    """Pack a dataset into one HDF5 file, which training reads as well and copies easily."""
+    from vidcolor.dataset.pack import pack as pack_frames
+
+    with stoppable():
+        path = pack_frames(name, data)
+    console.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+@dataset.command
+def stills(
+    *folders: Annotated[Path, Parameter(help="Folders of colour photos.")],
+    dataset: DatasetName,
+    size: Annotated[int, Parameter(help="Short side of a photo, pixels.")] = 256,
+    split: Annotated[
+        Literal["train", "test"], Parameter(help="What the photos are for.")
+    ] = "train",
+    data: DataFlag = Path("data"),
+    messages: MessageFlags = USUAL,
+) -> None:
+    """Add photos to a dataset; a photo is a shot of one frame."""
+    from vidcolor.dataset.pack import add_stills
+
+    with stoppable():
+        added = add_stills(folders, dataset=dataset, data=data, size=size, split=split)
+    console.say(
+        f"{data / dataset}: {added.photos} photos added, "
+        f"{added.grey} without colour and {added.damaged} damaged ones left out"
+    )

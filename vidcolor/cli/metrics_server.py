@@ -1,0 +1,188 @@
+"""What a run has done so far, in numbers that Prometheus gathers: `--metrics-port`.
+
+They are counted whether anybody asks for them or not; prometheus_client, of the extra
+`vidcolor[metrics]`, is needed only to serve them.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from vidcolor.errors import OptionsError
+from vidcolor.pipeline.journal import Segment
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+log = logging.getLogger(__name__)
+
+
+class Numbers:
+    """One metric: a number for each value of a label, or one alone. Any thread may change it."""
+
+    def __init__(
+        self,
+        name: str,
+        help: str,
+        *,
+        label: str = "",
+        values: Iterable[str] = (),
+        grows: bool = True,
+    ) -> None:
+        self.name, self.help, self.label, self.grows = name, help, label, grows
+        self._lock = Lock()
+        self._values = dict.fromkeys(values if label else [""], 0.0)
+
+    def add(self, more: float = 1, value: str = "") -> None:
+        """Add to the number of a value, which begins at 0."""
+        with self._lock:
+            self._values[value] = self._values.get(value, 0) + more
+
+    def put(self, number: float, value: str) -> None:
+        """Replace the number of a value."""
+        with self._lock:
+            self._values[value] = number
+
+    def drop(self, value: str) -> None:
+        """Forget a value, if it is there."""
+        with self._lock:
+            self._values.pop(value, None)
+
+    def now(self) -> dict[str, float]:
+        """Return the numbers as they are, by the value of the label."""
+        with self._lock:
+            return dict(self._values)
+
+
+class Monitor:
+    """Counts what a run does: films, frames, seconds of each stage, errors.
+
+    monitor = Monitor()
+    with monitor.film(Path("in.mp4"), 240) as watch:
+        render("in.mp4", "out.mp4", options, on_frame=watch.frame, on_segment=watch.segment)
+
+    Several threads may have a film each. Films have numbers of their own only while they are under
+    way: ten thousand of them would fill the memory of whoever gathers the numbers.
+    """
+
+    def __init__(self) -> None:
+        self.films = Numbers(
+            "vidcolor_films",
+            "Films by what became of them; skipped: an earlier run had finished it.",
+            label="outcome",
+            values=("done", "failed", "interrupted", "skipped"),
+        )
+        self.errors = Numbers("vidcolor_errors", "Films that failed, by why.", label="kind")
+        self.frames = Numbers("vidcolor_frames", "Frames rendered by this run.")
+        self.segments = Numbers("vidcolor_segments", "Segments rendered by this run.")
+        self.seconds = Numbers("vidcolor_stage_seconds", "Work of each stage.", label="stage")
+        self.frames_done = Numbers(
+            "vidcolor_film_frames", "Frames done of films under way.", label="film", grows=False
+        )
+        self.frames_expected = Numbers(
+            "vidcolor_film_frames_expected", "Frames that they have.", label="film", grows=False
+        )
+
+    @contextmanager
+    def film(self, film: Path, expected_frames: int | None) -> Iterator["Watch"]:
+        """Watch over a film while the block lasts, and count how it ends.
+
+        Args:
+            film: names it; films that are under way at once have different names.
+            expected_frames: how many it has, as far as is known.
+        """
+        name = str(film).encode("utf-8", "backslashreplace").decode()
+        if expected_frames is not None:
+            self.frames_expected.put(expected_frames, name)
+        outcome = "interrupted"
+        try:
+            yield Watch(self, name)
+            outcome = "done"
+        except Exception as error:
+            outcome = "failed"
+            self.errors.add(value=type(error).__name__)
+            raise
+        finally:
+            self.films.add(value=outcome)
+            self.frames_done.drop(name)
+            self.frames_expected.drop(name)
+
+
+class Watch:
+    """Counts the frames of a film that is under way."""
+
+    def __init__(self, monitor: Monitor, name: str) -> None:
+        self._monitor, self._name = monitor, name
+        self.frame(0)
+
+    def frame(self, done: int) -> None:
+        """Take note that so many of its frames are done, those of earlier runs included."""
+        self._monitor.frames_done.put(done, self._name)
+
+    def segment(self, segment: Segment) -> None:
+        """Take note of a segment that was rendered just now."""
+        self._monitor.segments.add()
+        self._monitor.frames.add(segment.frame_count)
+        for stage, seconds in segment.stage_seconds.items():
+            self._monitor.seconds.add(seconds, stage)
+
+
+@contextmanager
+def monitored(port: int | None) -> Iterator[Monitor]:
+    """Count what happens in the block, and serve it at http://HOST:PORT/metrics.
+
+    Args:
+        port: on every address of the machine; 0 takes any free one and says which; None serves
+            nothing.
+
+    Raises:
+        OptionsError: the port cannot be had, or the extra is not installed.
+    """
+    monitor = Monitor()
+    if port is None:
+        yield monitor
+        return
+    try:
+        from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+    except ImportError as error:
+        raise OptionsError(
+            "--metrics-port: needs prometheus_client; pip install 'vidcolor[metrics]'"
+        ) from error
+    registry = CollectorRegistry()
+    registry.register(_Collector(monitor))
+    ProcessCollector(registry=registry)  # CPU seconds and memory of this process
+    try:
+        server, thread = start_http_server(port, registry=registry)
+    except OSError as error:
+        raise OptionsError(f"--metrics-port {port}: {error.strerror}; take another one") from error
+    log.info("metrics: http://localhost:%d/metrics", server.server_port)
+    try:
+        yield monitor
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Collector:
+    """Answers each question of Prometheus with what the monitor has counted by then."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._metrics = [n for n in vars(monitor).values() if isinstance(n, Numbers)]
+
+    def collect(self) -> Iterable["Metric"]:
+        """Return each metric as it is now."""
+        return [_family(numbers) for numbers in self._metrics]
+
+
+def _family(numbers: Numbers) -> "Metric":
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    kind = CounterMetricFamily if numbers.grows else GaugeMetricFamily
+    family = kind(numbers.name, numbers.help, labels=[numbers.label] if numbers.label else [])
+    for value, number in numbers.now().items():
+        family.add_metric([value] if numbers.label else [], number)
+    return family

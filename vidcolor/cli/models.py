@@ -1,0 +1,122 @@
+"""The commands of `vidcolor models`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from vidcolor.cli import console
+from vidcolor.cli.flags import USUAL, MessageFlags
+from vidcolor.signals import stoppable
+
+models = App(
+    name="models",
+    help="List, describe, add, remove and export models.",
+    help_epilogue="""\
+Examples:
+
+    vidcolor models list
+    vidcolor models show default
+    vidcolor models add models/zootopia
+    vidcolor models add https://example.org/zootopia.safetensors
+    vidcolor models add hf://OWNER/REPOSITORY --name theirs
+    vidcolor models add ddcolor.pth
+    vidcolor models remove theirs
+    vidcolor models export default
+    vidcolor models export default --onnx
+
+An added model lies in ~/.local/share/vidcolor/models, or in models/ of $VIDCOLOR_HOME, and is known
+by its name everywhere.""",
+)
+ModelName = Annotated[str, Parameter(help="Name or folder of a model.")]
+
+
+@models.command(name="list")
+def list_(*, messages: MessageFlags = USUAL) -> None:
+    """List the models: those in ./models, those that were added, and those that ship."""
+    from vidcolor.zoo.listing import table_of_models
+
+    console.show_table("models", *table_of_models())
+
+
+@models.command
+def show(name: ModelName, /, *, messages: MessageFlags = USUAL) -> None:
+    """Show a model's card: what it is, what it learned from, its licence and its scores."""
+    from vidcolor.network.card import read_card
+    from vidcolor.network.library import find_model
+    from vidcolor.zoo.listing import describe, table_of_scores
+
+    folder = find_model(name)
+    for line in describe(folder):
+        console.say(line)
+    columns, rows = table_of_scores(read_card(folder))
+    if rows:
+        console.show_table("scores", columns, rows)
+
+
+@models.command
+def add(
+    source: Annotated[
+        str,
+        Parameter(
+            help="A model's folder or file, or DDColor's; https://...; hf://OWNER/REPOSITORY[/FILE]."
+        ),
+    ],
+    /,
+    *,
+    name: Annotated[str | None, Parameter(help="Its name; default: its card's or file's.")] = None,
+    sha256: Annotated[
+        str | None, Parameter(help="Refuse a file, or a folder's weights, with another SHA-256.")
+    ] = None,
+    messages: MessageFlags = USUAL,
+) -> None:
+    """Add a model to your own, from this machine or from the web."""
+    from vidcolor.zoo.add import add as install
+
+    def show_bytes(done: int, total: int | None) -> None:
+        report(done // 10**6, None if total is None else total // 10**6)
+
+    with stoppable(), console.progress("fetching", unit="MB") as report:
+        added = install(source, name=name, sha256=sha256, on_bytes=show_bytes)
+    console.say(f"{added.folder}: {added.card.family}, licence {added.card.licence}")
+    console.say(f"SHA-256 {added.sha256}")
+
+
+@models.command
+def remove(
+    name: Annotated[str, Parameter(help="Name of a model that was added.")],
+    /,
+    *,
+    messages: MessageFlags = USUAL,
+) -> None:
+    """Remove a model that was added."""
+    from vidcolor.zoo.add import remove as uninstall
+
+    with stoppable():
+        console.say(f"{uninstall(name)}: removed")
+
+
+@models.command
+def export(
+    name: ModelName,
+    /,
+    *,
+    onnx: Annotated[
+        bool, Parameter(help="Write ONNX graphs, compared with torch, into a folder.", negative=())
+    ] = False,
+    out: Annotated[
+        Path | None, Parameter(help="The result; default: NAME.safetensors, or NAME-onnx.")
+    ] = None,
+    messages: MessageFlags = USUAL,
+) -> None:
+    """Write a model as one file, which `vidcolor models add` takes, or as ONNX graphs."""
+    from vidcolor.zoo.export import export_file, export_graphs
+
+    with stoppable():
+        if not onnx:
+            path = export_file(name, out)
+            console.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+            return
+        folder, error = export_graphs(name, out)
+    graphs = ", ".join(sorted(path.name for path in folder.glob("*.onnx")))
+    console.say(f"{folder}: {graphs}; {error:.1g} from torch at most")

@@ -1,0 +1,1 @@
+"""Frames to learn from: extracted, listed, packed and sampled."""

@@ -1,0 +1,1 @@
+"""Everything that a user gives: settings by shot, references, hints, masks."""

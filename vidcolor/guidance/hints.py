@@ -1,0 +1,164 @@
+"""Hints: points and boxes of a film with a colour and a time, in a TOML or JSON file."""
+
+import hashlib
+import json
+import math
+import re
+import tomllib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vidcolor.color import chroma_from_rgb
+from vidcolor.errors import InputError, OptionsError
+from vidcolor.guidance.exemplar import Known, Plane
+from vidcolor.guidance.hint_spreading import spread
+from vidcolor.guidance.mask_files import as_stored, shown_size
+from vidcolor.images.resize import resize
+from vidcolor.media.probe import Film
+from vidcolor.options.render import seconds_from_text
+
+KEYS = {"time", "color", "point", "box"}
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A colour at a place and a time."""
+
+    seconds: Fraction
+    """When, as `--start` counts."""
+    box: tuple[float, float, float, float]
+    """x, y, width and height, pixels of the film as it is shown; a point has no size."""
+    rgb: tuple[int, int, int]
+
+
+def read_hints(path: Path, film: Film) -> dict[Fraction, list[Hint]]:
+    """Return the hints of a file by their time.
+
+    Args:
+        path: of the file.
+        film: that they are of.
+
+    Raises:
+        InputError: there is no such file, or it is neither TOML nor JSON.
+        OptionsError: a hint cannot be meant.
+    """
+    tables = _tables(path)
+    hints = defaultdict(list)
+    for number, table in enumerate(tables, start=1):
+        try:
+            hint = _hint(table, film)
+        except ValueError as error:
+            raise OptionsError(f"--hints {path}: hint {number}: {error}") from error
+        hints[hint.seconds].append(hint)
+    return dict(hints)
+
+
+def digest_of_hints(path: Path | None) -> str:
+    """Return a SHA-256 of the file's content.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    return hashlib.sha256(b"" if path is None else _content(path)).hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"--hints {path}: {error.strerror}; check the name") from error
+
+
+def _tables(path: Path) -> list[Any]:
+    content = _content(path)
+    # Numbers stay text: 0.1 shall be a tenth.
+    parse = json.loads if path.suffix.lower() == ".json" else tomllib.loads
+    try:
+        file = parse(content.decode(), parse_float=str)
+    except ValueError as error:
+        raise InputError(
+            f"--hints {path}: not TOML, nor JSON in a name that ends so: {error}; mend it"
+        ) from error
+    hints = file.get("hint") if isinstance(file, dict) else None
+    if not isinstance(hints, list) or not hints or set(file) != {"hint"}:
+        raise OptionsError(
+            f"--hints {path}: holds something else than hints; write [[hint]] tables, in JSON a "
+            'list under "hint"'
+        )
+    return hints
+
+
+def _hint(table: Any, film: Film) -> Hint:
+    """Return the hint that a table describes.
+
+    Raises:
+        ValueError: it describes none.
+    """
+    if not isinstance(table, dict) or set(table) - KEYS:
+        unknown = sorted(set(table) - KEYS) if isinstance(table, dict) else [table]
+        raise ValueError(f"unknown {unknown[0]!r}; write time, color and either point or box")
+    if "time" not in table or "color" not in table or ("point" in table) == ("box" in table):
+        raise ValueError("something is missing; write time, color and either point or box")
+    seconds = seconds_from_text(str(table["time"]), option="time")
+    x, y, wide, high = _box(table)
+    height, width = shown_size(film)
+    if not (0 <= x < width and 0 <= y < height):
+        raise ValueError(
+            f"{x:g}, {y:g} lies outside the picture, which is {width} by {height} pixels; count "
+            "from its upper left corner"
+        )
+    return Hint(seconds, (x, y, wide, high), _rgb(table["color"]))
+
+
+def _box(table: dict[str, Any]) -> tuple[float, ...]:
+    values = table["point"] if "point" in table else table["box"]
+    try:
+        place = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        place = ()
+    if len(place) != (2 if "point" in table else 4) or min(place[2:], default=1) <= 0:
+        raise ValueError("write point = [x, y] or box = [x, y, width, height]")
+    return (*place, 0.0, 0.0)[:4]
+
+
+def _rgb(color: Any) -> tuple[int, int, int]:
+    if not (isinstance(color, str) and re.fullmatch("#[0-9a-fA-F]{6}", color)):
+        raise ValueError(f'{color!r} is no colour; write red, green and blue as in "#c04030"')
+    red, green, blue = bytes.fromhex(color[1:])
+    return red, green, blue
+
+
+def known_of_hints(hints: Sequence[Hint], film: Film, luma_hw: Plane) -> Known:
+    """Return the colours that hints give a frame, spread as far as its luma lets them.
+
+    Args:
+        hints: all of one time.
+        film: says how it is turned when shown, and its matrix.
+        luma_hw: the frame's Y' at the working size.
+    """
+    places = [_place(hint, film, luma_hw.shape) for hint in hints]
+    return Known(luma_hw, *spread(luma_hw, places, [_chroma(hint, film) for hint in hints]))
+
+
+def _place(hint: Hint, film: Film, size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return which pixels a hint covers, one or more, at a size of the film as it is stored."""
+    x, y, wide, high = hint.box
+    shown_HW = np.zeros(shown_size(film), np.float32)
+    rows = slice(int(y), max(int(y) + 1, math.ceil(y + high)))
+    columns = slice(int(x), max(int(x) + 1, math.ceil(x + wide)))
+    shown_HW[rows, columns] = 1
+    return resize(as_stored(shown_HW, film), *size) > 0
+
+
+def _chroma(hint: Hint, film: Film) -> tuple[float, float]:
+    rgb_311 = torch.tensor(hint.rgb)[:, None, None] / 255
+    cb, cr = chroma_from_rgb(rgb_311, film.matrix).flatten().tolist()
+    return cb, cr

@@ -1,0 +1,129 @@
+"""Pictures that the user coloured: which ones, and when the film shows what they show."""
+
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vidcolor.color import chroma_from_rgb, luma_from_rgb
+from vidcolor.errors import InputError, OptionsError
+from vidcolor.guidance.exemplar import Known, Span
+from vidcolor.guidance.mask_files import as_stored
+from vidcolor.guidance.sidecar import open_sidecar
+from vidcolor.images.image_files import picture_paths, read_picture
+from vidcolor.images.resize import resize
+from vidcolor.media.probe import Film
+from vidcolor.options.render import ColorOptions, seconds_from_text
+
+log = logging.getLogger(__name__)
+
+TIME_IN_NAME = re.compile(r"@(\d+(?:-\d+){0,2}(?:\.\d+)?)$")
+"""How a picture's name ends that has a time in it: `shot@00-01-02.480`; no system minds a dash."""
+NUMBER_IN_NAME = re.compile(r"(\d+)$")
+COLOURLESS_UNIT_CHROMA = 2 / 255
+"""Mean |Cb|, |Cr| under which a picture is not coloured yet; JPEG makes as much of grey."""
+
+
+@dataclass(frozen=True)
+class GivenPicture:
+    """A picture that the user coloured."""
+
+    path: Path
+    seconds: Fraction | None
+    """When the film shows it, as `--start` counts; None: the user does not say."""
+    shot: Span | None = None
+    """The frames that it tells of, if the user says so."""
+
+
+def given_pictures(options: ColorOptions, film: Film) -> list[GivenPicture]:
+    """Return the pictures that `--reference` and the film's sidecar name.
+
+    Raises:
+        InputError: there is no such picture, folder or sidecar.
+        OptionsError: a time, or what the sidecar says, cannot be meant.
+    """
+    named = find_pictures(options.reference, film)
+    for settings in open_sidecar(film, options).shots:
+        if settings.reference is not None:
+            start, end = film.start_seconds + settings.start, film.start_seconds + settings.end
+            pictures = find_pictures([settings.reference], film)
+            named += [replace(picture, shot=Span(start, end)) for picture in pictures]
+    return named
+
+
+def find_pictures(words: Iterable[str], film: Film) -> list[GivenPicture]:
+    """Return the pictures that words name, as `--reference` takes them.
+
+    Args:
+        words: each a picture, a picture and a time (FRAME.png@1:02.5), or a folder of pictures.
+        film: the film that they are of.
+
+    Raises:
+        InputError: there is no such picture or folder, or it holds none.
+        OptionsError: what follows the @ is no time.
+    """
+    return [picture for word in words for picture in _named(word, film)]
+
+
+def _named(word: str, film: Film) -> list[GivenPicture]:
+    path = Path(word)
+    if path.is_dir():
+        pictures = [GivenPicture(p, _seconds_in_folder(p, film)) for p in picture_paths(path)]
+        if not pictures:
+            raise InputError(f"--reference {word}: holds no pictures; colour a few frames first")
+        return pictures
+    if path.is_file():
+        return [GivenPicture(path, _seconds_in_name(path))]
+    name, at, time = word.rpartition("@")
+    if not at or not Path(name).is_file():
+        raise InputError(f"--reference {name or word}: no such picture or folder; check the name")
+    return [GivenPicture(Path(name), seconds_from_text(time, option="--reference"))]
+
+
+def _seconds_in_name(path: Path) -> Fraction | None:
+    time = TIME_IN_NAME.search(path.stem)
+    if time is None:
+        return None
+    return seconds_from_text(time[1].replace("-", ":"), option=f"--reference {path}")
+
+
+def _seconds_in_folder(path: Path, film: Film) -> Fraction | None:
+    """Return when a picture of a folder is shown: its time, or its number among the frames."""
+    number = NUMBER_IN_NAME.search(path.stem)
+    if TIME_IN_NAME.search(path.stem) or number is None:
+        return _seconds_in_name(path)
+    if film.rate is None:
+        raise OptionsError(
+            f"--reference {path}: {film.path} has no rate by which frames could be counted; put "
+            "times into the names, as in shot@00-01-02.480.png"
+        )
+    first = film.first_pts * film.time_base - film.start_seconds
+    return first + int(number[1]) / film.rate
+
+
+def is_coloured(picture: GivenPicture) -> bool:
+    """Tell whether a picture has any colour, which one that waits for its colour has not.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    rgb_3hw = _rgb(picture.path)
+    return bool(chroma_from_rgb(rgb_3hw, "bt601").abs().mean() >= COLOURLESS_UNIT_CHROMA)
+
+
+def known_of_picture(picture: GivenPicture, film: Film, height: int, width: int) -> Known:
+    """Return a picture, which is meant as the film is shown, at a working size."""
+    rgb_3hw = _rgb(picture.path)
+    planes = (*luma_from_rgb(rgb_3hw, film.matrix), *chroma_from_rgb(rgb_3hw, film.matrix))
+    luma_hw, *chroma = (resize(as_stored(plane.numpy(), film), height, width) for plane in planes)
+    return Known(luma_hw, np.stack(chroma), np.ones_like(luma_hw))
+
+
+def _rgb(path: Path) -> torch.Tensor:
+    rgb_hw3 = torch.from_numpy(read_picture(path))
+    return rgb_hw3.permute(2, 0, 1).contiguous().float() / 255

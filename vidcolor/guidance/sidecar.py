@@ -1,0 +1,196 @@
+"""The sidecar of a film: settings of its shots, in a TOML file that lies beside it.
+
+    [[shot]]
+    start = "00:00:07.407"
+    end = "00:00:11.611"
+    saturation = 0.8
+    temperature = 15
+
+`vidcolor shots FILM --write-sidecar` begins one.
+"""
+
+import tomllib
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from vidcolor.errors import InputError, OptionsError, OutputError
+from vidcolor.media.probe import Film
+from vidcolor.options.render import ColorOptions, seconds_from_text, text_from_seconds
+
+NUMBERS = ("saturation", "temperature", "tint")
+"""Keys that take the place of the option of that name."""
+
+NO_SIDECAR = "none"
+
+HEADING = """\
+# Settings of the shots of {film}. vidcolor render reads this file where it lies beside the film.
+# A shot may have: saturation, temperature, tint, mask (a path or words, as --mask), reference (a
+# picture or a folder, as --reference), and skip = true (which leaves it grey). What it has not, the
+# options say.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShotSettings:
+    """What the user wants of the frames between two moments."""
+
+    start: Fraction
+    """Seconds, as `--start` counts; included."""
+    end: Fraction
+    """Not included."""
+    numbers: tuple[tuple[str, float], ...] = ()
+    """Options by name, of NUMBERS, and their values."""
+    mask: str | None = None
+    reference: str | None = None
+    """A picture that was coloured by hand, or a folder of them."""
+    skip: bool = False
+    """Leave it grey."""
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """The settings of a film's shots, in order."""
+
+    shots: tuple[ShotSettings, ...] = ()
+
+    def at(self, seconds: Fraction) -> ShotSettings | None:
+        """Return the settings of the shot that is shown at a moment, if it has any."""
+        number = bisect_right(self.shots, seconds, key=lambda shot: shot.start) - 1
+        return self.shots[number] if number >= 0 and seconds < self.shots[number].end else None
+
+    def options_at(self, seconds: Fraction, options: ColorOptions) -> ColorOptions:
+        """Return the options, with what the sidecar says of the shot in the place of theirs."""
+        shot = self.at(seconds)
+        if shot is None:
+            return options
+        if shot.skip:
+            return replace(options, saturation=0.0, temperature=0.0, tint=0.0)
+        changes: dict[str, Any] = dict(shot.numbers)
+        return replace(options, **changes)
+
+
+def path_beside(film: Path) -> Path:
+    """Return where a film's sidecar lies: `FILM.vidcolor.toml` of FILM.mp4."""
+    return film.with_name(f"{film.stem}.vidcolor.toml")
+
+
+def sidecar_path(film: Film, options: ColorOptions) -> Path | None:
+    """Return the sidecar that holds for a film: the one that is named, or is there."""
+    if options.sidecar is not None:
+        return None if options.sidecar == NO_SIDECAR else Path(options.sidecar)
+    beside = path_beside(film.path)
+    return beside if beside.is_file() else None
+
+
+def open_sidecar(film: Film, options: ColorOptions) -> Sidecar:
+    """Return the settings of a film's shots; none where it has no sidecar.
+
+    Raises:
+        InputError: it cannot be read, or is no TOML.
+        OptionsError: it says what cannot be meant.
+    """
+    path = sidecar_path(film, options)
+    return Sidecar() if path is None else read_sidecar(path)
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """Return what a sidecar says.
+
+    Raises:
+        InputError: it cannot be read, or is no TOML.
+        OptionsError: it says what cannot be meant.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"sidecar {path}: {error.strerror}; check --sidecar") from error
+    except ValueError as error:
+        raise InputError(f"sidecar {path}: not TOML: {error}; mend it") from error
+    tables = document.get("shot", [])
+    if set(document) - {"shot"} or not all(isinstance(table, dict) for table in tables):
+        raise OptionsError(f"sidecar {path}: holds more than shots; write [[shot]] above each")
+    shots = tuple(
+        _settings(table, path.parent, f"sidecar {path}, shot {n + 1}")
+        for n, table in enumerate(tables)
+    )
+    for earlier, later in pairwise(shots):
+        if later.start < earlier.end:
+            start = text_from_seconds(later.start)
+            raise OptionsError(f"sidecar {path}: two shots hold {start}; mend start or end")
+    return Sidecar(shots)
+
+
+def _settings(table: dict[str, Any], folder: Path, where: str) -> ShotSettings:
+    known = {"start", "end", "mask", "reference", "skip", *NUMBERS}
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise OptionsError(
+            f"{where}: knows no {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        )
+    start, end = (
+        seconds_from_text(str(table.get(k, "")), option=f"{where}: {k}") for k in ("start", "end")
+    )
+    if start >= end:
+        raise OptionsError(f"{where}: ends before it starts; mend start or end")
+    numbers = tuple(
+        (name, _number(table[name], f"{where}: {name}")) for name in NUMBERS if name in table
+    )
+    try:
+        ColorOptions(**dict(numbers))  # type: ignore[arg-type]
+    except OptionsError as error:
+        raise OptionsError(f"{where}: {error}") from error
+    return ShotSettings(
+        start=start,
+        end=end,
+        numbers=numbers,
+        mask=_path(table.get("mask"), folder, f"{where}: mask"),
+        reference=_path(table.get("reference"), folder, f"{where}: reference"),
+        skip=_flag(table.get("skip", False), f"{where}: skip"),
+    )
+
+
+def _path(value: object, folder: Path, where: str) -> str | None:
+    """Return a path as it is from here; one that lies beside the sidecar is named from there."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise OptionsError(f"{where} = {value!r}: not a path; write it in quotes")
+    return str(folder / value) if (folder / value).exists() else value
+
+
+def _flag(value: object, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise OptionsError(f"{where} = {value!r}: write true or false, without quotes")
+    return value
+
+
+def _number(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise OptionsError(f"{where} = {value!r}: not a number; write one, without quotes")
+    return float(value)
+
+
+def write_sidecar(film: Path, spans: Iterable[tuple[Fraction, Fraction]]) -> Path:
+    """Begin the sidecar of a film whose shots last from the one to the other moment.
+
+    Raises:
+        OutputError: there is one, or it cannot be written.
+    """
+    path = path_beside(film)
+    shots = [
+        f'\n[[shot]]\nstart = "{text_from_seconds(start)}"\nend = "{text_from_seconds(end)}"\n'
+        for start, end in spans
+    ]
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(HEADING.format(film=film.name) + "".join(shots))
+    except FileExistsError as error:
+        raise OutputError(f"{path}: is there already; remove it to begin anew") from error
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}; make its folder writable") from error
+    return path

@@ -1,0 +1,1 @@
+"""Pixels, not films: image files, contact sheets, sizes, optical flow."""

@@ -1,0 +1,1 @@
+"""A network run on frames: engines, batches, memory."""

@@ -1,0 +1,104 @@
+"""What the colorizer knows of frames on their way, and how they are put into batches."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vidcolor.images.resize import resize, working_size
+from vidcolor.network.generator import Features
+from vidcolor.shots.segments import Placed
+
+Frame = TypeVar("Frame")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+class Each(Protocol):
+    """Yields what a function makes of each item, in their order; `name` says what is done."""
+
+    def __call__(
+        self, function: Callable[[Item], Made], items: Iterable[Item], name: str
+    ) -> Iterator[Made]:
+        """Call the function, in turn or side by side."""
+
+
+def in_turn(function: Callable[[Item], Made], items: Iterable[Item], name: str) -> Iterator[Made]:
+    """Yield what the function makes of each item, one after the other."""
+    return map(function, items)
+
+
+@dataclass(frozen=True)
+class Small(Generic[Frame]):
+    """A frame as small as the network sees it."""
+
+    place: Placed[Frame]
+    luma_hw: NDArray[np.float32]
+    """Y' in [0, 1]."""
+    is_first: bool
+    """Of its shot, or of its segment: a run may begin there, so what a shot shares begins anew."""
+
+
+@dataclass(frozen=True)
+class Batch(Generic[Frame]):
+    """What is encoded at once."""
+
+    looks: Sequence[Small[Frame]]
+    frame_Bchw: Tensor
+    """As `Generator.frame` returns it; the last is repeated to fill a batch."""
+    embedding_BC: Tensor | None
+    """As `Generator.embed` returns it."""
+
+
+@dataclass(frozen=True)
+class Seen(Generic[Frame]):
+    """A frame that was encoded."""
+
+    place: Placed[Frame]
+    luma_hw: NDArray[np.float32]
+    """Y' in [0, 1]."""
+    features: Features
+    """Of this frame alone: each (1, C, h, w)."""
+
+
+Window = tuple[Seen[Frame], Seen[Frame], Seen[Frame]]
+
+
+def shrunk(
+    frames: Iterable[Placed[Frame]], luma: Callable[[Frame], NDArray[np.float32]], size: int
+) -> Iterator[Small[Frame]]:
+    """Yield the frames with their luma at a short side of `size` pixels.
+
+    Args:
+        frames: in order.
+        luma: returns a frame's Y' (H, W) in [0, 1].
+        size: in pixels.
+    """
+    segment = -1
+    for place in frames:
+        luma_HW = luma(place.frame)
+        height, width = luma_HW.shape
+        luma_hw = resize(luma_HW, *working_size(height, width, size))
+        yield Small(place, luma_hw, place.starts_shot or place.segment != segment)
+        segment = place.segment
+
+
+def in_batches(
+    items: Iterable[Item], size: int, segment: Callable[[Item], int]
+) -> Iterator[list[Item]]:
+    """Yield the items, up to `size` at a time, those of each segment for themselves."""
+    for _, group in groupby(items, segment):
+        while batch := list(islice(group, size)):
+            yield batch
+
+
+def stacked(features: Sequence[Features]) -> Features:
+    """Return one batch (B, C, h, w) a level of what is one frame a list."""
+    if len(features) == 1:
+        return features[0]
+    return [torch.cat(list(level)) for level in zip(*features, strict=True)]

@@ -1,0 +1,65 @@
+"""A model's ONNX graphs, made once for each user and machine."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import torch
+
+from vidcolor.errors import ModelError
+from vidcolor.files import wait_for_lock
+from vidcolor.inference.fold import fold_norms
+from vidcolor.inference.onnx_export import require, write_graphs
+from vidcolor.network.card import CARD, WEIGHTS
+from vidcolor.network.library import cache
+from vidcolor.network.weights import load_network
+
+
+def graphs_of(model: Path) -> Path:
+    """Return the folder of a model's graphs, which are made if they are not there.
+
+    Several processes may ask at once: one makes them, the others wait.
+
+    Raises:
+        ModelError: ONNX is not installed, cannot express the network, or the folder cannot be
+            written; or the model is damaged.
+    """
+    require("onnxruntime")
+    graphs = cache() / "graphs" / _name(model)
+    if graphs.is_dir():
+        return graphs
+    try:
+        graphs.parent.mkdir(parents=True, exist_ok=True)
+        with (graphs.parent / "lock").open("w") as lock:
+            wait_for_lock(lock)
+            if not graphs.is_dir():
+                _make(model, graphs)
+    except OSError as error:
+        raise ModelError(
+            f"{graphs.parent}: {error.strerror}; mend that, or name another folder by VIDCOLOR_HOME"
+        ) from error
+    return graphs
+
+
+def _make(model: Path, graphs: Path) -> None:
+    unfinished = graphs.with_suffix(".part")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
+    unfinished.mkdir()
+    try:
+        _, network = load_network(model)
+        fold_norms(network)
+        write_graphs(network, unfinished)
+        unfinished.rename(graphs)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _name(model: Path) -> str:
+    """Return a SHA-256 of all that the graphs follow from: model, networks' code and torch."""
+    whole = hashlib.sha256(torch.__version__.encode())
+    code = Path(__file__).parents[1]
+    sources = sorted([*code.glob("network/**/*.py"), *code.glob("inference/*.py")])
+    for path in (model / CARD, model / WEIGHTS, *sources):
+        if path.is_file():
+            whole.update(hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()

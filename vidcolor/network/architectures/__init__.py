@@ -1,0 +1,1 @@
+"""One file a network, and the encoders that they share."""

@@ -1,0 +1,1 @@
+"""What a user can choose: one frozen dataclass a verb."""

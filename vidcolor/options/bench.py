@@ -1,0 +1,23 @@
+"""The options of `bench`."""
+
+from dataclasses import dataclass
+
+from vidcolor.errors import OptionsError
+from vidcolor.options.render import RenderOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions(RenderOptions):
+    """What is measured: a film is rendered with these options."""
+
+    frames: int = 120
+    """Frames that are rendered, from --start; stages are measured on the first 48 of them."""
+    height: int = 1080
+    """Height of the drawn film where none is given, pixels; it is 16:9."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.frames < 1:
+            raise OptionsError(f"--frames {self.frames}: must be 1 or more")
+        if not 64 <= self.height <= 4320 or self.height % 2:
+            raise OptionsError(f"--height {self.height}: must be even, between 64 and 4320")

@@ -1,0 +1,1 @@
+"""One segment, colored anywhere: from decoded frames to a segment's file."""

@@ -1,0 +1,251 @@
+"""What `render` and `preview` share of the line: from decoded frames to the chroma beside them."""
+
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vidcolor.color import balance, fit_gamut
+from vidcolor.errors import ModelError
+from vidcolor.guidance.exemplar import Layer
+from vidcolor.guidance.mask_edges import chroma_mask
+from vidcolor.guidance.mask_files import Masks
+from vidcolor.guidance.mask_shapes import Mask
+from vidcolor.guidance.propagate import Carrier
+from vidcolor.guidance.sidecar import open_sidecar
+from vidcolor.images.resize import enlarge_chroma
+from vidcolor.inference.backends import choose_engine
+from vidcolor.inference.colorizer import Colored, Colorizer, HalfPrecisionError
+from vidcolor.inference.memory import is_out_of_memory
+from vidcolor.media.frame import Frame
+from vidcolor.media.probe import Film, probe
+from vidcolor.network.library import find_model
+from vidcolor.options.render import ColorOptions, Matrix, rate_from_text
+from vidcolor.pipeline.stabilizer import reach, steady
+from vidcolor.pipeline.threads import AHEAD, Stages
+from vidcolor.shots.context import with_context
+from vidcolor.shots.csv_list import read_scenes
+from vidcolor.shots.luma import luma_at, luma_of, shot_luma
+from vidcolor.shots.segments import Placed, divide
+
+log = logging.getLogger(__name__)
+
+Options = TypeVar("Options", bound=ColorOptions)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A frame on its way through the line."""
+
+    frame: Frame
+    seconds: Fraction
+    """When it is shown, as masks count: after the film's first frame."""
+    masks: Masks = field(repr=False)
+    options: ColorOptions = field(repr=False)
+    """What the user makes of its colours."""
+
+    @cached_property
+    def mask_hw(self) -> Mask:
+        """Where it is coloured, of any size."""
+        return self.masks.at(self.seconds)
+
+
+def find_film(source: Path | str, options: ColorOptions) -> Film:
+    """Return what is found in a film that is read as the options say.
+
+    Raises:
+        InputError: it cannot be read.
+        OptionsError: its rate cannot be meant.
+    """
+    rate = None if options.rate is None else rate_from_text(options.rate)
+    return probe(source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace)
+
+
+def settle_engine(
+    options: Options, frame_count: int | None = None, begun: object = None
+) -> Options:
+    """Return the options with torch or onnx in place of `--engine auto`.
+
+    Args:
+        options: which model, and where it shall run.
+        frame_count: of the film, as its header says; None: many.
+        begun: the engine that an interrupted render began with, and goes on with.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    if options.engine != "auto":
+        return options
+    if begun in ("torch", "onnx"):
+        log.info("engine: %s (the render was begun with it)", begun)
+        return replace(options, engine=begun)
+    engine = choose_engine(options.device, find_model(options.model), frame_count)
+    return replace(options, engine=engine)
+
+
+def load_colorizer(options: ColorOptions) -> Colorizer:
+    """Return the colorizer that the options name.
+
+    Raises:
+        ModelError: there is no such model, or its weights are not to be trusted; or the engine is
+            not installed or cannot express it.
+        OptionsError: the device is not there.
+    """
+    return Colorizer.load(
+        options.model,
+        options.device,
+        engine="onnx" if settle_engine(options).engine == "onnx" else "torch",
+        size=options.size,
+        batch=options.batch,
+        seed=options.seed,
+        temperature=options.decode_temperature,
+    )
+
+
+def while_memory_lasts(
+    work: Callable[[], Result], colorizer: Colorizer, options: ColorOptions
+) -> Result:
+    """Return the work's result; where memory runs out, do it again with less, which is a warning.
+
+    Where half precision does not suffice, it is done again without.
+
+    Raises:
+        ModelError: it runs out with the least that the options allow.
+    """
+    while True:
+        try:
+            return work()
+        except HalfPrecisionError:
+            colorizer.compute_whole()
+            continue
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        if not colorizer.lighten(options.min_size):
+            raise ModelError(
+                f"model {options.model!r}: at a working size of {colorizer.size} it needs more "
+                "memory than there is; take a smaller --size, or allow one by --min-size"
+            )
+
+
+def places_of(
+    frames: Iterable[Frame],
+    film: Film,
+    masks: Masks,
+    options: ColorOptions,
+    *,
+    first_segment: int = 0,
+) -> Iterator[Placed[Picture]]:
+    """Yield a film's frames with their places, their masks and the settings of their shots.
+
+    Raises:
+        InputError: a list of shots or a sidecar cannot be read.
+        OptionsError: it says what cannot be meant.
+    """
+    scenes = None if options.scenes is None else read_scenes(options.scenes, film)
+    return divide(
+        pictures_of(frames, film, masks, options),
+        luma=lambda picture: shot_luma(picture.frame),
+        starts_shot=None if scenes is None else lambda p: scenes.starts_shot(p.frame),
+        first_segment=first_segment,
+    )
+
+
+def pictures_of(
+    frames: Iterable[Frame], film: Film, masks: Masks, options: ColorOptions
+) -> Iterator[Picture]:
+    """Yield a film's frames with their masks and the settings of their shots.
+
+    Raises:
+        InputError: the sidecar cannot be read.
+        OptionsError: it says what cannot be meant.
+    """
+    sidecar = open_sidecar(film, options)
+    for frame in frames:
+        seconds = (frame.pts - film.first_pts) * frame.time_base
+        settings = sidecar.options_at(frame.seconds - film.start_seconds, options)
+        yield Picture(frame, seconds, masks, settings)
+
+
+def color(
+    places: Iterable[Placed[Picture]],
+    is_wanted: Callable[[Placed[Picture]], bool],
+    colorizer: Colorizer,
+    matrix: Matrix,
+    options: ColorOptions,
+    given: Sequence[Layer],
+    stages: Stages,
+) -> Generator[Colored[Picture], None, None]:
+    """Yield the wanted frames, and those that had to be seen for their sake, with their chroma.
+
+    Shots are found, frames coloured and colour held steady side by side.
+
+    Args:
+        places: a film's frames in order.
+        is_wanted: tells the frames that shall have the colour that they have in the whole film.
+        colorizer: the network.
+        matrix: the film's.
+        options: what the user makes of the colours.
+        given: the colours that the user gives, carried to the frames of their shots.
+        stages: runs them.
+    """
+    colored = colorizer.colorize(
+        with_context(stages.ahead(places, "shots"), is_wanted, reach(options.stabilize)),
+        luma=lambda picture: luma_of(picture.frame, colorizer.size),
+        mask=lambda picture: picture.mask_hw,
+        matrix=matrix,
+        keep_features=bool(given),
+        each=stages.each,
+    )
+    carrier = Carrier[Picture](colorizer, given, seconds=lambda p: p.frame.seconds)
+    colored = stages.ahead(carrier.carry(colored), "network", max(AHEAD, colorizer.batch))
+    steadied = steady(colored, options.stabilize)
+    return stages.ahead(map(_with_mask, steadied), "stabilise")
+
+
+def _with_mask(colored: Colored[Picture]) -> Colored[Picture]:
+    """Look the mask up while the frames still come in order: files are read from front to back."""
+    _ = colored.frame.mask_hw
+    return colored
+
+
+def film_chroma(
+    colored: Colored[Picture], size: tuple[int, int], matrix: Matrix
+) -> NDArray[np.float32]:
+    """Return the Cb, Cr (2, h, w) in [-0.5, 0.5] that go beside a frame's luma.
+
+    The network's chroma is enlarged to the planes' size along the film's edges, multiplied with
+    `--saturation`, balanced by `--temperature` and `--tint`, and shrunk towards grey wherever the
+    pair with this luma is no colour. At last it is multiplied with the mask: what is black there
+    is exactly 0.
+
+    Args:
+        colored: the frame.
+        size: (h, w) of the film's chroma planes.
+        matrix: the film's.
+    """
+    picture, options = colored.frame, colored.frame.options
+    luma_hw = luma_at(picture.frame, *size)
+    chroma_2hw = enlarge_chroma(colored.chroma_2hw, colored.luma_hw, luma_hw)
+    luma_1hw = torch.from_numpy(luma_hw)[None]
+    graded_2hw = balance(
+        luma_1hw,
+        torch.from_numpy(chroma_2hw) * options.saturation,
+        matrix,
+        temperature=options.temperature,
+        tint=options.tint,
+    )
+    fitted_2hw: NDArray[np.float32] = fit_gamut(luma_1hw, graded_2hw, matrix).numpy()
+    film_height, film_width = picture.frame.luma.shape
+    fitted_2hw *= chroma_mask(
+        picture.mask_hw, luma_hw, options.mask_feather, (film_height, film_width)
+    )
+    return fitted_2hw

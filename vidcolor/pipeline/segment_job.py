@@ -1,0 +1,238 @@
+"""A film in parts that are rendered anywhere, in any order, and give the very frames of the line.
+
+Who drives the work decodes the film once, divides it as the line does and plans a part for each
+segment: plain data, that goes to another process or machine. There, nothing but the frames of the
+part is decoded, its segment and the neighbours on which its colours depend, and compared with what
+the plan says.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+
+from vidcolor.errors import InputError
+from vidcolor.guidance.exemplar import Layer
+from vidcolor.guidance.mask_files import open_masks
+from vidcolor.inference.colorizer import Colorizer
+from vidcolor.media.decode import Frame, read_frames
+from vidcolor.media.output_plan import OutputPlan
+from vidcolor.media.probe import Film
+from vidcolor.network.device import one_thread_a_call
+from vidcolor.options.render import RenderOptions
+from vidcolor.pipeline.colorize import (
+    Picture,
+    color,
+    load_colorizer,
+    pictures_of,
+    while_memory_lasts,
+)
+from vidcolor.pipeline.journal import Fingerprint, Segment
+from vidcolor.pipeline.segment_writer import checksum, merge, write_segment
+from vidcolor.pipeline.threads import Stages
+from vidcolor.shots.segments import Placed
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the parts of a film share. It can be pickled."""
+
+    film: Film
+    plan: OutputPlan
+    options: RenderOptions
+    given: tuple[Layer, ...]
+    """The colours that the user gives."""
+    fingerprint: Fingerprint
+    """What decides the frames of the result."""
+    folder: Path
+    """Where the files of segments go."""
+
+
+@dataclass(frozen=True)
+class PlannedFrame:
+    """A frame as whoever planned saw it, without its picture."""
+
+    pts: int
+    """When it is shown, ticks of the film."""
+    starts_shot: bool
+    """It is the first of its shot."""
+    segment: int
+    """Number of its segment."""
+    share: float
+    """How much of what it shows belongs to its shot."""
+    luma: int | None
+    """CRC-32 of its luma, as decoded; of the first of a segment only."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A segment and what must be seen for its sake. It can be pickled."""
+
+    number: int
+    """Of the segment."""
+    frames: tuple[PlannedFrame, ...]
+    """In order and without a gap: neighbours of the segment's shot, the segment, neighbours."""
+    opener: PlannedFrame | None
+    """The frame before them of which a network embeds what the first of them shows."""
+
+    @property
+    def all_frames(self) -> tuple[PlannedFrame, ...]:
+        """The frames that must be seen, in order."""
+        return (() if self.opener is None else (self.opener,)) + self.frames
+
+
+def plan_parts(
+    places: Iterable[Placed[Picture]], is_wanted: Callable[[int], bool], reach: int
+) -> Generator[Part, None, None]:
+    """Yield the part of each wanted segment, as soon as its neighbours are known.
+
+    Args:
+        places: a film's frames in order, with their places.
+        is_wanted: tells the segments by their numbers.
+        reach: frames on either side on which a frame's colour depends: fewer than a segment has.
+    """
+    before: list[PlannedFrame] = []
+    segment: list[PlannedFrame] = []
+    for _, group in groupby(_planned(places), key=lambda frame: frame.segment):
+        frames = iter(group)
+        after = list(islice(frames, reach))
+        if segment and is_wanted(segment[0].segment):
+            yield _part(before, segment, after, reach)
+        before, segment = segment, [*after, *frames]
+    if segment and is_wanted(segment[0].segment):
+        yield _part(before, segment, [], reach)
+
+
+def _planned(places: Iterable[Placed[Picture]]) -> Iterator[PlannedFrame]:
+    segment = -1
+    for place in places:
+        frame, is_first = place.frame.frame, place.segment != segment
+        segment = place.segment
+        luma = checksum(frame) if is_first else None
+        yield PlannedFrame(frame.pts, place.starts_shot, segment, place.share, luma)
+
+
+def _part(
+    before: list[PlannedFrame], segment: list[PlannedFrame], after: list[PlannedFrame], reach: int
+) -> Part:
+    """Return a segment with its neighbours in the same shot, for nothing crosses a cut."""
+    near = [] if segment[0].starts_shot else before[-reach:]
+    starts = [number for number, frame in enumerate(near) if frame.starts_shot]
+    near = near[starts[-1] if starts else 0 :]
+    ends = [number for number, frame in enumerate(after) if frame.starts_shot]
+    after = after[: ends[0] if ends else len(after)]
+    opener = None
+    if near and not near[0].starts_shot:
+        earlier = before[: len(before) - len(near)]
+        opener = next((frame for frame in reversed(earlier) if frame.starts_shot), before[0])
+    return Part(segment[0].segment, (*near, *segment, *after), opener)
+
+
+class Renderer:
+    """Renders the parts of one film after the other, and keeps the model while all want the same.
+
+    renderer = Renderer()
+    for part in plan_parts(places, is_wanted, reach):
+        work.note(renderer.render(job, part))
+    """
+
+    def __init__(self) -> None:
+        self._options: RenderOptions | None = None
+        self._colorizer: Colorizer
+
+    def render(self, job: Job, part: Part) -> Segment:
+        """Colour a part and write its segment into a file of a name that no other try has.
+
+        Raises:
+            InputError: the film, or what goes with it, cannot be read, or not as it was planned.
+            OutputError: the file cannot be written.
+            ModelError: there is no such model, or it is damaged, or too large for the memory.
+        """
+        if self._options != job.options:
+            self._colorizer = load_colorizer(job.options)
+            self._options = job.options
+        with one_thread_a_call() as threads:  # a worker has its share of the cores
+            return while_memory_lasts(
+                lambda: _render(job, part, self._colorizer, threads), self._colorizer, job.options
+            )
+
+
+class _DecodedOtherwiseError(Exception):
+    """A frame is not what was planned."""
+
+
+def _render(job: Job, part: Part, colorizer: Colorizer, threads: int) -> Segment:
+    for frames in (_decoded(part, job.film), _decoded_from_start(part, job)):
+        try:
+            return _render_from(frames, job, part, colorizer, threads)
+        except _DecodedOtherwiseError:
+            log.info(
+                "%s: part %d is read from the film's beginning", job.film.path, part.number + 1
+            )
+    raise InputError(
+        f"{job.film.path}: decodes otherwise each time, it is damaged; add --workers 1, which "
+        "reads it once"
+    )
+
+
+def _render_from(
+    frames: Iterator[Frame], job: Job, part: Part, colorizer: Colorizer, threads: int
+) -> Segment:
+    film, options = job.film, job.options
+    name = Path(job.plan.segment_name(part.number))
+    path = job.folder / name.with_stem(f"{name.stem}-{secrets.token_hex(4)}")
+    with Stages(threads) as stages:
+        decoded = stages.ahead(frames, "decode")
+        pictures = pictures_of(decoded, film, open_masks(film, options), options)
+        places = (
+            Placed(picture, planned.starts_shot, planned.segment, planned.share)
+            for picture, planned in zip(pictures, part.all_frames, strict=True)
+        )
+        colored = color(
+            places,
+            lambda place: place.segment == part.number,
+            colorizer,
+            film.matrix,
+            options,
+            job.given,
+            stages,
+        )
+        own = (frame for frame in colored if frame.place.segment == part.number)
+        with closing(merge(own, film, job.plan, stages)) as merged:
+            return write_segment(path, merged, film, job.plan, stages)
+
+
+def _decoded(part: Part, film: Film) -> Iterator[Frame]:
+    """Yield the frames of a part, entering the film where they are.
+
+    Raises:
+        _DecodedOtherwiseError: a frame's time or luma is not what was planned.
+    """
+    if part.opener is not None:
+        yield from _checked(_from(part.opener, film), (part.opener,))
+    yield from _checked(_from(part.frames[0], film), part.frames)
+
+
+def _from(frame: PlannedFrame, film: Film) -> Iterator[Frame]:
+    return read_frames(film, start=frame.pts * film.time_base - film.start_seconds)
+
+
+def _decoded_from_start(part: Part, job: Job) -> Iterator[Frame]:
+    """Yield the frames of a part, read as they were when it was planned."""
+    wanted = {frame.pts for frame in part.all_frames}
+    frames = read_frames(job.film, start=job.plan.start, end=job.plan.end)
+    yield from _checked((f for f in frames if f.pts in wanted), part.all_frames)
+
+
+def _checked(frames: Iterator[Frame], planned: Iterable[PlannedFrame]) -> Iterator[Frame]:
+    for wanted in planned:
+        frame = next(frames, None)
+        is_right = frame is not None and frame.pts == wanted.pts
+        if frame is None or not is_right or wanted.luma not in (None, checksum(frame)):
+            raise _DecodedOtherwiseError
+        yield frame

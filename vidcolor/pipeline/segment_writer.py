@@ -1,0 +1,94 @@
+"""The end of the line: coloured frames into the file of a segment."""
+
+import zlib
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from vidcolor.inference.colorizer import Colored
+from vidcolor.media.encode import SegmentWriter
+from vidcolor.media.frame import Frame
+from vidcolor.media.output_plan import OutputPlan
+from vidcolor.media.probe import Film
+from vidcolor.media.quantization import Codes, chroma_from_unit
+from vidcolor.pipeline.colorize import Picture, film_chroma
+from vidcolor.pipeline.journal import Segment, digest
+from vidcolor.pipeline.threads import Stages
+from vidcolor.shots.segments import Placed
+
+
+class Merged(NamedTuple):
+    """A frame, and the codes of the chroma that goes beside its luma."""
+
+    place: Placed[Picture]
+    chroma_2hw: Codes
+
+
+def merge(
+    colored: Iterable[Colored[Picture]], film: Film, plan: OutputPlan, stages: Stages
+) -> Generator[Merged, None, None]:
+    """Yield frames with the chroma codes that a plan wants beside their luma."""
+
+    def merged(frame: Colored[Picture]) -> Merged:
+        chroma_2hw = film_chroma(frame, plan.chroma_shape[1:], film.matrix)
+        codes_2hw = chroma_from_unit(chroma_2hw, depth=plan.depth, full_range=plan.full_range)
+        return Merged(frame.place, codes_2hw)
+
+    return stages.each(merged, colored, "merge")
+
+
+def write_segment(
+    path: Path,
+    frames: Iterable[Merged],
+    film: Film,
+    plan: OutputPlan,
+    stages: Stages,
+    on_frame: Callable[[int], None] | None = None,
+) -> Segment:
+    """Encode a segment's frames into a file, and say what is in it.
+
+    Args:
+        path: gets its name when it is whole and on the disk.
+        frames: those of one segment, in order.
+        film: that they are of.
+        plan: how the result is written.
+        stages: counts the time.
+        on_frame: called with the number of frames done, after each.
+
+    Returns:
+        The segment, without what the film lost in it.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    frame_count = shot_count = 0
+    with SegmentWriter(path, film, plan) as segment:
+        for place, chroma_2hw in frames:
+            frame = place.frame.frame
+            if frame_count == 0:
+                first = frame
+            with stages.clock("encode"):
+                segment.write(frame, chroma_2hw)
+            frame_count += 1
+            shot_count += place.starts_shot
+            if on_frame is not None:
+                on_frame(frame_count)
+    return Segment(
+        number=place.segment,
+        name=path.name,
+        sha256=digest(path),
+        frame_count=frame_count,
+        shot_count=shot_count,
+        first_pts=first.pts,
+        first_luma=checksum(first),
+        last_pts=frame.pts,
+        changes=(),
+        stage_seconds=stages.lap(),
+    )
+
+
+def checksum(frame: Frame) -> int:
+    """Return the CRC-32 of a frame's luma, as decoded."""
+    return zlib.crc32(np.ascontiguousarray(frame.luma).data)

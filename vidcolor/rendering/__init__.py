@@ -1,0 +1,1 @@
+"""One film: driven from its first frame to its verified result."""

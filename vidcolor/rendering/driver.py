@@ -1,0 +1,179 @@
+"""The line of a render: from decoded frames to finished segments.
+
+Decode, divide into shots and segments, colour, hold the colour steady, enlarge the chroma under the
+luma's guidance, merge it with the film's own luma, encode segment by segment. Or a crew renders the
+segments, in any order, and this process decodes and divides for them.
+"""
+
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, groupby
+
+import numpy as np
+
+from vidcolor.errors import InputError
+from vidcolor.guidance.mask_files import Masks
+from vidcolor.inference.colorizer import Colorizer
+from vidcolor.media.conversion_warnings import Changes
+from vidcolor.media.decode import Frame, read_frames, unit_chroma
+from vidcolor.media.probe import Film
+from vidcolor.network.device import one_thread_a_call
+from vidcolor.pipeline.colorize import Picture, color, places_of, while_memory_lasts
+from vidcolor.pipeline.journal import Segment
+from vidcolor.pipeline.segment_job import Job, Part, plan_parts
+from vidcolor.pipeline.segment_writer import Merged, checksum, merge, write_segment
+from vidcolor.pipeline.stabilizer import reach
+from vidcolor.pipeline.threads import Stages
+from vidcolor.rendering.workdir import Work
+from vidcolor.shots.segments import Placed
+from vidcolor.workers.pool import Crew
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_FRAMES = 24
+"""How often a film's own colour is looked for: once a second."""
+SEGMENTS_AGAIN = 2
+"""Finished segments that a run which goes on sees again: one, so that it is known where shots begin
+in the other, on which the colour of the next one depends."""
+COLOR_UNIT_CHROMA = 2 / 255
+"""A frame whose chroma is further from 0, on average, has colour; compressed grey is nearer."""
+
+OnFrame = Callable[[int], None]
+OnSegment = Callable[[Segment], None]
+
+
+@dataclass(frozen=True)
+class Line:
+    """The line of one film, of which some segments may be done."""
+
+    job: Job
+    work: Work
+    """Where what is done is noted."""
+    changes: Changes
+    """Gets what decoding loses."""
+    masks: Masks
+    on_frame: OnFrame | None
+    """Called with the number of frames done, after each or, by a crew, each segment."""
+    on_segment: OnSegment | None
+    """Called with each segment that this run has rendered and noted."""
+
+    def render(self, by: Crew | Colorizer) -> None:
+        """Render what is not done yet: by a crew, or with a colorizer in this process.
+
+        Raises:
+            InputError: the film, or what goes with it, cannot be read, or no frame is between start
+                and end.
+            OutputError: a segment cannot be written, or the workers of the crew die.
+            ModelError: the model is damaged, or too large for the memory.
+        """
+        if isinstance(by, Colorizer):
+            with one_thread_a_call():
+                while_memory_lasts(lambda: self._render(by), by, self.job.options)
+        else:
+            self._render_by(by)
+        film, options = self.job.film, self.job.options
+        if not self.work.segments:
+            raise InputError(
+                f"{film.path}: no frame between --start {options.start or 0} and "
+                f"--end {options.end or 'its end'}; choose other times"
+            )
+
+    def _render(self, colorizer: Colorizer) -> None:
+        job = self.job
+        with Stages() as stages, closing(self._merged(colorizer, stages)) as frames:
+            done = self.work.numbers
+            for number, group in groupby(frames, key=lambda frame: frame.place.segment):
+                if number not in done:
+                    path = job.folder / job.plan.segment_name(number)
+                    tell = partial(self._tell, self.work.frame_count)
+                    self._note(write_segment(path, group, job.film, job.plan, stages, tell))
+
+    def _merged(self, colorizer: Colorizer, stages: Stages) -> Generator[Merged, None, None]:
+        job, places = self.job, self._places_left(stages)
+        done = self.work.numbers
+        colored = color(
+            places,
+            lambda place: place.segment not in done,
+            colorizer,
+            job.film.matrix,
+            job.options,
+            job.given,
+            stages,
+        )
+        return merge(colored, job.film, job.plan, stages)
+
+    def _render_by(self, crew: Crew) -> None:
+        """Let a crew render what is not done yet, while this process decodes and divides."""
+        with (
+            Stages() as stages,
+            closing(self._parts_left(stages)) as parts,
+            closing(crew.render_parts(self.job, parts)) as segments,
+        ):
+            for segment in segments:
+                planned = {f"plan: {name}": seconds for name, seconds in stages.lap().items()}
+                self._note(replace(segment, stage_seconds=segment.stage_seconds | planned))
+                self._tell(self.work.frame_count, 0)
+
+    def _parts_left(self, stages: Stages) -> Generator[Part, None, None]:
+        places, done = self._places_left(stages), self.work.numbers
+        return plan_parts(
+            places, lambda number: number not in done, reach(self.job.options.stabilize)
+        )
+
+    def _tell(self, before: int, since: int) -> None:
+        if self.on_frame is not None:
+            self.on_frame(before + since)
+
+    def _note(self, segment: Segment) -> None:
+        self.work.note(replace(segment, changes=tuple(self.changes.sentences)))
+        if self.on_segment is not None:
+            self.on_segment(segment)
+
+    def _places_left(self, stages: Stages) -> Iterator[Placed[Picture]]:
+        """Yield the frames from the first that is not done on, and SEGMENTS_AGAIN before them."""
+        film = self.job.film
+        frames = _saying_if_colored(self._frames_left(), film)
+        return places_of(
+            stages.ahead(frames, "decode"),
+            film,
+            self.masks,
+            self.job.options,
+            first_segment=max(0, len(self.work.unbroken) - SEGMENTS_AGAIN),
+        )
+
+    def _frames_left(self) -> Iterator[Frame]:
+        """Yield the frames that are not done, and before them those of the last SEGMENTS_AGAIN.
+
+        The luma of the first must be what it was: not every film can be entered in its middle.
+        One that cannot is read from its beginning.
+        """
+        film, plan = self.job.film, self.job.plan
+        again = self.work.unbroken[-SEGMENTS_AGAIN:]
+        if not again:
+            return read_frames(film, start=plan.start, end=plan.end, changes=self.changes)
+        first = again[0]
+        for start in (first.first_pts * film.time_base - film.start_seconds, plan.start):
+            frames = read_frames(film, start=start, end=plan.end, changes=self.changes)
+            found = next((frame for frame in frames if frame.pts >= first.first_pts), None)
+            if found is not None and (found.pts, checksum(found)) == (
+                first.first_pts,
+                first.first_luma,
+            ):
+                return chain([found], frames)
+        log.warning("%s: decodes otherwise than before; beginning anew", film.path)
+        self.work.forget()
+        return read_frames(film, start=plan.start, end=plan.end, changes=self.changes)
+
+
+def _saying_if_colored(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
+    """Yield the frames; say it once where they have colours, or a tint, that will be replaced."""
+    is_said = False
+    for number, frame in enumerate(frames):
+        if not is_said and number % LOOK_EVERY_FRAMES == 0:
+            is_said = bool(np.abs(unit_chroma(frame)).mean() > COLOR_UNIT_CHROMA)
+            if is_said:
+                log.info("%s: its own colours are replaced; only its luma is used", film.path)
+        yield frame

@@ -1,0 +1,214 @@
+"""The verb `render`: a film in, the same film in colour out.
+
+What is wished for is identified and checked; the line (`line.py`) renders the segments that are not
+done yet, in this process or by a crew; they are joined, and everything else is carried over. A run
+that is cut short goes on with what it did not finish.
+"""
+
+import json
+import logging
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vidcolor._version import __version__
+from vidcolor.errors import OutputError
+from vidcolor.guidance.mask_files import Masks, open_masks
+from vidcolor.guidance.open_guidance import open_given
+from vidcolor.guidance.sidecar import sidecar_path
+from vidcolor.media.conversion_warnings import Changes
+from vidcolor.media.encode import output_errors
+from vidcolor.media.mux import join
+from vidcolor.media.output_plan import check_output
+from vidcolor.media.probe import Film
+from vidcolor.media.stream_report import StreamAccount
+from vidcolor.options.render import RenderOptions
+from vidcolor.pipeline.colorize import find_film, load_colorizer, settle_engine
+from vidcolor.pipeline.fingerprint import fingerprint
+from vidcolor.pipeline.journal import Fingerprint
+from vidcolor.pipeline.segment_job import Job
+from vidcolor.rendering.driver import Line, OnFrame, OnSegment
+from vidcolor.rendering.workdir import Work, begun_with, work_on
+from vidcolor.workers.choose import hired
+from vidcolor.workers.pool import Crew
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identified:
+    """A film, how it is to be rendered, and what decides the frames of its result."""
+
+    film: Film
+    masks: Masks
+    options: RenderOptions
+    """With an engine."""
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """What `render` did."""
+
+    film: Path
+    out: Path
+    """The film in colour."""
+    frame_count: int
+    shot_count: int
+    segment_count: int
+    resumed_frame_count: int
+    """Frames that an interrupted run had done already."""
+    stage_seconds: dict[str, float]
+    """How long each stage worked on all segments, also those of interrupted runs."""
+    changes: tuple[str, ...]
+    """What the result does not keep of the film, a sentence each."""
+    streams: tuple[StreamAccount, ...]
+    """What became of each stream; none if a run before this one was killed after its last step."""
+
+    def to_json(self) -> str:
+        """Return the report that `--report` writes."""
+        return json.dumps({"vidcolor": __version__, **asdict(self)}, indent=2, default=str)
+
+
+def render(
+    source: Path | str,
+    out: Path | str,
+    options: RenderOptions,
+    *,
+    on_frame: OnFrame | None = None,
+    on_segment: OnSegment | None = None,
+    crew: Crew | None = None,
+) -> Rendered:
+    """Colour the film `source` and write it to `out`, which appears only when it is whole.
+
+    Args:
+        source: any film that FFmpeg reads.
+        out: a name that ends in .mp4, .mkv or .mov.
+        options: model, encoder, device and the rest.
+        on_frame: called with the number of frames done, after each or, by a crew, each segment.
+        on_segment: called with each segment that this run has rendered and noted.
+        crew: renders the segments; None: whom the options hire.
+
+    Raises:
+        InputError: the film or its mask cannot be read, or no frame is between start and end.
+        OptionsError: codec, preset and container do not go together.
+        OutputError: the result cannot be written, or cannot hold one of the film's tracks, or an
+            interrupted render of it was made otherwise.
+        ModelError: there is no such model, or it is damaged, or too large for the memory.
+    """
+    out = Path(out)
+    begun = {} if options.restart else begun_with(out)
+    found = identify(source, options, begun)
+    return render_identified(found, out, on_frame=on_frame, on_segment=on_segment, crew=crew)
+
+
+def identify(source: Path | str, options: RenderOptions, begun: Fingerprint) -> Identified:
+    """Return what a film is, how it is to be rendered, and what decides the frames of its result.
+
+    Args:
+        source: any film that FFmpeg reads.
+        options: with `--engine auto`, the engine is that of an earlier run, or chosen.
+        begun: what decided the frames that an earlier run has left; nothing if there are none.
+
+    Raises:
+        InputError: the film cannot be read, or what goes with it.
+        OptionsError: the options cannot be meant.
+        ModelError: there is no such model.
+    """
+    film = find_film(source, options)
+    masks = open_masks(film, options)
+    options = settle_engine(options, film.frame_count_from_header, begun.get("--engine"))
+    identity = fingerprint(film, options)
+    return Identified(film=film, masks=masks, options=options, fingerprint=identity)
+
+
+def render_identified(
+    found: Identified,
+    out: Path,
+    *,
+    on_frame: OnFrame | None = None,
+    on_segment: OnSegment | None = None,
+    crew: Crew | None = None,
+) -> Rendered:
+    """Colour a film that was identified; all else is as for `render`."""
+    film, options = found.film, found.options
+    earlier = Work(out, found.fingerprint)
+    if earlier.is_published():
+        with work_on(out, found.fingerprint):  # which puts away what that run left
+            log.info("%s: was finished by an interrupted run", out)
+        return _reported(_rendered(film, earlier, Changes(), earlier.frame_count, ()), options)
+    check_report(options.report)
+    sidecar = sidecar_path(film, options)
+    if sidecar is not None:
+        log.info("%s: its settings hold for the shots of %s", sidecar, film.path)
+    changes = Changes(strict=options.strict)
+    plan = check_output(film, out, options, changes)
+    given = tuple(open_given(film, options, start=plan.start, end=plan.end))
+    with nullcontext(crew) if crew else hired(options) as hands:
+        by = hands or load_colorizer(options)
+        with work_on(out, found.fingerprint) as work:
+            work.take_up(restart=options.restart, is_expendable=options.overwrite)
+            resumed = work.frame_count
+            changes.recall(work.changes)
+            if resumed:
+                log.info("%s: going on after %d frames of an interrupted render", out, resumed)
+            job = Job(film=film, plan=plan, options=options, given=given,
+                      fingerprint=found.fingerprint, folder=work.folder)  # fmt: skip
+            Line(job, work, changes, found.masks, on_frame, on_segment).render(by)
+            streams = join(work.paths, film, plan, changes, before_rename=work.announce)
+            return _reported(_rendered(film, work, changes, resumed, streams), options)
+
+
+def check_report(path: Path | None) -> None:
+    """Refuse a report that could not be written in the end.
+
+    Raises:
+        OutputError: it could not.
+    """
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise OutputError(f"{path}: cannot be the report; name a file in a folder that is there")
+
+
+def write_report(path: Path | None, document: str) -> None:
+    """Write a report, where one is wanted.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if path is not None:
+        with output_errors(path):
+            path.write_text(document + "\n", encoding="utf-8")
+
+
+def _rendered(
+    film: Film,
+    work: Work,
+    changes: Changes,
+    resumed: int,
+    streams: tuple[StreamAccount, ...],
+) -> Rendered:
+    return Rendered(
+        film=film.path,
+        out=work.out,
+        frame_count=work.frame_count,
+        shot_count=sum(segment.shot_count for segment in work.segments),
+        segment_count=len(work.segments),
+        resumed_frame_count=resumed,
+        stage_seconds=_total(segment.stage_seconds for segment in work.segments),
+        changes=tuple(changes.sentences),
+        streams=streams,
+    )
+
+
+def _total(laps: Iterable[dict[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for lap in laps:
+        for stage, seconds in lap.items():
+            total[stage] = total.get(stage, 0.0) + seconds
+    return total
+
+
+def _reported(done: Rendered, options: RenderOptions) -> Rendered:
+    write_report(options.report, done.to_json())
+    return done

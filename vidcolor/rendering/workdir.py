@@ -1,0 +1,221 @@
+"""Where a render works: a hidden folder beside its result, held by one process at a time."""
+
+import hashlib
+import logging
+import os
+import shutil
+from bisect import insort
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+from typing import IO
+
+from vidcolor.errors import OutputError
+from vidcolor.files import is_named, lock
+from vidcolor.media.encode import output_errors, sync_file
+from vidcolor.pipeline.journal import (
+    Fingerprint,
+    Published,
+    Record,
+    Segment,
+    difference,
+    digest,
+    note,
+    read_journal,
+    write_journal,
+)
+
+log = logging.getLogger(__name__)
+
+JOURNAL = "journal.jsonl"
+NAME_BYTES = 255
+"""Longest file name of the usual file systems."""
+
+
+class Work:
+    """The work folder of one result, while this process holds it; `work_on` hands it out."""
+
+    def __init__(self, out: Path, fingerprint: Fingerprint) -> None:
+        self.out = out
+        self.folder = folder_of(out)
+        self.segments: list[Segment] = []
+        """What is done, in the film's order; some may be missing in between."""
+        self._fingerprint = fingerprint
+        self._journal = self.folder / JOURNAL
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files of the segments that are done."""
+        return [self.folder / segment.name for segment in self.segments]
+
+    @property
+    def frame_count(self) -> int:
+        """Frames that are done."""
+        return sum(segment.frame_count for segment in self.segments)
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """Of the segments that are done."""
+        return frozenset(segment.number for segment in self.segments)
+
+    @property
+    def unbroken(self) -> list[Segment]:
+        """What is done from the film's first segment to the first that is missing."""
+        return [s for number, s in enumerate(self.segments) if s.number == number]
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What the film lost in the segments that are done, each once."""
+        return tuple(dict.fromkeys(chain(*(segment.changes for segment in self.segments))))
+
+    def is_published(self) -> bool:
+        """Say whether an earlier run finished this very work, and was killed while tidying up."""
+        record = read_journal(self._journal)
+        if record is None or record.published is None or not self.out.exists():
+            return False
+        self.segments = _in_order(record.segments)
+        return record.published == Published.of(self.out) and (
+            record.fingerprint == self._fingerprint
+        )
+
+    def take_up(self, *, restart: bool, is_expendable: bool) -> None:
+        """Go on with what an interrupted run left, or begin anew.
+
+        Args:
+            restart: begin anew in any case.
+            is_expendable: begin anew where that was made of another film, model or option.
+
+        Raises:
+            OutputError: it was, and is not expendable.
+        """
+        record = None if restart else read_journal(self._journal)
+        if record is not None and record.fingerprint == self._fingerprint:
+            self.segments = self._whole(record.segments)
+        elif record is not None and record.segments and not is_expendable:
+            raise OutputError(
+                f"{self.out}: an interrupted render of it has "
+                f"{difference(record.fingerprint, self._fingerprint)}; repeat that command to go "
+                "on with it, or add --restart to begin anew"
+            )
+        self._write()
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.segments = []
+        self._write()
+
+    def note(self, segment: Segment) -> None:
+        """Add a segment whose file is whole and on the disk; it is done when this returns."""
+        with output_errors(self.out):
+            sync_file(self.folder)  # its name, too
+            note(self._journal, segment)
+        insort(self.segments, segment, key=_number)
+
+    def announce(self, whole: Path) -> None:
+        """Note which file is about to get the result's name."""
+        with output_errors(self.out):
+            note(self._journal, Published.of(whole))
+
+    def _whole(self, segments: tuple[Segment, ...]) -> list[Segment]:
+        """Return the segments whose files are what the journal says."""
+        return [segment for segment in _in_order(segments) if self._is_whole(segment)]
+
+    def _is_whole(self, segment: Segment) -> bool:
+        path = self.folder / Path(segment.name).name
+        is_whole = path.is_file() and digest(path) == segment.sha256
+        if not is_whole:
+            log.warning("%s: part %d is damaged; it is made again", self.out, segment.number + 1)
+        return is_whole
+
+    def _write(self) -> None:
+        with output_errors(self.out):
+            write_journal(self._journal, Record(self._fingerprint, tuple(self.segments)))
+            self.remove_strays()
+
+    def put_away(self) -> None:
+        """Leave what can be gone on with, and say so; nothing if there is nothing.
+
+        The journal knows best: an interruption may come between its last line and `segments`.
+        """
+        record = read_journal(self._journal)
+        if record is None or not record.segments:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        elif record.fingerprint == self._fingerprint:
+            self.segments = _in_order(record.segments)
+            self.remove_strays()
+            log.warning(
+                "%s: %d frames are done; the same command goes on from there",
+                self.out,
+                self.frame_count,
+            )
+
+    def remove_strays(self) -> None:
+        """Remove what is neither lock nor journal nor a segment that is done."""
+        known = {"lock", self._journal.name, *(segment.name for segment in self.segments)}
+        for path in self.folder.iterdir():
+            if path.name not in known:
+                path.unlink(missing_ok=True)  # a worker that is just ending may rename it
+
+
+def _in_order(segments: Iterable[Segment]) -> list[Segment]:
+    return sorted(segments, key=_number)
+
+
+def _number(segment: Segment) -> int:
+    return segment.number
+
+
+@contextmanager
+def work_on(out: Path | str, fingerprint: Fingerprint) -> Iterator[Work]:
+    """Make or find the work folder of a result, and hold it.
+
+    It is removed when the block ends well; and otherwise unless there are segments in it, with
+    which the same command then goes on.
+
+    Raises:
+        OutputError: it cannot be made, or another process holds it.
+    """
+    work = Work(Path(out), fingerprint)
+    file: IO[str] | None = None
+    try:
+        file = _locked(work.out, work.folder)
+        yield work
+    except BaseException:
+        # An interruption may come while the folder is made: whoever gets the lock puts it away.
+        with suppress(OutputError), file or _locked(work.out, work.folder):
+            work.put_away()
+        raise
+    with file:
+        shutil.rmtree(work.folder, ignore_errors=True)
+
+
+def begun_with(out: Path) -> Fingerprint:
+    """Return what decides the frames that an interrupted render left; nothing if there are none."""
+    record = read_journal(folder_of(out) / JOURNAL)
+    return record.fingerprint if record is not None and record.segments else {}
+
+
+def folder_of(out: Path) -> Path:
+    """Return the work folder of a result, `.NAME.vidcolor` beside it."""
+    name = f".{out.name}.vidcolor"
+    if len(os.fsencode(name)) > NAME_BYTES:
+        name = f".{hashlib.sha256(os.fsencode(out.name)).hexdigest()[:32]}.vidcolor"
+    return out.with_name(name)
+
+
+def _locked(out: Path, folder: Path) -> IO[str]:
+    """Make the folder and lock it; again, if its last holder removed it in between."""
+    path = folder / "lock"
+    while True:
+        with output_errors(out):
+            folder.mkdir(exist_ok=True)
+        with output_errors(out), suppress(FileNotFoundError), ExitStack() as stack:
+            file = stack.enter_context(path.open("w"))
+            lock(
+                file,
+                if_held=f"{out}: another run is rendering it; wait for that, or name another file",
+            )
+            if is_named(file, path):
+                stack.pop_all()
+                return file

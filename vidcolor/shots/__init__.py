@@ -1,0 +1,1 @@
+"""Where shots begin, and how a film is divided into segments and windows."""

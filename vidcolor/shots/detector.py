@@ -1,0 +1,242 @@
+"""Where one shot ends and the next begins, seen from luma alone.
+
+A black-and-white film has no hue and no saturation, so detectors that average them in miss most
+of its cuts. Here neighbours are compared on thumbnails (`thumbnails.difference`), and each
+difference with those around it: a cut stands out, a pan does not, and what was there before a
+flash is there after it. Two shots also meet in a dissolve, or in black.
+
+What is said of a frame depends on some frames before it (REACH, for where shots begin) and after
+it, and on nothing else: not on where reading began.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidcolor.shots.thumbnail import ANYWHERE, Thumbnail, difference
+from vidcolor.shots.transitions import HALF_LENGTHS, straightness
+from vidcolor.shots.windows import surroundings
+
+Frame = TypeVar("Frame")
+
+Luma = Callable[[Frame], NDArray[np.float32]]
+"""Returns a frame's Y', (h, w) in [0, 1], of any size."""
+
+TransitionKind = Literal["dissolve", "fade-in", "fade-out"]
+
+CUT = 0.46
+"""How far a difference must go from the usual one around it towards 1, that of unrelated frames.
+
+Of about 100 cuts in animation, advertisement, documentary and silent film it finds all; what it
+takes for more are two arms that sweep over the whole picture and a camera torn aside.
+"""
+
+CALM = 1 / 3
+"""Share of a difference that those around it have where all is calm. There, whatever is NEW is a
+cut: the same wall with someone else before it."""
+
+NEW = 0.2
+"""Difference of a picture from the one before, wherever in it things may have moved to. A shape of
+a fifth of the picture that jumps through it has 0.18, other people before the same wall 0.22."""
+
+USUAL_FRAMES = 3
+"""Frames on each side whose median difference is the usual one, which a flash does not move."""
+
+FLASH_FRAMES = 4
+"""Longest flash, a sixth of a second. Four frames between two parts of a shot are no shot."""
+
+FLASH_SHARE = 0.5
+"""What frames before and after a cut must have of its difference; around a flash they are alike."""
+
+SHORTEST_SHOT = 3
+"""Frames: of two cuts that are closer, the weaker one is none, nor is one so near the end."""
+
+LONGEST_HALF = HALF_LENGTHS[-1]
+
+BLENDED_FRAMES = 8
+"""Frames on each side of a dissolve's middle over which one shot's share gives way to the other's:
+a third of a second, so that no colour jumps."""
+
+REACH = 2 * LONGEST_HALF
+"""Frames back on which it depends where shots begin."""
+
+
+@dataclass(frozen=True)
+class Transition:
+    """Two shots that meet gradually, or one that goes into black or comes out of it."""
+
+    kind: TransitionKind
+    half_frames: int
+    """Frames from its middle to its ends."""
+
+
+@dataclass(frozen=True)
+class Seen(Generic[Frame]):
+    """A frame, and what those around it say of it."""
+
+    frame: Frame
+    thumbnail: Thumbnail
+    change: float
+    """Its difference from the frame before."""
+    is_cut: bool = False
+    """The frame before belongs to another shot."""
+    straightness: float = 0.0
+    """How well it is the middle of a transition."""
+    transition: Transition | None = None
+    """Of which it is the middle."""
+    starts_shot: bool = False
+    """By a cut, by the middle of a dissolve, or by being the first to show something again."""
+    share: float = 1.0
+    """How much of what it shows belongs to its shot: a half in the middle of a dissolve."""
+
+
+class CutDetector:
+    """Tells at once whether a frame differs from the one before as a cut would make it.
+
+    It cannot look ahead, so it takes flashes and torn cameras for cuts as well, and no two frames
+    that it joins are strangers: what frames to learn from ask for.
+
+    detector = CutDetector()
+    for luma in frames:
+        if detector.is_cut(luma): ...
+    """
+
+    def __init__(self) -> None:
+        self._last: Thumbnail | None = None
+
+    def is_cut(self, luma_hw: NDArray[np.float32]) -> bool:
+        """Tell whether this frame and the one before belong to two shots.
+
+        Args:
+            luma_hw: (h, w) in [0, 1], of any size; the first frame is never a cut.
+        """
+        thumbnail = Thumbnail.of(luma_hw)
+        last, self._last = self._last, thumbnail
+        return last is not None and difference(last, thumbnail) > CUT
+
+
+def find_shots(frames: Iterable[Frame], luma: Luma[Frame]) -> Iterator[Seen[Frame]]:
+    """Yield each frame with what is seen of shots, about 40 frames behind those that are drawn.
+
+    Args:
+        frames: in the film's order.
+        luma: of a frame.
+    """
+    stages: list[tuple[Callable[..., Seen[Frame]], int]] = [
+        (_stands_out, FLASH_FRAMES + 1),
+        (_is_strongest, SHORTEST_SHOT - 1),
+        (_straight, LONGEST_HALF),
+        (_straightest, LONGEST_HALF),
+        (_begun, BLENDED_FRAMES),
+    ]
+    seen = _compared(frames, luma)
+    for stage, reach in stages:
+        seen = map(partial(_apply, stage), surroundings(seen, reach))
+    return seen
+
+
+def _apply(
+    stage: Callable[[Sequence[Seen[Frame]], int], Seen[Frame]],
+    surrounded: tuple[Sequence[Seen[Frame]], int],
+) -> Seen[Frame]:
+    return stage(*surrounded)
+
+
+def _compared(frames: Iterable[Frame], luma: Luma[Frame]) -> Iterator[Seen[Frame]]:
+    last: Thumbnail | None = None
+    for frame in frames:
+        thumbnail = Thumbnail.of(luma(frame))
+        yield Seen(frame, thumbnail, 0.0 if last is None else difference(last, thumbnail))
+        last = thumbnail
+
+
+def _stands_out(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
+    """Say whether a frame's change stands out as a cut's does, and is no flash's."""
+    before, after = around[:at], around[at:]
+    if not before or len(after) < SHORTEST_SHOT or around[at].change < NEW:
+        return around[at]
+    change = around[at].change * _weight(around, at)
+    sides = before[-USUAL_FRAMES:], after[1 : 1 + USUAL_FRAMES]
+    usual = max(map(_median_change, sides))
+    busiest = max(seen.change for side in sides for seen in side)
+    is_cut = (
+        change > NEW
+        and (busiest < CALM * change or change - usual > CUT * (1 - usual))
+        and difference(before[-1].thumbnail, after[0].thumbnail, ANYWHERE) > NEW
+        and not _is_flash(before, after, around[at].change)
+    )
+    return replace(around[at], is_cut=is_cut)
+
+
+def _median_change(some: Sequence[Seen[Frame]]) -> float:
+    return float(np.median([seen.change for seen in some]))
+
+
+def _weight(around: Sequence[Seen[Frame]], at: int) -> float:
+    """Return what a step counts, 0 to 1: less where it has not half of the contrast around it.
+
+    Those are the first steps out of black, or the last ones into it.
+    """
+    contrasts = [seen.thumbnail.contrast for seen in around]
+    return min(1.0, 2 * max(contrasts[at - 1 : at + 1]) / max(*contrasts, 1e-6)) ** 2
+
+
+def _is_flash(before: Sequence[Seen[Frame]], after: Sequence[Seen[Frame]], change: float) -> bool:
+    """Tell whether some frame before is still, or again, there after."""
+    return any(
+        difference(one.thumbnail, other.thumbnail) < FLASH_SHARE * change
+        for one in before
+        for other in after
+    )
+
+
+def _is_strongest(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
+    """Say of a cut whether a stronger one is too near."""
+    seen = around[at]
+    rivals = [(s.change, -n) for n, s in enumerate(around) if s.is_cut]
+    return replace(seen, is_cut=seen.is_cut and max(rivals) == (seen.change, -at))
+
+
+def _straight(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
+    quality, half = straightness([seen.thumbnail for seen in around], at)
+    if not quality:
+        return around[at]
+    kind: TransitionKind = "dissolve"
+    if around[at + half].thumbnail.is_flat:
+        kind = "fade-out"
+    elif around[at - half].thumbnail.is_flat:
+        kind = "fade-in"
+    return replace(around[at], straightness=quality, transition=Transition(kind, half))
+
+
+def _straightest(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
+    """Leave a transition only to the frame that is its middle best."""
+    seen = around[at]
+    best = max((s.straightness, -n) for n, s in enumerate(around))
+    is_middle = seen.transition is not None and best == (seen.straightness, -at)
+    return seen if is_middle else replace(seen, transition=None)
+
+
+def _begun(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
+    """Say whether a shot begins with a frame, and how much of the frame belongs to its shot."""
+    middles = [n - at for n, seen in enumerate(around) if _is_dissolve(seen)]
+    away = min((abs(n) for n in middles), default=BLENDED_FRAMES)
+    starts = around[at].is_cut or 0 in middles or _is_lit(around, at)
+    share = 0.5 + 0.5 * away / BLENDED_FRAMES
+    return replace(around[at], starts_shot=starts, share=share)
+
+
+def _is_dissolve(seen: Seen[Frame]) -> bool:
+    return seen.transition is not None and seen.transition.kind == "dissolve"
+
+
+def _is_lit(around: Sequence[Seen[Frame]], at: int) -> bool:
+    """Tell whether a frame is the first of some that show something, after some that did not."""
+    before = around[max(0, at - SHORTEST_SHOT) : at]
+    after = around[at : at + SHORTEST_SHOT]
+    was_flat = len(before) == SHORTEST_SHOT and all(s.thumbnail.is_flat for s in before)
+    return was_flat and not any(s.thumbnail.is_flat for s in after)

@@ -1,0 +1,73 @@
+"""How a film is divided: into shots, which nothing crosses, and segments, the unit of work.
+
+Both follow from the frames alone, whatever model colours them and wherever a run was interrupted.
+A segment ends at the first cut after SHORTEST frames, or after LONGEST frames without one.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidcolor.shots.detector import REACH, find_shots
+
+Frame = TypeVar("Frame")
+
+SHORTEST = REACH
+"""Frames: a second. Each segment opens an encoder and begins with a keyframe, which in a film
+that flickers would otherwise happen at every frame. And a segment is all that has to be seen again
+so that shots begin in the next one where they did."""
+LONGEST = 240
+"""Frames: ten seconds, about as often as encoders place a keyframe anyway (x264: 250), so that
+dividing costs no bits. It is the most that an interruption can undo."""
+
+
+@dataclass(frozen=True)
+class Placed(Generic[Frame]):
+    """A frame and its place in the film."""
+
+    frame: Frame
+    starts_shot: bool
+    """It is the first of its shot."""
+    segment: int
+    """Number of its segment, from 0."""
+    share: float = 1.0
+    """How much of what it shows belongs to its shot: less than 1 in the midst of a dissolve."""
+
+
+def divide(
+    frames: Iterable[Frame],
+    *,
+    luma: Callable[[Frame], NDArray[np.float32]],
+    starts_shot: Callable[[Frame], bool] | None = None,
+    first_segment: int = 0,
+) -> Iterator[Placed[Frame]]:
+    """Yield each frame with its place, some 40 frames behind those that are drawn.
+
+    Args:
+        frames: a film's frames in order.
+        luma: returns a frame's Y', (H, W) in [0, 1].
+        starts_shot: tells, asked of each frame in turn, where shots begin; None: luma tells.
+        first_segment: which one the first frame begins. Above 0, that is where the film was
+            entered: places are what they are in the whole film from the next segment on.
+    """
+    segment, length = first_segment, 0
+    for number, (frame, starts, share) in enumerate(_begun(frames, luma, starts_shot)):
+        if length == LONGEST or (starts and length >= SHORTEST):
+            segment, length = segment + 1, 0
+        length += 1
+        yield Placed(frame, starts or number == 0, segment, share)
+
+
+def _begun(
+    frames: Iterable[Frame],
+    luma: Callable[[Frame], NDArray[np.float32]],
+    starts_shot: Callable[[Frame], bool] | None,
+) -> Iterator[tuple[Frame, bool, float]]:
+    """Yield each frame, whether a shot begins with it, and its share."""
+    if starts_shot is not None:
+        yield from ((frame, starts_shot(frame), 1.0) for frame in frames)
+    else:
+        yield from ((s.frame, s.starts_shot, s.share) for s in find_shots(frames, luma))

@@ -1,0 +1,1 @@
+"""A generator learns: steps, losses, discriminators, checkpoints."""

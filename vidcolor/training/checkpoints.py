@@ -1,0 +1,118 @@
+"""What a training leaves behind so that it can go on: its state, and its log."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidcolor._version import __version__
+from vidcolor.errors import ModelError, OptionsError
+from vidcolor.options.train import TrainOptions
+from vidcolor.training.gan_step import GanTrainer
+from vidcolor.training.tensorboard import Board
+
+CHECKPOINT = "checkpoint.pt"
+LOG = "metrics.jsonl"
+
+FREE_ON_RESUME = {
+    "resume", "device", "checkpoint_minutes", "samples", "max_steps", "epochs", "data", "out",
+    "tensorboard",
+}  # fmt: skip
+"""Options that may differ when a training goes on: they change how long and where, not what."""
+
+
+def save_checkpoint(folder: Path, trainer: GanTrainer) -> None:
+    """Write the trainer's state, whole or not at all, even if the power fails."""
+    unfinished = folder / f"{CHECKPOINT}.part"
+    options = {key: str(value) for key, value in asdict(trainer.options).items()}
+    state = {"vidcolor": __version__, "options": options, "state": trainer.state()}
+    with unfinished.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(folder / CHECKPOINT)
+
+
+def load_checkpoint(folder: Path, trainer: GanTrainer, options: TrainOptions) -> None:
+    """Put the trainer back to where `save_checkpoint` left it.
+
+    Raises:
+        ModelError: there is no checkpoint, or it is damaged, or another version's.
+        OptionsError: it was written under other options.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise ModelError(f"{path}: no checkpoint to go on from; leave --resume out to begin")
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        saved, state = content["options"], content["state"]
+    except Exception as error:
+        raise ModelError(f"{path}: not a checkpoint: {error}") from error
+    differing = [
+        f"--{key.replace('_', '-')} {value} (was {saved.get(key)})"
+        for key, value in asdict(options).items()
+        if key not in FREE_ON_RESUME and str(value) != saved.get(key)
+    ]
+    if differing:
+        raise OptionsError(
+            f"--resume: {folder} was trained with other options: {', '.join(differing)}; "
+            "give the same ones, or another --out to begin anew"
+        )
+    try:
+        trainer.load_state(state)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"{path}: was written by another version ({error}); leave --resume out to begin anew"
+        ) from error
+
+
+class Journal:
+    """The training's log, `metrics.jsonl`: one JSON object a step, one more an epoch."""
+
+    def __init__(self, folder: Path, *, from_step: int, board: Board | None = None) -> None:
+        self.path, self.folder, self.board = folder / LOG, folder, board
+        kept = [r for r in records_of(folder) if r["step"] <= from_step] if from_step else []
+        self.path.write_text("".join(json.dumps(record) + "\n" for record in kept))
+
+    def add(self, record: dict[str, float]) -> None:
+        """Append a record."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        if self.board is not None:
+            self.board.add(record)
+
+    def show(self, picture: Path, step: int) -> None:
+        """Put a picture on the board, where there is one."""
+        if self.board is not None:
+            self.board.show(picture, step)
+
+    def plot(self) -> None:
+        """Draw `losses.png`: every loss over the steps, each in a panel of its own."""
+        from matplotlib.figure import Figure
+
+        records = records_of(self.folder)
+        names = sorted({key for r in records for key in r} - {"step", "epoch", "test_grey"})
+        figure = Figure(figsize=(8, 2.2 * len(names)), layout="constrained")
+        for axes, name in zip(figure.subplots(len(names), squeeze=False)[:, 0], names, strict=True):
+            for key in (name, "test_grey") if name == "test" else (name,):
+                points = [(r["step"], r[key]) for r in records if key in r]
+                axes.plot(*zip(*points, strict=True), linewidth=0.8, label=key)
+            axes.set_ylabel("chroma error, codes" if name == "test" else name)
+            axes.set_xlabel("step")
+            if name == "test":
+                axes.legend()
+        figure.savefig(self.folder / "losses.png", dpi=90)
+
+
+def records_of(folder: Path) -> list[dict[str, float]]:
+    """Return every whole record of a model's log; a line that a crash cut short is left out."""
+    path, records = folder / LOG, []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return records

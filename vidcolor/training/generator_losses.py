@@ -1,0 +1,115 @@
+"""What the generator is to make small, beside fooling the discriminator."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vidcolor.color import (
+    AB_RANGE,
+    chroma_from_prediction,
+    chroma_from_rgb,
+    luma_from_rgb,
+    matrix_of,
+    rgb_from_ycbcr,
+)
+from vidcolor.network.bins import ab_bins, rebalancing_weights, smoothed_prior
+from vidcolor.network.card import Card
+from vidcolor.network.family import Setup
+from vidcolor.network.outputs import colour_space
+from vidcolor.options.train import TrainOptions
+from vidcolor.training.generator_step import Shown
+from vidcolor.training.losses import bin_loss, cell_index, pixel_loss, rarity_weights
+
+Terms = dict[str, tuple[float, Tensor]]
+"""Each term's weight and value (a number) by its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Witnesses:
+    """What some terms ask that no network here knows; None where they are not wanted."""
+
+    perceptual: Callable[[Tensor, Tensor], Tensor] | None = None
+    """Distance, a number, of pictures from the truth, both R'G'B' (B, 3, h, w) in [0, 1]."""
+    carry: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    """Moves colour along: Y' (B, 1, h, w) of the frames before, of the frames, and colour
+    (B, c, h, w) of those before, to that colour in its new place and where (B, h, w) it is seen."""
+
+
+class GeneratorTerms:
+    """The terms of the generator's loss that need no discriminator.
+
+    terms = GeneratorTerms(card, setup, options, witnesses, None, device)
+    for name, (weight, value) in terms.of(shown).items(): ...
+    """
+
+    def __init__(
+        self,
+        card: Card,
+        setup: Setup,
+        options: TrainOptions,
+        witnesses: Witnesses,
+        colour_counts: Tensor | None,
+        device: torch.device,
+    ) -> None:
+        self.card, self.setup, self.options = card, setup, options
+        self.witnesses = witnesses
+        self._bins_Q2 = ab_bins().to(device)
+        self.colour_weights = (
+            None if colour_counts is None else self._weights(colour_counts.to(device))
+        )
+
+    def _weights(self, counts: Tensor) -> Tensor:
+        if self.card.output == "bins":
+            assert self.options.rebalance is not None
+            prior_Q = smoothed_prior(counts, self._bins_Q2)
+            return rebalancing_weights(prior_Q, self.options.rebalance)
+        return rarity_weights(counts, self.options.rarity)
+
+    def of(self, shown: Shown) -> Terms:
+        """Return the terms of a batch; a new one is one more entry."""
+        options = self.options
+        terms = {"pixel": (options.pixel_weight, self._pixel_loss(shown))}
+        if options.perceptual_weight:
+            terms["perceptual"] = (options.perceptual_weight, self._perceptual_loss(shown))
+        if options.temporal_weight:
+            terms["temporal"] = (options.temporal_weight, self._temporal_loss(shown))
+        return terms
+
+    def _pixel_loss(self, shown: Shown) -> Tensor:
+        predicted_Bchw, truth_Bchw = shown.predicted_Bchw, shown.truth_Bchw
+        if self.card.output == "bins":
+            size = (predicted_Bchw.shape[-2], predicted_Bchw.shape[-1])
+            ab_B2hw = functional.adaptive_avg_pool2d(truth_Bchw * AB_RANGE, size)
+            return bin_loss(predicted_Bchw, ab_B2hw, self._bins_Q2, self.colour_weights)
+        weight_Bhw = None
+        if self.colour_weights is not None:
+            chroma_B2hw = chroma_from_rgb(shown.rgb_B3hw, matrix_of(self.card.grey))
+            weight_Bhw = self.colour_weights[cell_index(chroma_B2hw)]
+        return pixel_loss(predicted_Bchw, truth_Bchw, self.setup.pixel_loss, weight_Bhw)
+
+    def _perceptual_loss(self, shown: Shown) -> Tensor:
+        """Return how far the result, over the film's own luma, looks from the truth."""
+        assert self.witnesses.perceptual is not None
+        card, matrix = self.card, matrix_of(self.card.grey)
+        luma_B1hw = luma_from_rgb(shown.rgb_B3hw, matrix)
+        chroma_B2hw = chroma_from_prediction(
+            shown.colour_Bchw, luma_B1hw, colour_space(card.output), card.grey
+        )
+        result_B3hw = rgb_from_ycbcr(luma_B1hw, chroma_B2hw, matrix)
+        return self.witnesses.perceptual(result_B3hw, shown.rgb_B3hw)
+
+    def _temporal_loss(self, shown: Shown) -> Tensor:
+        """Return how much colour changes along the motion (Lai et al. 2018, equation 3)."""
+        assert self.witnesses.carry is not None
+        assert shown.before is not None
+        matrix = matrix_of(self.card.grey)
+        moved_Bchw, visible_Bhw = self.witnesses.carry(
+            luma_from_rgb(shown.before.rgb_B3hw, matrix),
+            luma_from_rgb(shown.rgb_B3hw, matrix),
+            shown.before.colour_Bchw,
+        )
+        change_Bhw = (shown.colour_Bchw - moved_Bchw).abs().mean(dim=1)
+        return (change_Bhw * visible_Bhw).mean()

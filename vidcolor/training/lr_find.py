@@ -1,0 +1,169 @@
+"""The verb `lr-find`: a learning-rate range test (Smith 2017, section 3.3).
+
+A fresh network is trained for some steps while the learning rate grows from tiny to too large. The
+loss falls where a rate suits, and rises where it is too large; the model is thrown away.
+"""
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidcolor.errors import VidcolorError
+from vidcolor.options.train import LrFindOptions, TrainOptions
+from vidcolor.training.setup import Study, prepare
+
+WATCHED = "pixel"
+"""The loss that is watched: adversarial ones rise as the other side learns."""
+
+REACH = 1 / 20
+"""Share of the ramp on either side over which the loss is averaged: batches differ."""
+
+DIVERGED = 4.0
+"""The test ends where the smoothed loss is this many times its least, as fast.ai's does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a range test found."""
+
+    rates: list[float]
+    """The learning rate of each step."""
+    losses: list[float]
+    """The loss of each step, before it learned."""
+    smooth: list[float]
+    """That, averaged over neighbouring steps."""
+    suggestion: float | None
+    """The rate at which the smoothed loss falls fastest; None if it did not fall."""
+    csv: Path
+    plot: Path
+
+    def __str__(self) -> str:
+        """Say what is suggested, and how it was chosen."""
+        lowest = int(np.argmin(self.smooth))
+        seen = f"from {self.smooth[0]:.4g} to {self.smooth[lowest]:.4g} at {self.rates[lowest]:.2g}"
+        if self.suggestion is None:
+            return (
+                f"no rate suggested: the loss did not fall ({seen}); try a smaller --min, a larger "
+                "--max or more --steps"
+            )
+        return (
+            f"--lr {self.suggestion:.2g}: there the smoothed loss falls fastest; "
+            f"it fell {seen}, a tenth of which is {self.rates[lowest] / 10:.2g}"
+        )
+
+
+def lr_find(
+    options: TrainOptions,
+    ramp: LrFindOptions,
+    *,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> Found:
+    """Try learning rates and write `lr-find.csv` and `lr-find.png` into the model's folder.
+
+    Args:
+        options: of the training; how long and how fast is the ramp's business.
+        ramp: the rates.
+        on_step: called with the steps done and all steps.
+
+    Raises:
+        VidcolorError: as `vidcolor.training.train.train` does.
+    """
+    growth = (ramp.max / ramp.min) ** (1 / (ramp.steps - 1))
+    study = prepare(
+        replace(
+            options,
+            lr=ramp.min,
+            # The two rates keep their ratio.
+            discriminator_lr=(options.discriminator_lr or options.lr) / options.lr * ramp.min,
+            resume=False,
+        ),
+        steps=ramp.steps,
+        schedule=lambda step: growth**step,
+    )
+    rates, losses = _climb(study, on_step)
+    if not losses:
+        raise VidcolorError(f"--min {ramp.min}: the loss is not finite from the start; take less")
+    smooth = smoothed(losses, ramp.steps)
+    found = Found(
+        rates=rates,
+        losses=losses,
+        smooth=smooth.tolist(),
+        suggestion=suggested(rates, smooth),
+        csv=study.folder / "lr-find.csv",
+        plot=study.folder / "lr-find.png",
+    )
+    if study.trainer.engine.is_main:
+        study.folder.mkdir(parents=True, exist_ok=True)
+        _write(found)
+        _draw(found)
+    study.trainer.engine.wait()
+    return found
+
+
+def _climb(study: Study, on_step: Callable[[int, int], None]) -> tuple[list[float], list[float]]:
+    """Return the rates that were tried and the loss at each, until it diverges."""
+    trainer, rates, losses = study.trainer, [], []
+    while trainer.steps_done < trainer.steps:
+        batch = study.batches.read(trainer.steps_done, study.places)
+        try:
+            step = trainer.step(batch)
+        except FloatingPointError:
+            break
+        on_step(trainer.steps_done, trainer.steps)
+        if WATCHED not in step:  # with --generator-every 2 every other step is the discriminator's
+            continue
+        rates.append(trainer.rate)
+        losses.append(step[WATCHED])
+        smooth = smoothed(losses, trainer.steps)
+        if smooth[-1] > DIVERGED * smooth.min():
+            break
+    return rates, losses
+
+
+def smoothed(losses: Sequence[float], steps: int) -> NDArray[np.float64]:
+    """Return the mean of each loss and its neighbours on both sides: smooth, and not late.
+
+    Args:
+        losses: one a step.
+        steps: of the whole ramp; a twentieth of it counts on either side.
+    """
+    reach = max(1, round(steps * REACH))
+    return np.array(
+        [np.mean(losses[max(0, i - reach) : i + reach + 1]) for i in range(len(losses))]
+    )
+
+
+def suggested(rates: Sequence[float], smooth: NDArray[np.float64]) -> float | None:
+    """Return the rate, before the least loss, where the loss falls fastest over log rate."""
+    lowest = int(np.argmin(smooth)) if len(smooth) else 0
+    if lowest == 0:
+        return None
+    slope = np.gradient(smooth, np.log(rates))[: lowest + 1]
+    return rates[int(np.argmin(slope))]
+
+
+def _write(found: Found) -> None:
+    with found.csv.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("step", "lr", "loss", "smoothed"))
+        steps = range(1, len(found.rates) + 1)
+        rows.writerows(zip(steps, found.rates, found.losses, found.smooth, strict=True))
+
+
+def _draw(found: Found) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.semilogx(found.rates, found.losses, linewidth=0.6, alpha=0.5, label="each step")
+    axes.semilogx(found.rates, found.smooth, label="smoothed")
+    if found.suggestion is not None:
+        axes.axvline(found.suggestion, color="black", linestyle="--", label="falls fastest")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel(f"{WATCHED} loss")
+    axes.legend()
+    figure.savefig(found.plot, dpi=90)

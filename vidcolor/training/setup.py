@@ -1,0 +1,246 @@
+"""What `train` and `lr-find` do before the first step: frames opened, networks built.
+
+study = prepare(options)
+losses = study.trainer.step(study.batches.read(0))
+"""
+
+import logging
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vidcolor._version import __version__
+from vidcolor.color import chroma_from_rgb, lab_from_rgb, matrix_of
+from vidcolor.dataset.dataset import FrameTable, open_frames
+from vidcolor.dataset.sampler import SMALLEST_CROP, Batches, BatchPlan
+from vidcolor.errors import InputError, OptionsError
+from vidcolor.guidance.mask_sampling import MaskSampler
+from vidcolor.images.optical_flow import carry
+from vidcolor.network.bins import ab_bins, soft_encode
+from vidcolor.network.card import Card
+from vidcolor.network.device import choose_device
+from vidcolor.network.families import FAMILIES
+from vidcolor.network.family import Setup, one_of
+from vidcolor.network.library import find_model
+from vidcolor.network.lpips import load_perceptual_loss
+from vidcolor.network.weights import (
+    is_weights_file,
+    load_imagenet_encoder,
+    start_from_model,
+)
+from vidcolor.options.train import TrainOptions
+from vidcolor.training.checkpoints import FREE_ON_RESUME
+from vidcolor.training.gan_step import GanTrainer
+from vidcolor.training.generator_losses import Witnesses
+from vidcolor.training.losses import CELLS, count_cells
+from vidcolor.training.optimizers import Schedule
+
+log = logging.getLogger(__name__)
+
+COUNTED_BATCHES = 40
+"""Batches whose colours are counted for `--rarity`: some millions of pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A training before its first step."""
+
+    folder: Path
+    """Where the model goes."""
+    test_table: FrameTable
+    """What it is tested on: the training frames where the dataset has no others."""
+    batches: Batches
+    masks: MaskSampler | None
+    """For a network that takes masks."""
+    trainer: GanTrainer
+    places: range
+    """The places in a batch of the windows that this process learns from."""
+
+
+def prepare(
+    options: TrainOptions, *, steps: int | None = None, schedule: Schedule | None = None
+) -> Study:
+    """Open the frames and build the networks; nothing is written.
+
+    Args:
+        options: how to train.
+        steps: how long; default: what the options say.
+        schedule: of the learning rates; default: what the options say.
+
+    Raises:
+        InputError: the dataset is missing or empty.
+        ModelError: `--init` names no fitting model.
+        OptionsError: options do not go with the family, the device or the number of processes.
+    """
+    torch.manual_seed(options.seed)
+    folder = options.out or Path("models") / Path(options.dataset).stem
+    device = choose_device(options.device)
+    table = open_frames(options.dataset, "train", options.data)
+    family = FAMILIES[options.model]
+    options = replace(options, window=one_of(options, "window", *family.windows))
+    setup = family.set_up(options)
+    batches = Batches(table, plan_of(options))
+    if steps is None:
+        steps = options.epochs * batches.per_epoch
+        steps = min(steps, options.max_steps or steps)
+    if (options.temporal_weight or options.pair_discriminator) and options.window != 3:
+        raise OptionsError(
+            f"--temporal-weight, --pair-discriminator: need two frames, but {options.model} looks "
+            f"at {options.window}; leave them out"
+        )
+    card = _card(options, setup, folder, table)
+    _check_size(options, card)
+    _check_loss(options, card)
+    counts = _colour_counts(batches, card, options)
+    masks = _masks(options, card)
+    trainer = GanTrainer(
+        card, setup, options,
+        device=device, steps=steps, colour_counts=counts, schedule=schedule,
+        draw_masks=None if masks is None else masks.draw,
+        witnesses=_witnesses(options),
+    )  # fmt: skip
+    if not options.resume:
+        _initialise(trainer, options)
+    return Study(
+        folder=folder,
+        test_table=_test_frames(options) or table,
+        batches=batches,
+        masks=masks,
+        trainer=trainer,
+        places=trainer.engine.share(options.batch_size),
+    )
+
+
+def _test_frames(options: TrainOptions) -> FrameTable | None:
+    """Return the dataset's test frames, or None where it has none."""
+    try:
+        return open_frames(options.dataset, "test", options.data)
+    except InputError:
+        log.warning("%s has no test frames: samples show training frames", options.dataset)
+        return None
+
+
+def plan_of(options: TrainOptions, *, is_test: bool = False) -> BatchPlan:
+    """Return how windows are made of frames: to train on, or to be tested on."""
+    return BatchPlan(
+        batch_size=options.samples if is_test else options.batch_size,
+        height=options.size,
+        width=options.size,
+        window=options.window or 1,
+        augment=options.crop and not is_test,
+        balance=options.balance and not is_test,
+        still_motion=options.still_motion and not is_test,
+        seed=options.seed,
+    )
+
+
+def _check_size(options: TrainOptions, card: Card) -> None:
+    multiple = card.build_network().multiple
+    if options.size % multiple:
+        raise OptionsError(
+            f"--size {options.size}: must be a multiple of {multiple} for {options.model}"
+        )
+
+
+def _check_loss(options: TrainOptions, card: Card) -> None:
+    """Refuse options of a loss that what the network predicts does not have."""
+    is_binned = card.output == "bins"
+    for option in ("pixel_loss", "rarity") if is_binned else ("rebalance",):
+        value, flag = getattr(options, option), f"--{option.replace('_', '-')}"
+        if value:
+            raise OptionsError(
+                f"{flag} {value}: not for {options.model}, which predicts {card.output}; "
+                f"rare colours weigh more there with {'--rebalance' if is_binned else '--rarity'}"
+            )
+
+
+def _masks(options: TrainOptions, card: Card) -> MaskSampler | None:
+    if card.build_network().takes_mask:
+        return MaskSampler(
+            options.masks, seed=options.seed, height=options.size, width=options.size
+        )
+    if options.masks is not None:
+        raise OptionsError(f"--masks {options.masks}: {options.model} takes no masks; leave it out")
+    return None
+
+
+def _card(options: TrainOptions, setup: Setup, folder: Path, table: FrameTable) -> Card:
+    return Card(
+        name=folder.name,
+        family=options.model,
+        network=asdict(setup.config),
+        output=setup.output,
+        grey=setup.grey,
+        working_size=_working_size(options),
+        window=options.window or 1,
+        training={
+            "vidcolor": __version__,
+            "options": _told(options),
+            "sources": sorted({table.source_names[run.source] for run in table.runs}),
+            "frames": len(table),
+        },
+    )
+
+
+def _working_size(options: TrainOptions) -> int:
+    """Return the short side at which a film's objects look as large as those that were learned.
+
+    A crop keeps a share of the frame's short side, which is scaled to `size`: on average the whole
+    short side would have been larger by that share. Rounded down to what every family divides.
+    """
+    mean_share = (SMALLEST_CROP + 1) / 2 if options.crop else 1.0
+    return int(options.size / mean_share) // 32 * 32
+
+
+def _told(options: TrainOptions) -> dict[str, str | float]:
+    """Return the options that shaped the weights, for the card: files by name, not by path."""
+    told: dict[str, str | float] = {
+        key: value
+        for key, value in asdict(options).items()
+        if value is not None and key not in FREE_ON_RESUME
+    }
+    for key in told.keys() & {"dataset", "init", "backbone_weights", "perceptual_backbone"}:
+        told[key] = Path(str(told[key])).name
+    if options.masks is not None:
+        told["masks"] = ",".join(Path(kind).name for kind in options.masks.split(","))
+    return told | {"epochs": options.epochs}
+
+
+def _colour_counts(batches: Batches, card: Card, options: TrainOptions) -> Tensor | None:
+    """Return how often each colour occurs: in cells, or in bins; None if all weigh alike."""
+    is_binned = card.output == "bins"
+    if (options.rebalance is None) if is_binned else not options.rarity:
+        return None
+    bins_Q2 = ab_bins()
+    counts = torch.zeros(len(bins_Q2) if is_binned else CELLS**2)
+    for step in range(min(COUNTED_BATCHES, batches.per_epoch)):
+        rgb_N3hw = batches.read(step).flatten(0, 1)
+        if is_binned:
+            ab_N2hw = functional.avg_pool2d(lab_from_rgb(rgb_N3hw)[:, 1:], 4)
+            counts += soft_encode(ab_N2hw, bins_Q2).sum(dim=(0, 2, 3))
+        else:
+            counts += count_cells(chroma_from_rgb(rgb_N3hw, matrix_of(card.grey)))
+    return counts
+
+
+def _witnesses(options: TrainOptions) -> Witnesses:
+    backbone = options.perceptual_backbone if options.perceptual_weight else None
+    return Witnesses(
+        perceptual=None if backbone is None else load_perceptual_loss(backbone),
+        carry=carry if options.temporal_weight else None,
+    )
+
+
+def _initialise(trainer: GanTrainer, options: TrainOptions) -> None:
+    if options.init is None:
+        if trainer.setup.prepare is None:
+            return
+        trainer.setup.prepare(trainer.generator)
+    elif is_weights_file(options.init):
+        load_imagenet_encoder(trainer.generator, Path(options.init))
+    else:
+        start_from_model(trainer.generator, find_model(options.init))
+    trainer.start_average_here()

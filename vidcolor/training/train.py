@@ -1,0 +1,227 @@
+"""The verb `train`: frames in, a model out.
+
+The line: prepare, step through the batches; after every epoch score the test frames, draw a
+sample picture and a plot, save model and checkpoint. Started by `torchrun`, every process steps
+and the main one alone does the rest.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidcolor.color import (
+    chroma_from_rgb,
+    fit_gamut,
+    keep_colour,
+    luma_from_rgb,
+    matrix_of,
+    rgb_from_ycbcr,
+)
+from vidcolor.dataset.sampler import Batches
+from vidcolor.errors import VidcolorError
+from vidcolor.images.contact_sheet import Picture, contact_sheet
+from vidcolor.network.card import Card
+from vidcolor.network.weights import save_model
+from vidcolor.options.train import TrainOptions
+from vidcolor.training.checkpoints import Journal, load_checkpoint, records_of, save_checkpoint
+from vidcolor.training.setup import Study, plan_of, prepare
+from vidcolor.training.tensorboard import Board
+
+log = logging.getLogger(__name__)
+
+VALIDATION_WINDOWS = 64
+"""Test windows that are scored after an epoch, spread evenly: a minute on a CPU at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a training stands, for whoever shows it."""
+
+    step: int
+    """Steps done."""
+    steps: int
+    """Steps in all."""
+    epoch: int
+    """Current epoch, from 1."""
+    losses: dict[str, float]
+    """The step's losses by name."""
+
+
+def train(options: TrainOptions, *, on_step: Callable[[Progress], None] | None = None) -> Path:
+    """Train a generator and return its model folder, which `render --model` takes.
+
+    Raises:
+        InputError: the dataset is missing or empty.
+        ModelError: `--init` names no fitting model.
+        VidcolorError: the training diverged, `--resume` meets other options, or another process
+            was stopped.
+    """
+    study = prepare(options)
+    trainer = study.trainer
+    if options.resume:
+        load_checkpoint(study.folder, trainer, trainer.options)
+    log.info(
+        "training %s on %d frames, %d steps of %d windows, from step %d",
+        options.model, len(study.batches.table), trainer.steps, options.batch_size,
+        trainer.steps_done,
+    )  # fmt: skip
+    stop = Event()
+    with ThreadPoolExecutor(1) as worker:
+        try:
+            worker.submit(_run, study, stop, on_step or (lambda _: None)).result()
+        finally:
+            # Ctrl-C stops this thread alone: a step is never left half done.
+            stop.set()
+    return study.folder
+
+
+def _run(study: Study, stop: Event, on_step: Callable[[Progress], None]) -> None:
+    trainer, batches = study.trainer, study.batches
+    is_main = trainer.engine.is_main
+    journal = _open_journal(study) if is_main else None
+    if journal is not None and _is_unclosed(study):
+        _close_epoch(study, journal, _epoch(study), stop)
+    last_checkpoint = time.monotonic()
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(batches.read, trainer.steps_done, study.places)
+        while trainer.steps_done < trainer.steps:
+            if trainer.engine.any(stop.is_set()):
+                _stop(study)
+            rgb_BT3hw = coming.result()
+            coming = reader.submit(batches.read, trainer.steps_done + 1, study.places)
+            losses = _step(study, rgb_BT3hw)
+            if journal is None:
+                continue
+            epoch = _epoch(study)
+            journal.add({"step": trainer.steps_done, "epoch": epoch, "lr": trainer.rate} | losses)
+            on_step(
+                Progress(step=trainer.steps_done, steps=trainer.steps, epoch=epoch, losses=losses)
+            )
+            if _ends_epoch(study):
+                _close_epoch(study, journal, epoch, stop)
+            elif time.monotonic() - last_checkpoint < trainer.options.checkpoint_minutes * 60:
+                continue
+            save_checkpoint(study.folder, trainer)
+            last_checkpoint = time.monotonic()
+    trainer.engine.wait()
+
+
+def _open_journal(study: Study) -> Journal:
+    study.folder.mkdir(parents=True, exist_ok=True)
+    done = study.trainer.steps_done
+    board = Board(study.folder, from_step=done) if study.trainer.options.tensorboard else None
+    return Journal(study.folder, from_step=done, board=board)
+
+
+def _ends_epoch(study: Study) -> bool:
+    """Tell whether the last step ended an epoch, or the training: then the model is saved."""
+    done = study.trainer.steps_done
+    return done == study.trainer.steps or done % study.batches.per_epoch == 0
+
+
+def _epoch(study: Study) -> int:
+    """Return the epoch of the last step, from 1."""
+    return (study.trainer.steps_done - 1) // study.batches.per_epoch + 1
+
+
+def _is_unclosed(study: Study) -> bool:
+    """Tell whether a training was stopped while it closed an epoch: the log lacks its score."""
+    done = study.trainer.steps_done
+    closed = {record["step"] for record in records_of(study.folder) if "test" in record}
+    return done > 0 and _ends_epoch(study) and done not in closed
+
+
+def _stop(study: Study) -> NoReturn:
+    """Save where it stands; the processes got here after the same step."""
+    trainer = study.trainer
+    if trainer.engine.is_main:
+        save_checkpoint(study.folder, trainer)
+        log.warning("stopped; the same command with --resume goes on from the last checkpoint")
+    trainer.engine.wait()
+    raise VidcolorError(
+        f"training stopped at step {trainer.steps_done}: another process was stopped; "
+        "the same command with --resume goes on from the last checkpoint"
+    )
+
+
+def _step(study: Study, rgb_BT3hw: Tensor) -> dict[str, float]:
+    try:
+        return study.trainer.step(rgb_BT3hw)
+    except FloatingPointError as error:
+        raise VidcolorError(
+            f"training stopped at step {study.trainer.steps_done}: {error}; go on from the last "
+            "checkpoint with --resume and a lower --lr"
+        ) from error
+
+
+def _close_epoch(study: Study, journal: Journal, epoch: int, stop: Event) -> None:
+    """Score test windows, draw samples and plot, save the model.
+
+    It stops in between when it is told to; going on begins with it again.
+    """
+    trainer, table = study.trainer, study.test_table
+    options = trainer.options
+    chosen = np.linspace(0, len(table) - 1, min(VALIDATION_WINDOWS, len(table))).astype(int)
+    viewer = Batches(table, plan_of(options, is_test=True))
+    errors, leaks, pictures = [], [], []
+    for index in chosen:
+        if stop.is_set():
+            return
+        rgb_1T3hw = viewer.window(int(index))[None]
+        middle_13hw = rgb_1T3hw[:, rgb_1T3hw.shape[1] // 2]
+        matrix = matrix_of(trainer.card.grey)
+        mask_11hw = None if study.masks is None else study.masks.for_test(int(index))[None]
+        chroma_12hw = trainer.chroma(rgb_1T3hw, mask_11hw)
+        if mask_11hw is not None:
+            middle_13hw = keep_colour(middle_13hw, mask_11hw, matrix)
+            leaks.append(chroma_12hw.abs()[(mask_11hw == 0).expand_as(chroma_12hw)])
+        truth_12hw = chroma_from_rgb(middle_13hw, matrix)
+        errors.append(
+            (float((chroma_12hw - truth_12hw).abs().mean()), float(truth_12hw.abs().mean()))
+        )
+        pictures.append((middle_13hw[0], chroma_12hw[0]))
+    _tell(study, journal, epoch, errors, leaks)
+    spread = np.linspace(0, len(pictures) - 1, min(options.samples, len(pictures))).astype(int)
+    rows = [_sample_row(pictures[i], trainer.card) for i in spread]
+    sheet = study.folder / "samples" / f"epoch-{epoch:04d}.png"
+    contact_sheet(rows, ("grey", "result", "truth"), sheet)
+    journal.show(sheet, trainer.steps_done)
+    journal.plot()
+    save_model(trainer.card, trainer.result, study.folder)
+
+
+def _tell(
+    study: Study,
+    journal: Journal,
+    epoch: int,
+    errors: list[tuple[float, float]],
+    leaks: list[Tensor],
+) -> None:
+    """Note and log, in codes of 255, the mean errors and what chroma there is outside of masks."""
+    ours, greys = np.mean(errors, axis=0) * 255
+    scores = {"test": ours, "test_grey": greys}
+    log.info("epoch %d: chroma error on test frames %.2f codes (grey: %.2f)", epoch, ours, greys)
+    outside = torch.cat(leaks) if leaks else torch.empty(0)
+    if len(outside):
+        scores["leakage"] = outside.mean().item() * 255
+        log.info("epoch %d: %.2f codes of chroma leak out of masks", epoch, scores["leakage"])
+    journal.add({"step": study.trainer.steps_done, "epoch": epoch} | scores)
+
+
+def _sample_row(sample: tuple[Tensor, Tensor], card: Card) -> list[Picture]:
+    middle_3hw, chroma_2hw = sample
+    matrix = matrix_of(card.grey)
+    luma_1hw = luma_from_rgb(middle_3hw, matrix)
+    fitted_2hw = fit_gamut(luma_1hw, chroma_2hw, matrix)
+    result_3hw = rgb_from_ycbcr(luma_1hw, fitted_2hw, matrix)
+    panels = (luma_1hw.expand(3, -1, -1), result_3hw, middle_3hw)
+    return [(p.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy() for p in panels]

@@ -1,0 +1,156 @@
+"""The verb `compare`: two films on one page, in step, with a line between them that can be moved.
+
+The page is a single file, where the films are small: these are put into it as data URIs (RFC
+2397). Else they lie beside it. It asks nothing of the network.
+"""
+
+import base64
+import html
+import json
+import logging
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import quote
+
+from vidcolor.errors import OptionsError, OutputError
+from vidcolor.media.encode import output_errors
+from vidcolor.media.probe import Film, frame_size, probe
+from vidcolor.media.transcode import Part, copy_for_browsers, frame_times
+from vidcolor.options.preview import PageOptions
+from vidcolor.options.render import seconds_from_text, span_from_text
+
+log = logging.getLogger(__name__)
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Page:
+    """What `compare` wrote."""
+
+    path: Path
+    beside: tuple[Path, ...]
+    """The films that the page refers to; none where it holds them."""
+    frame_count: int
+
+
+def compare(first: Path | str, second: Path | str, out: Path | str, options: PageOptions) -> Page:
+    """Write a page that shows two films in step.
+
+    Args:
+        first: the film on the left.
+        second: the film on the right.
+        out: the page, a name that ends in .html; what has it is replaced.
+        options: what is shown of the films, and how large.
+
+    Raises:
+        InputError: a film cannot be read, or FFmpeg is missing.
+        OptionsError: B begins after the part that shall be shown.
+        OutputError: the page cannot be written.
+    """
+    out, films = Path(out), (probe(first), probe(second))
+    beside = tuple(out.with_name(f"{out.stem}-{letter}.mp4") for letter in "ab")
+    _check_place(out, beside, films)
+    parts = _parts(options)
+    loud = next((letter for letter, film in zip("ab", films, strict=True) if film.audio), None)
+    with output_errors(out), _folder_for(out) as folder:
+        copies = [folder / path.name for path in beside]
+        for letter, film, part, copy in zip("ab", films, parts, copies, strict=True):
+            log.info("%s: being copied for the page", film.path)
+            copy_for_browsers(
+                film, copy, part=part, short_side=options.size, with_sound=letter == loud
+            )
+        return _write(out, beside, copies, films, loud, options)
+
+
+@contextmanager
+def _folder_for(out: Path) -> Iterator[Path]:
+    """Make a folder beside a file, and take it away with what is still in it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+        yield Path(folder)
+
+
+def _check_place(out: Path, beside: tuple[Path, ...], films: tuple[Film, Film]) -> None:
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"{out}: is a page; end its name in .html")
+    own = {file.resolve() for film in films for file in film.source.files}
+    taken = [path for path in (out, *beside) if path.resolve() in own]
+    if taken:
+        raise OutputError(f"{taken[0]}: is one of the films; give the page another name")
+
+
+def _parts(options: PageOptions) -> tuple[Part, Part]:
+    """Return what is shown of both films, each counted from its own start."""
+    offset = seconds_from_text(options.offset, option="--offset")
+    start, end = span_from_text(options.start, options.end)
+    start = max(start or offset, offset)
+    if end is not None and end <= start:
+        raise OptionsError(f"--end {options.end}: B begins only then, at --offset {options.offset}")
+    return Part(start, end), Part(start - offset, None if end is None else end - offset)
+
+
+def _write(
+    out: Path,
+    beside: tuple[Path, ...],
+    copies: list[Path],
+    films: tuple[Film, Film],
+    loud: str | None,
+    options: PageOptions,
+) -> Page:
+    times = _common_times(frame_times(copies[0]), frame_times(copies[1]), films)
+    is_whole = sum(copy.stat().st_size for copy in copies) <= options.embed * MEGABYTE
+    sources = (
+        [_data_uri(copy) for copy in copies] if is_whole else [quote(path.name) for path in beside]
+    )
+    page = _filled(films, sources, times, loud)
+    unfinished = copies[0].with_name(out.name)
+    unfinished.write_text(page, encoding="utf-8")
+    if not is_whole:
+        for copy, path in zip(copies, beside, strict=True):
+            copy.replace(path)
+    unfinished.replace(out)
+    return Page(out, () if is_whole else beside, len(times) - 1)
+
+
+def _common_times(first: list[float], second: list[float], films: tuple[Film, Film]) -> list[float]:
+    """Return A's times, up to where the shorter film ends, and that end."""
+    end = min(first[-1], second[-1])
+    times = [time for time in first[:-1] if time < end]
+    if abs(first[-1] - second[-1]) > first[-1] - first[-2]:
+        log.warning(
+            "%s lasts %.2f s, %s %.2f s: the page ends with the shorter one; where B is a part "
+            "of A, say with --offset where it begins",
+            *(films[0].path, first[-1], films[1].path, second[-1]),
+        )
+    return [*times, end]
+
+
+def _data_uri(copy: Path) -> str:
+    return "data:video/mp4;base64," + base64.b64encode(copy.read_bytes()).decode("ascii")
+
+
+def _filled(
+    films: tuple[Film, Film], sources: list[str], times: list[float], loud: str | None
+) -> str:
+    """Return the page's text."""
+    names = [film.path.resolve().name for film in films]
+    width, height = frame_size(films[0], min(films[0].width, films[0].height))
+    values = {
+        "title": html.escape(f"{names[0]} and {names[1]}"),
+        "name_a": html.escape(names[0]),
+        "name_b": html.escape(names[1]),
+        "source_a": sources[0],
+        "source_b": sources[1],
+        "width": str(width),
+        "height": str(height),
+        "times": json.dumps(times),
+        "sound": json.dumps(loud),
+    }
+    template = files("vidcolor").joinpath("page.html").read_text(encoding="utf-8")
+    return re.sub(r"{{(\w+)}}", lambda place: values[place[1]], template)

@@ -1,0 +1,56 @@
+"""The verb `keyframes`: a frame of each shot as a picture, to be coloured by hand.
+
+The names hold the number of the shot and the time of the frame, so that the folder can be given
+back as `--reference` when the pictures are in colour.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from vidcolor.errors import OutputError
+from vidcolor.images.display import shown_picture
+from vidcolor.images.image_files import encode_picture, write_picture
+from vidcolor.media.decode import read_frames, unit_luma
+from vidcolor.media.probe import Film
+from vidcolor.options.render import text_from_seconds
+from vidcolor.viewing.shot_list import Shot, ShotList
+
+
+def write_keyframes(
+    film: Film, found: ShotList, folder: Path, *, on_shot: Callable[[int], None] | None = None
+) -> list[Path]:
+    """Write the key frame of each shot into a folder, as grey PNGs, as the film is shown.
+
+    Args:
+        film: the film.
+        found: its shots.
+        folder: is made.
+        on_shot: called with the number of pictures written, after each.
+
+    Raises:
+        InputError: the film cannot be read.
+        OutputError: a picture is there already, or cannot be written.
+    """
+    paths = [folder / name_of(shot) for shot in found.shots]
+    for path in paths:
+        if path.exists():
+            raise OutputError(f"{path}: is there already; give another folder, with --out")
+    for number, (shot, path) in enumerate(zip(found.shots, paths, strict=True), start=1):
+        write_picture(path, _picture(film, shot), "give a folder that can be written")
+        if on_shot is not None:
+            on_shot(number)
+    return paths
+
+
+def name_of(shot: Shot) -> str:
+    """Return `shot-0003@00-01-02.480.png`: no system minds a dash in a time."""
+    time = text_from_seconds(shot.key_seconds).replace(":", "-")
+    return f"shot-{shot.number:04}@{time}.png"
+
+
+def _picture(film: Film, shot: Shot) -> bytes:
+    frame = next(read_frames(film, start=shot.key_seconds))
+    grey_2hw = np.zeros((2, 1, 1), np.float32)
+    return encode_picture(shown_picture(unit_luma(frame), grey_2hw, film), "png")

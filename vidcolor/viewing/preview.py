@@ -1,0 +1,221 @@
+"""The verb `preview`: a few frames of a film on a contact sheet, coloured as `render` would.
+
+Of the film only the surroundings of each frame are read: the neighbours that its colour depends
+on, and what the cuts between them are found by.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from itertools import count
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from vidcolor.errors import InputError, OptionsError, OutputError
+from vidcolor.guidance.exemplar import Layer
+from vidcolor.guidance.mask_files import Masks, open_masks
+from vidcolor.guidance.open_guidance import open_given
+from vidcolor.images.contact_sheet import Picture, contact_sheet
+from vidcolor.images.display import shown_picture
+from vidcolor.inference.colorizer import Colorizer
+from vidcolor.media.decode import read_frames
+from vidcolor.media.frame import Frame, unit_luma
+from vidcolor.media.output_plan import chroma_shape
+from vidcolor.media.probe import Film
+from vidcolor.network.device import one_thread_a_call
+from vidcolor.options.preview import PreviewOptions
+from vidcolor.options.render import ColorOptions, seconds_from_text, text_from_seconds
+from vidcolor.pipeline import stabilizer
+from vidcolor.pipeline.colorize import (
+    color,
+    film_chroma,
+    find_film,
+    load_colorizer,
+    places_of,
+    while_memory_lasts,
+)
+from vidcolor.pipeline.threads import Stages
+from vidcolor.shots import detector
+from vidcolor.shots.windows import WINDOW_REACH
+
+MOMENTS = 6
+"""Frames that are shown unless the user says which."""
+MOST_MOMENTS = 100
+"""Of 270 pixels each they reach the height beyond which many programs show no picture: 32,767."""
+LEAD_FRAMES = 2 * (detector.REACH + stabilizer.REACH + WINDOW_REACH)
+"""How far before a moment reading begins: twice what a frame's colour depends on, which is its
+neighbours and where cuts are among them, for where a film's rate varies they may lie further."""
+
+OnProgress = Callable[[int, int], None]
+"""Called after each frame with how many are coloured and how many will be."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A frame as a player shows it."""
+
+    seconds: Fraction
+    """When, from the film's start."""
+    grey: Picture
+    colored: Picture
+
+
+def preview(
+    source: Path | str,
+    out: Path | str,
+    options: PreviewOptions,
+    *,
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Write a contact sheet of a few frames, grey and in colour.
+
+    Args:
+        source: any film that FFmpeg reads.
+        out: the sheet, a name that ends in .png; what has it is replaced.
+        options: which frames, which models, and how they colour.
+        on_progress: see OnProgress.
+
+    Raises:
+        InputError: the film or its mask cannot be read, or shows nothing at one of the moments.
+        OptionsError: the moments are too many.
+        OutputError: the sheet cannot be written.
+        ModelError: there is no such model, or it is damaged, or too large for the memory.
+    """
+    film = find_film(source, options)
+    _check_place(Path(out), film)
+    moments = _moments(film, options)
+    models = options.compare or (options.model,)
+    done, total = count(1), len(models) * len(moments)
+
+    def tell() -> None:
+        if on_progress is not None:
+            on_progress(next(done), total)
+
+    with one_thread_a_call():
+        columns = [_column(film, moments, replace(options, model=m), tell) for m in models]
+    rows = list(zip(*columns, strict=True))
+    labels = ["grey", *(Path(model).name for model in models)]
+    pictures = [[row[0].grey, *(shown.colored for shown in row)] for row in rows]
+    if options.split:
+        labels, pictures = [" | ".join(labels)], [[strips_of(row)] for row in pictures]
+    captions = [caption_of(row[0]) for row in rows]
+    contact_sheet(pictures, labels, Path(out), cell_px=options.cell or None, captions=captions)
+
+
+def _check_place(out: Path, film: Film) -> None:
+    if out.suffix.lower() != ".png":
+        raise OutputError(f"{out}: contact sheets are PNGs; end its name in .png")
+    if out.resolve() in (file.resolve() for file in film.source.files):
+        raise OutputError(f"{out}: is the film itself; give the sheet another name")
+
+
+def _moments(film: Film, options: PreviewOptions) -> list[Fraction]:
+    """Return the seconds, from the film's start, that the options name."""
+    if options.at:
+        moments = sorted({seconds_from_text(text, option="--at") for text in options.at})
+    elif film.duration_seconds is None:
+        raise InputError(f"{film.path}: does not say how long it is; name moments, with --at")
+    elif options.every is not None:
+        step = seconds_from_text(options.every, option="--every")
+        moments = [step * number for number in range(max(1, ceil(film.duration_seconds / step)))]
+    else:
+        step = film.duration_seconds / MOMENTS
+        moments = [step * number + step / 2 for number in range(MOMENTS)]
+    if len(moments) > MOST_MOMENTS:
+        raise OptionsError(
+            f"preview: {len(moments)} moments are too many for a sheet, which holds {MOST_MOMENTS};"
+            " let more time pass between them, with --every"
+        )
+    return moments
+
+
+def _column(
+    film: Film, moments: Sequence[Fraction], options: PreviewOptions, tell: Callable[[], None]
+) -> list[Shown]:
+    """Return the frames that are shown at the moments, each once, in the colours of one model."""
+    colorizer, masks = load_colorizer(options), open_masks(film, options)
+    given = open_given(film, options)
+    column: dict[Fraction, Shown] = {}
+    for moment in moments:
+        look = partial(show_at, film, moment, colorizer, masks, given, options)
+        shown = while_memory_lasts(look, colorizer, options)
+        tell()
+        if shown is not None:
+            column[shown.seconds] = shown
+        elif options.at:
+            raise InputError(
+                f"{film.path}: ends before {float(moment):.2f} s; give an earlier moment as --at"
+            )
+    if not column:
+        raise InputError(f"{film.path}: ends before its header says; name moments, with --at")
+    return list(column.values())
+
+
+def show_at(
+    film: Film,
+    moment: Fraction,
+    colorizer: Colorizer,
+    masks: Masks,
+    given: Sequence[Layer],
+    options: ColorOptions,
+) -> Shown | None:
+    """Return the frame that is shown at a moment, with the colour that `render` gives it.
+
+    Args:
+        film: the film.
+        moment: seconds from its start.
+        colorizer: of the model.
+        masks: of the film.
+        given: colours that the user gives.
+        options: what the user makes of the colours.
+
+    Returns:
+        None if the film ends before.
+    """
+    start = max(Fraction(0), moment - LEAD_FRAMES / (film.rate or Fraction(24)))
+    frames = read_frames(film, start=start)
+    places = places_of(frames, film, masks, options)
+
+    def is_due(frame: Frame) -> bool:
+        return _end_of(frame, film) > film.start_seconds + moment
+
+    with Stages() as stages:
+        all_colored = color(
+            places, lambda p: is_due(p.frame.frame), colorizer, film.matrix, options, given, stages
+        )
+        with closing(all_colored):
+            colored = next((c for c in all_colored if is_due(c.frame.frame)), None)
+    if colored is None:
+        return None
+    size = chroma_shape(film, film.subsampling)[1:]
+    chroma_2hw = film_chroma(colored, size, film.matrix)
+    luma_hw = unit_luma(colored.frame.frame)
+    return Shown(
+        colored.frame.frame.seconds - film.start_seconds,
+        shown_picture(luma_hw, np.zeros_like(chroma_2hw), film),
+        shown_picture(luma_hw, chroma_2hw, film),
+    )
+
+
+def _end_of(frame: Frame, film: Film) -> Fraction:
+    """Return when a frame makes room for the next one, on the film's clock."""
+    if frame.duration or film.rate is None:
+        return frame.seconds + frame.duration * frame.time_base
+    return frame.seconds + 1 / film.rate
+
+
+def caption_of(shown: Shown) -> str:
+    """Return when a frame is shown, rounded up: given to `--at`, it shows the same frame."""
+    return text_from_seconds(Fraction(ceil(shown.seconds * 1000), 1000))
+
+
+def strips_of(pictures: Sequence[Picture]) -> Picture:
+    """Return one picture of as many upright strips, each where it lies in its own picture."""
+    width, count = pictures[0].shape[1], len(pictures)
+    edges = [width * number // count for number in range(count + 1)]
+    strips = zip(pictures, edges, edges[1:], strict=False)
+    return np.concatenate([picture[:, left:right] for picture, left, right in strips], axis=1)

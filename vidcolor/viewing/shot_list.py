@@ -1,0 +1,241 @@
+"""The shots of a film, as `vidcolor shots` lists them.
+
+shots = list_shots(probe("film.mp4"))
+print(shots.to_json())
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidcolor.guidance.sidecar import write_sidecar
+from vidcolor.images.contact_sheet import Picture, contact_sheet, fit_cell
+from vidcolor.images.display import shown_picture
+from vidcolor.media.decode import Frame, read_frames, unit_luma
+from vidcolor.media.probe import Film
+from vidcolor.options.render import text_from_seconds
+from vidcolor.shots.detector import Seen, TransitionKind, find_shots
+from vidcolor.shots.luma import shot_luma
+
+Beginning = Literal["start", "cut", "dissolve", "fade-in"]
+
+SHEET_COLUMNS = 5
+SHEET_CELL_PX = 240
+"""Longest side of a picture on the sheet: hundreds of shots shall fit."""
+
+LOOK_PX = 320
+"""Width at which sharpness is judged: grain is averaged out, blur by motion is not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """Frames between two cuts, dissolves or fades."""
+
+    number: int
+    """From 1."""
+    first_frame: int
+    """From 0, as all frames are counted."""
+    last_frame: int
+    start_seconds: Fraction
+    """When its first frame is shown, as `--start` counts."""
+    end_seconds: Fraction
+    """When its last frame ends."""
+    begins: Beginning
+    key_frame: int
+    """The sharpest frame that is no other shot's as well."""
+    key_seconds: Fraction
+    key_picture: Picture = field(repr=False, compare=False)
+    """That frame, small, as the film is shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """A dissolve or fade; a long dissolve's middle part."""
+
+    kind: TransitionKind
+    first_frame: int
+    last_frame: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShotList:
+    """What `list_shots` found."""
+
+    film: Path
+    frame_count: int
+    shots: tuple[Shot, ...]
+    transitions: tuple[Span, ...]
+
+    @property
+    def cuts(self) -> list[int]:
+        """Return the first frames of the shots that begin with a cut."""
+        return [shot.first_frame for shot in self.shots if shot.begins == "cut"]
+
+    def to_json(self) -> str:
+        """Return what `--json` prints."""
+        shots = [_without_picture(shot) for shot in self.shots]
+        return json.dumps({
+            "film": str(self.film),
+            "frame_count": self.frame_count,
+            "cuts": self.cuts,
+            "shots": shots,
+            "transitions": [asdict(span) for span in self.transitions],
+        })  # fmt: skip
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Return the heading and the rows of a table, one a shot."""
+        rows = [
+            [
+                str(shot.number),
+                f"{shot.first_frame}-{shot.last_frame}",
+                text_from_seconds(shot.start_seconds),
+                text_from_seconds(shot.end_seconds),
+                shot.begins,
+            ]
+            for shot in self.shots
+        ]
+        return ["shot", "frames", "from", "to", "begins by"], rows
+
+    def write_sidecar(self) -> Path:
+        """Begin the film's sidecar, with a table a shot, and return its path.
+
+        Raises:
+            OutputError: there is one, or it cannot be written.
+        """
+        return write_sidecar(
+            self.film, [(shot.start_seconds, shot.end_seconds) for shot in self.shots]
+        )
+
+    def write_sheet(self, path: Path) -> None:
+        """Write a PNG with a frame of each shot, its number and when the shot begins.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        cells = [_stamped(shot) for shot in self.shots]
+        rows = [cells[n : n + SHEET_COLUMNS] for n in range(0, len(cells), SHEET_COLUMNS)]
+        labels = ["shots", *[""] * (SHEET_COLUMNS - 1)]
+        contact_sheet(rows, labels, path, cell_px=SHEET_CELL_PX)
+
+
+def _without_picture(shot: Shot) -> dict[str, object]:
+    return {
+        name: float(value) if isinstance(value, Fraction) else value
+        for name, value in vars(shot).items()
+        if name != "key_picture"
+    }
+
+
+def _stamped(shot: Shot) -> Picture:
+    picture = np.ascontiguousarray(shot.key_picture)
+    text = f"{shot.number}  {text_from_seconds(shot.start_seconds)}"
+    for thickness, grey in ((3, 0), (1, 255)):
+        ink = (grey, grey, grey)
+        cv2.putText(picture, text, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.4, ink, thickness)
+    return picture
+
+
+def list_shots(film: Film, *, on_frame: Callable[[int], None] | None = None) -> ShotList:
+    """Read a film and return its shots.
+
+    Args:
+        film: what `probe` found.
+        on_frame: called with the number of frames seen, after each.
+
+    Raises:
+        InputError: the film cannot be read.
+    """
+    shots: list[Shot] = []
+    spans: list[Span] = []
+    frame_count = 0
+    for number, group in groupby(_looks(film), key=lambda look: look.shot):
+        first = best = last = next(group)
+        for last in chain([first], group):
+            best = max(best, last, key=lambda look: look.worth)
+            spans += _spans(last)
+            frame_count += 1
+            if on_frame is not None:
+                on_frame(frame_count)
+        shots.append(_shot(number, first, best, last, film))
+    return ShotList(
+        film=film.path, frame_count=frame_count, shots=tuple(shots), transitions=tuple(spans)
+    )
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A frame of a film, and whether it could stand for its shot."""
+
+    number: int
+    shot: int
+    seconds: Fraction
+    end_seconds: Fraction
+    seen: Seen[Frame]
+    worth: float
+    """How sharp it is, if all of it belongs to its shot."""
+    small_hw: NDArray[np.float32]
+
+
+def _looks(film: Film) -> Iterator[_Look]:
+    shot = 0
+    for number, seen in enumerate(find_shots(read_frames(film), shot_luma)):
+        frame = seen.frame
+        shot += seen.starts_shot or number == 0
+        small_hw = _small(unit_luma(frame))
+        sharpness = float(np.abs(cv2.Laplacian(small_hw, cv2.CV_32F)).mean())
+        yield _Look(
+            number=number,
+            shot=shot,
+            seconds=frame.seconds - film.start_seconds,
+            end_seconds=frame.seconds + frame.duration * frame.time_base - film.start_seconds,
+            seen=seen,
+            worth=sharpness if seen.share == 1 else -1.0,
+            small_hw=small_hw,
+        )
+
+
+def _small(luma_hw: NDArray[np.float32]) -> NDArray[np.float32]:
+    height, width = luma_hw.shape
+    factor = min(1.0, LOOK_PX / width)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return np.asarray(cv2.resize(luma_hw, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _shot(number: int, first: _Look, best: _Look, last: _Look, film: Film) -> Shot:
+    picture = shown_picture(best.small_hw, np.zeros((2, 1, 1), np.float32), film)
+    return Shot(
+        number=number,
+        first_frame=first.number,
+        last_frame=last.number,
+        start_seconds=first.seconds,
+        end_seconds=last.end_seconds,
+        begins=_beginning(first),
+        key_frame=best.number,
+        key_seconds=best.seconds,
+        key_picture=fit_cell(picture, SHEET_CELL_PX),
+    )
+
+
+def _beginning(first: _Look) -> Beginning:
+    if first.number == 0:
+        return "start"
+    if first.seen.is_cut:
+        return "cut"
+    return "dissolve" if first.seen.share < 1 else "fade-in"
+
+
+def _spans(look: _Look) -> Iterator[Span]:
+    transition = look.seen.transition
+    if transition is not None:
+        half = transition.half_frames
+        yield Span(
+            kind=transition.kind, first_frame=look.number - half, last_frame=look.number + half
+        )

@@ -1,0 +1,1 @@
+"""Who renders segments: processes of this machine, or of a Ray cluster."""

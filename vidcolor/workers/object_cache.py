@@ -1,0 +1,97 @@
+"""Files of a store on this machine: fetched once for all its workers, removed when long unused.
+
+Who uses an item holds its lock together with others; who fetches or removes it holds that alone. A
+lock goes with its process, so what a killed worker left is used, or removed, by the next.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from vidcolor.errors import OutputError
+from vidcolor.files import is_named, lock, wait_for_lock
+from vidcolor.workers.job_shipping import Item
+from vidcolor.workers.object_store import Store
+
+KEPT_SECONDS = 1800
+"""What nobody has used for so long is removed. A batch takes turns with the segments of several
+films, each of minutes; a disk that holds what half an hour needs is not much to ask."""
+
+
+class Cache:
+    """A folder with items of a store, which other processes use as well."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self._folder, self._store = folder, store
+        self._held: dict[str, IO[str]] = {}
+
+    def keep(self, items: Sequence[Item]) -> list[Path]:
+        """Fetch what is not here of some items, hold these and let go of those held before.
+
+        Returns:
+            Where each of them is.
+
+        Raises:
+            OutputError: the store cannot be read, or the folder not be written.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            held = {
+                item.digest: self._held.pop(item.digest)
+                if item.digest in self._held
+                else self._hold(item)
+                for item in items
+            }
+            for file in self._held.values():
+                os.utime(file.fileno())
+                file.close()
+            self._held = held
+            self._remove_unused()
+        except OutputError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"{self._folder}: {error.strerror}; make room there, or name another folder by "
+                "VIDCOLOR_HOME"
+            ) from error
+        return [self._place(item) for item in items]
+
+    def _place(self, item: Item) -> Path:
+        return self._folder / item.digest / Path(item.path).name
+
+    def _hold(self, item: Item) -> IO[str]:
+        """Return the lock of an item that is here, held together with others."""
+        path = self._folder / f"{item.digest}.lock"
+        while True:
+            file = path.open("a")
+            wait_for_lock(file, with_others=True)
+            if self._place(item).exists() and is_named(file, path):
+                os.utime(path)
+                return file
+            wait_for_lock(file)
+            if not self._place(item).exists() and is_named(file, path):
+                self._fetch(item)
+            file.close()  # in between, another may have fetched it, or removed it again
+
+    def _fetch(self, item: Item) -> None:
+        draft = self._folder / f"{item.digest}.part"
+        shutil.rmtree(draft, ignore_errors=True)
+        place = draft / Path(item.path).name
+        for name, key in item.keys:
+            file = place / name if name else place
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._store.fetch(key, file)
+        draft.rename(draft.with_suffix(""))
+
+    def _remove_unused(self) -> None:
+        for path in self._folder.glob("*.lock"):
+            with suppress(FileNotFoundError, OutputError):  # another removes it, or uses it
+                if time.time() - path.stat().st_mtime > KEPT_SECONDS:
+                    with path.open("r+") as file:
+                        lock(file, if_held=f"{path}: is in use")
+                        shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                        path.unlink()

@@ -1,0 +1,74 @@
+"""Models for elsewhere: as one file for another vidcolor, as ONNX graphs for another engine."""
+
+import shutil
+from pathlib import Path
+
+from vidcolor.errors import OutputError
+from vidcolor.inference.onnx_export import write_embedding, write_graphs
+from vidcolor.network.card import CARD
+from vidcolor.network.library import find_model
+from vidcolor.network.weights import load_network, pack_model
+
+
+def export_file(name: str, out: Path | None = None) -> Path:
+    """Write a model as one file, which `installing.add` takes, and return its path.
+
+    Args:
+        name: of the model, or its folder.
+        out: the file; default: the model's name and .safetensors.
+
+    Raises:
+        ModelError: there is no such model, or it is damaged.
+        OutputError: there is a file of that name, or it cannot be written.
+    """
+    folder = find_model(name)
+    out = out or Path(f"{folder.absolute().name}.safetensors")
+    _require_free(out)
+    try:
+        pack_model(folder, out)
+    except OSError as error:
+        raise _not_written(out, error) from error
+    return out
+
+
+def export_graphs(name: str, out: Path | None = None) -> tuple[Path, float]:
+    """Write a model's card and its ONNX graphs into a folder, which appears when all are there.
+
+    Args:
+        name: of the model, or its folder.
+        out: the folder; default: the model's name and -onnx.
+
+    Returns:
+        The folder, and how far the graphs' colour is from torch's (`graphs.write_graphs`).
+
+    Raises:
+        ModelError: there is no such model, it is damaged, or ONNX cannot express it or is not
+            installed.
+        OutputError: there is something of that name, or it cannot be written.
+    """
+    folder = find_model(name)
+    out = out or Path(f"{folder.absolute().name}-onnx")
+    _require_free(out)
+    unfinished = out.with_name(f"{out.name}.part")
+    _, network = load_network(folder)
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        write_embedding(network, unfinished)
+        error = write_graphs(network, unfinished)
+        shutil.copyfile(folder / CARD, unfinished / CARD)
+        unfinished.rename(out)
+    except OSError as problem:
+        raise _not_written(out, problem) from problem
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return out, error
+
+
+def _require_free(out: Path) -> None:
+    if out.exists():
+        raise OutputError(f"{out}: is there already; remove it, or name another by --out")
+
+
+def _not_written(out: Path, error: OSError) -> OutputError:
+    return OutputError(f"{out}: {error.strerror}; name another place by --out")
