@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vidcolor.options.render import Grey, Matrix
+from vidcolor.options.values import Grey, Matrix
 
 Output = Literal["chroma", "rgb", "ab"]
 """How colour is held in [-1, 1]: Cb, Cr times 2, R'G'B' times 2 minus 1, or CIE a*, b* / 110."""

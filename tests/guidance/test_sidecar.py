@@ -18,7 +18,8 @@ from vidcolor.cli import app
 from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.guidance.sidecar import ShotSettings, Sidecar, read_sidecar, write_sidecar
 from vidcolor.media.probe import probe
-from vidcolor.options.render import ColorOptions, RenderOptions, text_from_seconds
+from vidcolor.options.render import ColorOptions, RenderOptions
+from vidcolor.options.values import text_from_seconds
 from vidcolor.pipeline.fingerprint import fingerprint
 from vidcolor.rendering.render import render
 

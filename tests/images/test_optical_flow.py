@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from vidcolor.images.optical_flow import Motion, find_motion, visible_pixels, warp, warp_error
+from vidcolor.evaluation.metrics import warp_error
+from vidcolor.images.optical_flow import Motion, find_motion, visible_pixels, warp
 
 HEIGHT, WIDTH = 64, 96
 RIGHT, DOWN = 3, 2

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidcolor.images.resize import enlarge_chroma, resize, working_size
+from vidcolor.images.guided_upsampling import enlarge_chroma
+from vidcolor.images.resize import resize, working_size
 
 
 @given(st.integers(2, 2200), st.integers(2, 4100), st.integers(32, 512))

@@ -14,9 +14,9 @@ from tests.clips import audio_packets_of, luma_of, times_of
 from tests.faults import files_no_larger_than
 from tests.render_media import render, write_segments
 from vidcolor.errors import OutputError
+from vidcolor.files import sync_file
 from vidcolor.media import mux
 from vidcolor.media.conversion_warnings import Changes
-from vidcolor.media.encode import sync_file
 from vidcolor.media.expected import Fingerprint
 from vidcolor.media.mux import join
 from vidcolor.media.output_plan import check_output

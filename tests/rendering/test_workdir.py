@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidcolor.errors import OutputError
-from vidcolor.files import lock
+from vidcolor.files import digest, lock
 from vidcolor.pipeline.journal import (
     Fingerprint,
     Published,
     Record,
     Segment,
-    digest,
     note,
     read_journal,
     write_journal,

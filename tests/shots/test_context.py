@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidcolor.shots.context import with_context
-from vidcolor.shots.segments import Placed
+from vidcolor.shots.segments import Placed, with_context
 
 films = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
 

@@ -12,8 +12,9 @@ from tests.models import TINY, Loud, NoisyConfig
 from vidcolor.inference.colorizer import Colorizer, HalfPrecisionError
 from vidcolor.network.families import FAMILIES
 from vidcolor.network.weights import save_model
-from vidcolor.options.render import ColorOptions, Device
+from vidcolor.options.render import ColorOptions
 from vidcolor.options.train import Precision, TrainOptions
+from vidcolor.options.values import Device
 from vidcolor.pipeline.colorize import while_memory_lasts
 from vidcolor.shots.segments import divide
 from vidcolor.training.accelerator import Engine

@@ -26,7 +26,8 @@ from vidcolor.network.families import FAMILIES
 from vidcolor.network.family import Family
 from vidcolor.network.weights import save_model
 from vidcolor.options.preview import PreviewOptions
-from vidcolor.options.render import RenderOptions, seconds_from_text
+from vidcolor.options.render import RenderOptions
+from vidcolor.options.values import seconds_from_text
 from vidcolor.pipeline.colorize import load_colorizer
 from vidcolor.rendering.render import render
 from vidcolor.viewing.preview import LEAD_FRAMES, Shown, caption_of, preview, show_at, strips_of

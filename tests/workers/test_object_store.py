@@ -15,6 +15,7 @@ import pytest
 from tests.faults import draw_film_of_shots, files_no_larger_than, names_in, tiny_model
 from tests.stores import make_bucket, s3_server
 from vidcolor.errors import OptionsError, OutputError
+from vidcolor.files import digest
 from vidcolor.guidance.mask_files import open_masks
 from vidcolor.guidance.open_guidance import open_given
 from vidcolor.media.conversion_warnings import Changes
@@ -24,7 +25,6 @@ from vidcolor.media.probe import probe
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.colorize import places_of
 from vidcolor.pipeline.fingerprint import fingerprint
-from vidcolor.pipeline.journal import digest
 from vidcolor.pipeline.segment_job import Job, Part, Renderer, plan_parts
 from vidcolor.pipeline.stabilizer import reach
 from vidcolor.workers.job_shipping import Item, pack, put_segment, take_segment, unpack

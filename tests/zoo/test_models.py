@@ -18,9 +18,9 @@ from tests.models import TINY
 from tests.web import serve
 from vidcolor.cli.app import run
 from vidcolor.errors import ModelError, OptionsError, OutputError
-from vidcolor.files import lock
+from vidcolor.files import home, lock
 from vidcolor.network.card import read_card
-from vidcolor.network.library import added_models, find_model, home, list_models
+from vidcolor.network.library import added_models, find_model, list_models
 from vidcolor.network.weights import load_network, pack_model, save_model
 from vidcolor.zoo.add import add, remove
 from vidcolor.zoo.download import Remote, fetch

@@ -19,7 +19,7 @@ from vidcolor._version import __version__
 from vidcolor.batch.inputs import Task, find_tasks
 from vidcolor.batch.ledger import Ledger
 from vidcolor.errors import OptionsError, VidcolorError
-from vidcolor.media.encode import output_errors
+from vidcolor.media.output_errors import output_errors
 from vidcolor.media.output_plan import frames_ahead
 from vidcolor.network.library import find_model
 from vidcolor.options.batch import BatchOptions

@@ -14,7 +14,8 @@ from vidcolor.batch.ledger import Ledger
 from vidcolor.errors import VidcolorError
 from vidcolor.media.output_plan import frames_ahead
 from vidcolor.options.batch import BatchOptions
-from vidcolor.options.render import RenderOptions, span_from_text
+from vidcolor.options.render import RenderOptions
+from vidcolor.options.values import span_from_text
 from vidcolor.pipeline.journal import Fingerprint, read_journal
 from vidcolor.rendering.render import render
 from vidcolor.rendering.workdir import JOURNAL, folder_of

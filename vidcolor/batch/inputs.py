@@ -9,7 +9,7 @@ from pathlib import Path
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.media.codecs import CODECS_OF_FORMAT
 from vidcolor.media.output_plan import FORMAT_OF_SUFFIX
-from vidcolor.options.render import Codec
+from vidcolor.options.values import Codec
 
 FILM_SUFFIXES = (
     ".3gp", ".asf", ".avi", ".dv", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",

@@ -11,8 +11,9 @@ from pathlib import Path
 from threading import Lock
 
 from vidcolor.errors import OutputError
-from vidcolor.media.encode import output_errors
-from vidcolor.pipeline.journal import Fingerprint, append, difference
+from vidcolor.files import append
+from vidcolor.media.output_errors import output_errors
+from vidcolor.pipeline.journal import Fingerprint, difference
 
 LEDGER_NAME = ".vidcolor-batch.jsonl"
 

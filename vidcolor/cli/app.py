@@ -32,7 +32,8 @@ from vidcolor.cli.shots import keyframes, shots
 from vidcolor.cli.train import learning
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.options.evaluate import EvaluateOptions
-from vidcolor.options.render import RenderOptions, rate_from_text
+from vidcolor.options.render import RenderOptions
+from vidcolor.options.values import rate_from_text
 from vidcolor.signals import Interrupted, stoppable
 
 if TYPE_CHECKING:

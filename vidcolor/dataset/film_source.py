@@ -12,7 +12,7 @@ from vidcolor.errors import InputError
 from vidcolor.media.decode import read_frames, unit_chroma
 from vidcolor.media.probe import Film, frame_size, probe
 from vidcolor.options.extract import ExtractOptions, split_from_text
-from vidcolor.options.render import span_from_text
+from vidcolor.options.values import span_from_text
 
 log = logging.getLogger(__name__)
 

@@ -18,14 +18,13 @@ from vidcolor.evaluation.ground_truth import Reference, Truth, open_references
 from vidcolor.evaluation.report import Kind, Report, Row
 from vidcolor.evaluation.scores import Compared, FilmScores, Judges, Picture, pictures_of
 from vidcolor.images.contact_sheet import contact_sheet, fit_cell
-from vidcolor.images.resize import enlarge_chroma
+from vidcolor.images.guided_upsampling import enlarge_chroma
 from vidcolor.inference.colorizer import Colored, Colorizer
 from vidcolor.network.device import half_the_cores
 from vidcolor.network.lpips import NotAvailable, load_lpips, load_perceptual_loss
 from vidcolor.options.evaluate import EvaluateOptions
 from vidcolor.pipeline.stabilizer import reach, steady
-from vidcolor.shots.context import with_context
-from vidcolor.shots.segments import divide
+from vidcolor.shots.segments import divide, with_context
 
 log = logging.getLogger(__name__)
 

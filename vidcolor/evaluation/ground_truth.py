@@ -17,7 +17,7 @@ from vidcolor.images.resize import resize, working_size
 from vidcolor.media.decode import read_frames, unit_chroma, unit_luma
 from vidcolor.media.probe import Film, probe
 from vidcolor.options.evaluate import EvaluateOptions
-from vidcolor.options.render import Matrix
+from vidcolor.options.values import Matrix
 from vidcolor.pipeline.stabilizer import reach
 
 FILM_ENDINGS = frozenset(

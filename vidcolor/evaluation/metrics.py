@@ -10,6 +10,8 @@ from collections import deque
 import torch
 from torch import Tensor
 
+from vidcolor.images.optical_flow import Motion, warp
+
 CODES = 224
 """8-bit code steps from one end of Cb or Cr to the other (BT.601-7, 2.5.3; BT.709-6, item 4.6)."""
 
@@ -201,3 +203,21 @@ class Cdc:
 def _require_alike(one: Tensor, other: Tensor) -> None:
     if one.shape != other.shape:
         raise ValueError(f"cannot compare {tuple(one.shape)} with {tuple(other.shape)}")
+
+
+def warp_error(chroma_2hw: Tensor, previous_2hw: Tensor, motion: Motion) -> float | None:
+    """Return the mean distance of (Cb, Cr) from the frame before, moved here, in 8-bit codes.
+
+    Args:
+        chroma_2hw: chroma of this frame, (2, h, w) in [-0.5, 0.5].
+        previous_2hw: chroma of the frame before.
+        motion: of their luma.
+
+    Returns:
+        The mean over the visible pixels; None if there are none.
+    """
+    if not motion.visible_hw.any():
+        return None
+    moved_2hw = warp(previous_2hw.double(), motion.backward_2hw.double())
+    distance_hw = (chroma_2hw.double() - moved_2hw).square().sum(dim=0).sqrt()
+    return distance_hw[motion.visible_hw].mean().item() * CODES

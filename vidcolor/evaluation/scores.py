@@ -11,9 +11,10 @@ from torch import Tensor
 
 from vidcolor.color import fit_gamut, lab_from_rgb, rgb_from_ycbcr
 from vidcolor.evaluation import metrics
+from vidcolor.evaluation.metrics import warp_error
 from vidcolor.evaluation.report import KINDS, METRICS, Kind, Row, Scores
-from vidcolor.images.optical_flow import Motion, find_motion, warp_error
-from vidcolor.options.render import Matrix
+from vidcolor.images.optical_flow import Motion, find_motion
+from vidcolor.options.values import Matrix
 
 Judges = Mapping[str, Callable[[Tensor, Tensor], float]]
 """By the metric's key: what tells the distance of R'G'B' pictures (3, h, w) in [0, 1]."""

@@ -23,7 +23,7 @@ from vidcolor.guidance.hint_spreading import spread
 from vidcolor.guidance.mask_files import as_stored, shown_size
 from vidcolor.images.resize import resize
 from vidcolor.media.probe import Film
-from vidcolor.options.render import seconds_from_text
+from vidcolor.options.values import seconds_from_text
 
 KEYS = {"time", "color", "point", "box"}
 

@@ -23,7 +23,8 @@ from vidcolor.media.decode import Frame, read_frames, unit_luma
 from vidcolor.media.image_sequence import PICTURE_SUFFIXES
 from vidcolor.media.probe import Film, probe
 from vidcolor.media.source import find_source
-from vidcolor.options.render import ColorOptions, labels_from_text
+from vidcolor.options.render import ColorOptions
+from vidcolor.options.values import labels_from_text
 
 log = logging.getLogger(__name__)
 

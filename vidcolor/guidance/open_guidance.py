@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 
+from vidcolor.files import digest
 from vidcolor.guidance.exemplar import Given, Known, Layer
 from vidcolor.guidance.find_frames import Shown, find_shown
 from vidcolor.guidance.hints import Hint, known_of_hints, read_hints
@@ -18,7 +19,6 @@ from vidcolor.guidance.reference_images import (
 from vidcolor.media.decode import Frame, read_frames
 from vidcolor.media.probe import Film
 from vidcolor.options.render import ColorOptions
-from vidcolor.pipeline.journal import digest
 from vidcolor.shots.csv_list import read_scenes
 from vidcolor.shots.luma import luma_at, shot_luma
 from vidcolor.shots.segments import Placed, divide

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from vidcolor.guidance.exemplar import Given, Layer, Plane
 from vidcolor.guidance.feature_matching import SHARPNESS, Cells, cells_of, grid_of, match, sureness
+from vidcolor.images.guided_upsampling import enlarge_chroma
 from vidcolor.images.optical_flow import find_motion, warp
-from vidcolor.images.resize import enlarge_chroma, resize
+from vidcolor.images.resize import resize
 from vidcolor.inference.colorizer import Colored, Colorizer
 from vidcolor.network.generator import Features
 

@@ -18,7 +18,8 @@ from vidcolor.guidance.sidecar import open_sidecar
 from vidcolor.images.image_files import picture_paths, read_picture
 from vidcolor.images.resize import resize
 from vidcolor.media.probe import Film
-from vidcolor.options.render import ColorOptions, seconds_from_text
+from vidcolor.options.render import ColorOptions
+from vidcolor.options.values import seconds_from_text
 
 log = logging.getLogger(__name__)
 

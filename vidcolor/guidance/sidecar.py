@@ -20,7 +20,8 @@ from typing import Any
 
 from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.media.probe import Film
-from vidcolor.options.render import ColorOptions, seconds_from_text, text_from_seconds
+from vidcolor.options.render import ColorOptions
+from vidcolor.options.values import seconds_from_text, text_from_seconds
 
 NUMBERS = ("saturation", "temperature", "tint")
 """Keys that take the place of the option of that name."""

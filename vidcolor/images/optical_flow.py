@@ -14,8 +14,6 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vidcolor.evaluation.metrics import CODES
-
 
 @dataclass(frozen=True)
 class Motion:
@@ -119,21 +117,3 @@ def carry(previous_B1hw: Tensor, luma_B1hw: Tensor, colour_Bchw: Tensor) -> tupl
     ]
     visible_Bhw = torch.stack([motion.visible_hw for motion in motions])
     return torch.stack(moved), visible_Bhw.to(colour_Bchw.device)
-
-
-def warp_error(chroma_2hw: Tensor, previous_2hw: Tensor, motion: Motion) -> float | None:
-    """Return the mean distance of (Cb, Cr) from the frame before, moved here, in 8-bit codes.
-
-    Args:
-        chroma_2hw: chroma of this frame, (2, h, w) in [-0.5, 0.5].
-        previous_2hw: chroma of the frame before.
-        motion: of their luma.
-
-    Returns:
-        The mean over the visible pixels; None if there are none.
-    """
-    if not motion.visible_hw.any():
-        return None
-    moved_2hw = warp(previous_2hw.double(), motion.backward_2hw.double())
-    distance_hw = (chroma_2hw.double() - moved_2hw).square().sum(dim=0).sqrt()
-    return distance_hw[motion.visible_hw].mean().item() * CODES

@@ -1,10 +1,4 @@
-"""Luma down to the size the network works at, chroma up to the size of the film.
-
-Chroma is smooth where luma is smooth and jumps where luma jumps. The guided filter (He, Sun and
-Tang 2013, eq. 5 and 6) says so locally: chroma = a * luma + b in every small window. Its slope a
-is found at the working size and enlarged (He and Sun 2015, "Fast guided filter"); multiplied with
-the detail that the small luma lost, it draws the film's own edges into the enlarged chroma.
-"""
+"""A picture at another size."""
 
 from typing import Any
 
@@ -13,15 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[np.float32]
-
-GUIDE_RADIUS = 2
-"""Radius of the windows, pixels at the working size: an edge's surroundings, no more."""
-
-GUIDE_EPSILON = 4e-3
-"""Variance of luma (0 to 1) under which a window counts as flat: contrasts of about 6 %.
-
-Of 0.0001 to 0.004 the largest lost least of true chroma that was shrunk and enlarged again.
-"""
 
 
 def working_size(height: int, width: int, short_side: int) -> tuple[int, int]:
@@ -38,36 +23,3 @@ def resize(plane_hw: NDArray[Any], height: int, width: int) -> Plane:
     is_smaller = height <= plane_hw.shape[0] and width <= plane_hw.shape[1]
     how = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(plane_hw, (width, height), interpolation=how), dtype=np.float32)
-
-
-def enlarge_chroma(chroma_2hw: Plane, luma_hw: Plane, luma_HW: Plane) -> Plane:
-    """Return Cb, Cr (2, H, W) whose edges lie where those of the luma lie.
-
-    Args:
-        chroma_2hw: (2, h, w) in [-0.5, 0.5], at the working size.
-        luma_hw: (h, w) in [0, 1], at the working size.
-        luma_HW: (H, W) in [0, 1], at the size that the chroma planes shall have.
-    """
-    height, width = luma_HW.shape
-    mean_luma = _window_mean(luma_hw)
-    variance = _window_mean(luma_hw * luma_hw) - mean_luma * mean_luma
-    detail_HW = np.subtract(luma_HW, _enlarged(luma_hw, height, width), dtype=np.float32)
-    enlarged = np.empty((len(chroma_2hw), height, width), dtype=np.float32)
-    for chroma_hw, target_HW in zip(chroma_2hw, enlarged, strict=True):
-        covariance = _window_mean(luma_hw * chroma_hw) - mean_luma * _window_mean(chroma_hw)
-        slope_hw = np.divide(covariance, variance + GUIDE_EPSILON, dtype=np.float32)
-        np.multiply(_enlarged(slope_hw, height, width), detail_HW, out=target_HW)
-        target_HW += _enlarged(chroma_hw, height, width)
-    return enlarged
-
-
-def _window_mean(plane_hw: Plane) -> Plane:
-    side = 2 * GUIDE_RADIUS + 1
-    # A picture may be smaller than a window; replicated borders keep means within its values.
-    mean = cv2.blur(plane_hw, (side, side), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(mean, dtype=np.float32)
-
-
-def _enlarged(plane_hw: Plane, height: int, width: int) -> Plane:
-    enlarged = cv2.resize(plane_hw, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(enlarged, dtype=np.float32)

@@ -11,7 +11,7 @@ from vidcolor.errors import ModelError
 from vidcolor.inference.onnx_cache import graphs_of
 from vidcolor.inference.onnx_export import WINDOW, require
 from vidcolor.network.generator import Features, Generator
-from vidcolor.options.render import Device, Engine
+from vidcolor.options.values import Device, Engine
 
 log = logging.getLogger(__name__)
 

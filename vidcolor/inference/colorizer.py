@@ -35,7 +35,7 @@ from vidcolor.network.generator import Features, Generator
 from vidcolor.network.library import find_model
 from vidcolor.network.outputs import DECODE_TEMPERATURE, chroma_of
 from vidcolor.network.weights import load_network
-from vidcolor.options.render import Device, Matrix
+from vidcolor.options.values import Device, Matrix
 from vidcolor.shots.segments import Placed
 from vidcolor.shots.windows import windows
 

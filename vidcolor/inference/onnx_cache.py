@@ -7,11 +7,10 @@ from pathlib import Path
 import torch
 
 from vidcolor.errors import ModelError
-from vidcolor.files import wait_for_lock
+from vidcolor.files import cache, wait_for_lock
 from vidcolor.inference.fold import fold_norms
 from vidcolor.inference.onnx_export import require, write_graphs
 from vidcolor.network.card import CARD, WEIGHTS
-from vidcolor.network.library import cache
 from vidcolor.network.weights import load_network
 
 

@@ -12,7 +12,8 @@ from vidcolor.errors import OptionsError, OutputError
 from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.hdr import hdr_params
 from vidcolor.media.probe import Film, Subsampling
-from vidcolor.options.render import Codec, RenderOptions
+from vidcolor.options.render import RenderOptions
+from vidcolor.options.values import Codec
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,7 @@
 import contextlib
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,10 +16,12 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from vidcolor.errors import OutputError, VidcolorError
+from vidcolor.errors import OutputError
+from vidcolor.files import sync_file
 from vidcolor.media.codecs import encoder_rate, marks_fields
 from vidcolor.media.frame import Frame, plane_of
 from vidcolor.media.interlacing import FieldMarker
+from vidcolor.media.output_errors import output_errors
 from vidcolor.media.output_plan import OutputPlan
 from vidcolor.media.probe import KEEP_BYTES, Film
 from vidcolor.media.quantization import Codes, luma_at_depth
@@ -191,26 +192,3 @@ def clocks(ticks_per_second: int) -> dict[str, str]:
         "video_track_timescale": str(ticks_per_second),
         "movie_timescale": str(ticks_per_second * max(1, -(-90000 // ticks_per_second))),
     }
-
-
-def sync_file(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def output_errors(out: Path) -> Iterator[None]:
-    """Turn what goes wrong while writing into one OutputError."""
-    try:
-        yield
-    except VidcolorError:
-        raise
-    except (av.FFmpegError, OSError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise OutputError(
-            f"{out}: cannot write it ({reason}); check the space and the limits of its disk"
-        ) from error

@@ -9,7 +9,7 @@ import struct
 from fractions import Fraction
 
 from vidcolor.media.probe import Film
-from vidcolor.options.render import Codec
+from vidcolor.options.values import Codec
 
 
 def hdr_params(film: Film, codec: Codec) -> list[str]:

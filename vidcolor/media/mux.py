@@ -16,11 +16,13 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from vidcolor.errors import OutputError
+from vidcolor.files import sync_file
 from vidcolor.media.audio_convert import ANY_CODEC
 from vidcolor.media.conversion_warnings import Changes
-from vidcolor.media.encode import SEGMENT_START_TICKS, clocks, output_errors, sync_file, tag_picture
+from vidcolor.media.encode import SEGMENT_START_TICKS, clocks, tag_picture
 from vidcolor.media.expected import Fingerprint, Written
 from vidcolor.media.metadata import carry_header, note_stream
+from vidcolor.media.output_errors import output_errors
 from vidcolor.media.output_plan import OutputPlan
 from vidcolor.media.probe import KEEP_BYTES, Film, fraction, open_film
 from vidcolor.media.stream_copy import TrackCopier

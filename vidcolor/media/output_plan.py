@@ -22,7 +22,8 @@ from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.metadata import can_note_timecode, has_timecode, say_what_is_not_noted
 from vidcolor.media.probe import Film, Subsampling, open_film
 from vidcolor.media.stream_plan import Carried, plan_tracks
-from vidcolor.options.render import Codec, RenderOptions, Verification, span_from_text
+from vidcolor.options.render import RenderOptions
+from vidcolor.options.values import Codec, Verification, span_from_text
 
 log = logging.getLogger(__name__)
 

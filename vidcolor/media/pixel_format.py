@@ -6,7 +6,7 @@ from typing import Literal
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-from vidcolor.options.render import Matrix
+from vidcolor.options.values import Matrix
 
 Subsampling = Literal["420", "422", "444"]
 """How many chroma samples there are: a quarter, half or as many as luma samples."""

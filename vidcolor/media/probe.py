@@ -26,7 +26,7 @@ from vidcolor.media.pixel_format import PictureFormat, picture_format
 from vidcolor.media.pixel_format import Subsampling as Subsampling
 from vidcolor.media.source import DEFAULT_MEGAPIXELS, Source, find_source, open_source
 from vidcolor.media.source import KEEP_BYTES as KEEP_BYTES
-from vidcolor.options.render import Matrix as Matrix
+from vidcolor.options.values import Matrix as Matrix
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import tomli_w
 
 from vidcolor.errors import ModelError
-from vidcolor.options.render import Grey, Prediction
+from vidcolor.options.values import Grey, Prediction
 
 if TYPE_CHECKING:
     from vidcolor.network.family import Architecture

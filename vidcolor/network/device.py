@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from vidcolor.errors import OptionsError
-from vidcolor.options.render import Device
+from vidcolor.options.values import Device
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from vidcolor.errors import OptionsError
 from vidcolor.network.generator import Generator
-from vidcolor.options.render import Grey, Prediction
 from vidcolor.options.train import PixelLoss, TrainOptions, Window
+from vidcolor.options.values import Grey, Prediction
 
 Value = TypeVar("Value")
 

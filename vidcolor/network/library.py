@@ -1,40 +1,11 @@
 """The models of this machine: where they lie, and which there are."""
 
-import os
 from importlib import resources
 from pathlib import Path
 
 from vidcolor.errors import ModelError
+from vidcolor.files import home
 from vidcolor.network.card import CARD
-
-
-def home() -> Path:
-    """Return the user's own folder: $VIDCOLOR_HOME, else vidcolor/ where XDG keeps users' data.
-
-    Source: XDG Base Directory Specification 0.8, XDG_DATA_HOME.
-    """
-    return _chosen_home() or _xdg("XDG_DATA_HOME", ".local/share")
-
-
-def cache() -> Path:
-    """Return the folder of what can be made again: $VIDCOLOR_HOME/cache, else where XDG has caches.
-
-    Source: XDG Base Directory Specification 0.8, XDG_CACHE_HOME.
-    """
-    chosen = _chosen_home()
-    return chosen / "cache" if chosen else _xdg("XDG_CACHE_HOME", ".cache")
-
-
-def _chosen_home() -> Path | None:
-    chosen = os.environ.get("VIDCOLOR_HOME")
-    return Path(chosen).expanduser().absolute() if chosen else None
-
-
-def _xdg(name: str, usual: str) -> Path:
-    """Return vidcolor's folder in one that XDG names, or in what it usually is."""
-    folder = Path(os.environ.get(name, ""))
-    # The specification has paths that are not absolute ignored.
-    return (folder if folder.is_absolute() else Path.home() / usual) / "vidcolor"
 
 
 def added_models() -> Path:

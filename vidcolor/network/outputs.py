@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from vidcolor.color import AB_RANGE, Output, chroma_from_prediction
 from vidcolor.network.bins import ab_bins, annealed_mean
-from vidcolor.options.render import Grey, Prediction
+from vidcolor.options.values import Grey, Prediction
 
 DECODE_TEMPERATURE = 0.38
 """Of the annealed mean (Zhang et al. 2016, section 2.3): vivid, and not yet speckled."""

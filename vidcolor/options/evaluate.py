@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidcolor.options.render import Device, check_stabilize, check_temperature, require
+from vidcolor.options.values import Device, check_stabilize, check_temperature, require
 
 
 @dataclass(frozen=True, kw_only=True)

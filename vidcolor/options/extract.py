@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidcolor.errors import OptionsError
-from vidcolor.options.render import require, span_from_text
+from vidcolor.options.values import require, span_from_text
 
 FrameFormat = Literal["jpg", "png"]
 

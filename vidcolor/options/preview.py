@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from vidcolor.errors import OptionsError
-from vidcolor.options.render import ColorOptions, seconds_from_text, span_from_text
+from vidcolor.options.render import ColorOptions
+from vidcolor.options.values import seconds_from_text, span_from_text
 
 
 @dataclass(frozen=True, kw_only=True)

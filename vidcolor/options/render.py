@@ -1,128 +1,23 @@
-"""One frozen dataclass a verb: filled alike from flags, from a recipe and from a call.
+"""What a user can choose of a render: how a film is read and colored, written, and by whom."""
 
-Each checks itself when made, so what the verbs receive can be meant. Here are those of `render` and
-what it shares with others; other verbs have an options_VERB.py.
-"""
-
-import re
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from urllib.parse import urlsplit
 
 from vidcolor.errors import OptionsError
-from vidcolor.options.cluster import ClusterOptions
-
-Matrix = Literal["bt601", "bt709", "bt2020"]
-"""The matrices of ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance)."""
-Grey = Literal["bt601", "bt709", "lab"]
-"""What a black-and-white film holds of a colour: Y' by a matrix, or CIE lightness."""
-Codec = Literal["libx264", "libx265", "libsvtav1", "ffv1", "prores_ks"]
-Device = Literal["auto", "cpu", "cuda"]
-Engine = Literal["auto", "torch", "onnx"]
-Workers = int | Literal["auto"]
-Prediction = Literal["chroma", "rgb", "ab", "bins"]
-"""What a network returns: colour as `vidcolor.color.Output` holds it, or logits of 313 ab bins."""
-Verification = Literal["quick", "full", "none"]
-
-
-def seconds_from_text(text: str, *, option: str) -> Fraction:
-    """Return the seconds that `12.5`, `30s`, `1:02.5` or `HH:MM:SS.mmm` name, exactly.
-
-    Raises:
-        OptionsError: the text is no time, or minutes or seconds are 60 or more.
-    """
-    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)s?", text.strip())
-    if match is None:
-        raise OptionsError(
-            f"{option} {text!r}: not a time; write seconds (12.5) or HH:MM:SS (00:01:30)"
-        )
-    hours, minutes, seconds = (Fraction(part or 0) for part in match.groups())
-    if (match[2] and seconds >= 60) or (match[1] and minutes >= 60):
-        raise OptionsError(f"{option} {text!r}: minutes and seconds must be below 60")
-    return hours * 3600 + minutes * 60 + seconds
-
-
-def text_from_seconds(seconds: Fraction) -> str:
-    """Return `HH:MM:SS.mmm`, cut off: what is shown then is the first thing from that time on."""
-    minutes, milliseconds = divmod(int(seconds * 1000), 60_000)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}.{milliseconds % 1000:03}"
-
-
-def rate_from_text(text: str) -> Fraction:
-    """Return the frames a second that `25`, `23.976` or `24000/1001` name, exactly.
-
-    Raises:
-        OptionsError: the text is no rate, or not between 1/60 and 1000.
-    """
-    match = re.fullmatch(r"\d+(?:\.\d+)?|\d+/0*[1-9]\d*", text.strip())
-    rate = Fraction(text.strip()) if match else Fraction(0)
-    require(
-        Fraction(1, 60) <= rate <= 1000,
-        f"--rate {text!r}: not a rate; write frames a second, as 25 or 24000/1001",
-    )
-    return rate
-
-
-def labels_from_text(text: str) -> tuple[int, ...]:
-    """Return the labels that `3,7` lists.
-
-    Raises:
-        OptionsError: the text is no list of whole numbers.
-    """
-    is_list = re.fullmatch(r"\d+(?:,\d+)*", text) is not None
-    require(is_list, f"--pick {text!r}: not a list of labels; write whole numbers, as 3,7")
-    return tuple(map(int, text.split(",")))
-
-
-def require(is_met: bool, message: str) -> None:
-    """Refuse options that do not meet a condition.
-
-    Raises:
-        OptionsError: they do not; says the message.
-    """
-    if not is_met:
-        raise OptionsError(message)
-
-
-def span_from_text(start: str | None, end: str | None) -> tuple[Fraction | None, Fraction | None]:
-    """Return the seconds that `--start` and `--end` name; None for one that is not given.
-
-    Raises:
-        OptionsError: one is no time, or they are not in order.
-    """
-    begins = None if start is None else seconds_from_text(start, option="--start")
-    ends = None if end is None else seconds_from_text(end, option="--end")
-    require(
-        ends is None or (begins or 0) < ends,
-        f"--end {end}: not after --start {start or 0}; give a later time",
-    )
-    return begins, ends
-
-
-def check_temperature(temperature: float) -> None:
-    """Refuse a `--decode-temperature` that is out of range.
-
-    Raises:
-        OptionsError: says the range.
-    """
-    require(
-        0 < temperature <= 1,
-        f"--decode-temperature {temperature}: must be above 0 and at most 1",
-    )
-
-
-def check_stabilize(strength: float) -> None:
-    """Refuse a `--stabilize` that is out of range.
-
-    Raises:
-        OptionsError: says the range.
-    """
-    require(
-        0 <= strength <= 1,
-        f"--stabilize {strength}: must be between 0 (each frame for itself) and 1",
-    )
+from vidcolor.options.values import (
+    Codec,
+    Device,
+    Engine,
+    Verification,
+    Workers,
+    check_stabilize,
+    check_temperature,
+    labels_from_text,
+    rate_from_text,
+    require,
+    span_from_text,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +104,50 @@ class ColorOptions:
         )
         if self.rate is not None:
             rate_from_text(self.rate)
+
+
+STORES = {"s3": "s3fs", "gs": "gcsfs", "file": "fsspec"}
+"""Kinds of stores, and the package that speaks to each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterOptions:
+    """Where the workers of a render are; none of it changes a pixel."""
+
+    ray: str | None = None
+    """Render on a Ray cluster: auto (the one of this machine), local (begin one), or HOST:PORT."""
+    store: str | None = None
+    """Where the machines of --ray share no folder: s3://BUCKET/PREFIX, gs:// or file:// for all."""
+    worker_gpus: float = 1.0
+    """GPUs of a worker on Ray, with --device cuda or a GPU here; 0.5 lets two share one."""
+    worker_cpus: float = 1.0
+    """CPUs of a worker on Ray."""
+
+    def check_cluster(self) -> None:
+        """Refuse what Ray cannot deal out, and a store that is none.
+
+        Raises:
+            OptionsError: says which.
+        """
+        for option in ("worker_gpus", "worker_cpus"):
+            value = getattr(self, option)
+            name = f"--{option.replace('_', '-')} {value:g}"
+            if value <= 0:
+                raise OptionsError(f"{name}: must be above 0, as 1 or 0.5")
+            if value > 1 and value % 1:
+                raise OptionsError(f"{name}: Ray divides one, not several; take a whole number")
+        if self.store is not None:
+            self._check_store(self.store)
+
+    def _check_store(self, store: str) -> None:
+        address = urlsplit(store)
+        if address.scheme not in STORES or not (address.netloc or address.path.strip("/")):
+            raise OptionsError(
+                f"--store {store}: not a store; write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or "
+                "file:///FOLDER"
+            )
+        if self.ray is None:
+            raise OptionsError(f"--store {store}: is for other machines; add --ray ADDRESS")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vidcolor.options.render import Device, Prediction, require
+from vidcolor.options.values import Device, Prediction, require
 
 FamilyName = Literal[
     "temporal-unet",

@@ -20,20 +20,20 @@ from vidcolor.guidance.mask_files import Masks
 from vidcolor.guidance.mask_shapes import Mask
 from vidcolor.guidance.propagate import Carrier
 from vidcolor.guidance.sidecar import open_sidecar
-from vidcolor.images.resize import enlarge_chroma
+from vidcolor.images.guided_upsampling import enlarge_chroma
 from vidcolor.inference.backends import choose_engine
 from vidcolor.inference.colorizer import Colored, Colorizer, HalfPrecisionError
 from vidcolor.inference.memory import is_out_of_memory
 from vidcolor.media.frame import Frame
 from vidcolor.media.probe import Film, probe
 from vidcolor.network.library import find_model
-from vidcolor.options.render import ColorOptions, Matrix, rate_from_text
+from vidcolor.options.render import ColorOptions
+from vidcolor.options.values import Matrix, rate_from_text
 from vidcolor.pipeline.stabilizer import reach, steady
 from vidcolor.pipeline.threads import AHEAD, Stages
-from vidcolor.shots.context import with_context
 from vidcolor.shots.csv_list import read_scenes
 from vidcolor.shots.luma import luma_at, luma_of, shot_luma
-from vidcolor.shots.segments import Placed, divide
+from vidcolor.shots.segments import Placed, divide, with_context
 
 log = logging.getLogger(__name__)
 

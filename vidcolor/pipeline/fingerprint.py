@@ -10,6 +10,7 @@ import av
 
 from vidcolor._version import __version__
 from vidcolor.errors import InputError
+from vidcolor.files import digest
 from vidcolor.guidance.hints import digest_of_hints
 from vidcolor.guidance.mask_shapes import shape_from_text
 from vidcolor.guidance.open_guidance import digest_of_pictures
@@ -19,7 +20,7 @@ from vidcolor.media.source import find_source
 from vidcolor.network.card import CARD, WEIGHTS
 from vidcolor.network.library import find_model
 from vidcolor.options.render import RenderOptions
-from vidcolor.pipeline.journal import Fingerprint, digest
+from vidcolor.pipeline.journal import Fingerprint
 
 ELSEWHERE = ("model", "device", "overwrite", "restart", "strict", "verify", "report", "max_pixels",
              "batch", "min_size", "mask", "reference", "hints", "scenes",

@@ -6,15 +6,13 @@ name. Each is on the disk before the next step is taken, so whatever kills the r
 journal says is true.
 """
 
-import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vidcolor.media.encode import sync_file
+from vidcolor.files import DIGEST_LETTERS, append, sync_file
 
 Fingerprint = Mapping[str, str | int | float | bool | None]
 """What decides the frames of a result, by its name for users."""
@@ -111,14 +109,6 @@ def note(path: Path, done: Segment | Published) -> None:
     append(path, _line("segment" if isinstance(done, Segment) else "published", asdict(done)))
 
 
-def append(path: Path, text: str) -> None:
-    """Add text to a file; it is on the disk when this returns."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _line(kind: str, entry: Mapping[str, object]) -> str:
     return json.dumps({kind: entry}) + "\n"
 
@@ -133,13 +123,3 @@ def difference(old: Fingerprint, new: Fingerprint) -> str:
         is_digest = isinstance(before, str) and len(before) == DIGEST_LETTERS
         words.append(f"another {name}" if is_digest else f"{name} {before}, not {now}")
     return " and ".join(words)
-
-
-DIGEST_LETTERS = 64
-"""Of a SHA-256 in hexadecimal."""
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vidcolor.files import digest
 from vidcolor.inference.colorizer import Colored
 from vidcolor.media.encode import SegmentWriter
 from vidcolor.media.frame import Frame
@@ -14,7 +15,7 @@ from vidcolor.media.output_plan import OutputPlan
 from vidcolor.media.probe import Film
 from vidcolor.media.quantization import Codes, chroma_from_unit
 from vidcolor.pipeline.colorize import Picture, film_chroma
-from vidcolor.pipeline.journal import Segment, digest
+from vidcolor.pipeline.journal import Segment
 from vidcolor.pipeline.threads import Stages
 from vidcolor.shots.segments import Placed
 

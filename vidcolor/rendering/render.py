@@ -18,8 +18,8 @@ from vidcolor.guidance.mask_files import Masks, open_masks
 from vidcolor.guidance.open_guidance import open_given
 from vidcolor.guidance.sidecar import sidecar_path
 from vidcolor.media.conversion_warnings import Changes
-from vidcolor.media.encode import output_errors
 from vidcolor.media.mux import join
+from vidcolor.media.output_errors import output_errors
 from vidcolor.media.output_plan import check_output
 from vidcolor.media.probe import Film
 from vidcolor.media.stream_report import StreamAccount

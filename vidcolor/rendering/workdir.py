@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import IO
 
 from vidcolor.errors import OutputError
-from vidcolor.files import is_named, lock
-from vidcolor.media.encode import output_errors, sync_file
+from vidcolor.files import digest, is_named, lock, sync_file
+from vidcolor.media.output_errors import output_errors
 from vidcolor.pipeline.journal import (
     Fingerprint,
     Published,
     Record,
     Segment,
     difference,
-    digest,
     note,
     read_journal,
     write_journal,

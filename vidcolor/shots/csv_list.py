@@ -14,7 +14,7 @@ from pathlib import Path
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.media.frame import Frame
 from vidcolor.media.probe import Film
-from vidcolor.options.render import seconds_from_text
+from vidcolor.options.values import seconds_from_text
 
 TIME_COLUMNS = ("start time (seconds)", "start timecode", "start", "seconds", "time", "timecode")
 """Names that the column with the times may have, in the order of preference."""

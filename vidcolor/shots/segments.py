@@ -4,6 +4,7 @@ Both follow from the frames alone, whatever model colours them and wherever a ru
 A segment ends at the first cut after SHORTEST frames, or after LONGEST frames without one.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -71,3 +72,33 @@ def _begun(
         yield from ((frame, starts_shot(frame), 1.0) for frame in frames)
     else:
         yield from ((s.frame, s.starts_shot, s.share) for s in find_shots(frames, luma))
+
+
+def with_context(
+    places: Iterable[Placed[Frame]], is_wanted: Callable[[Placed[Frame]], bool], reach: int
+) -> Iterator[Placed[Frame]]:
+    """Yield the wanted frames, their neighbours, and the first of each shot and segment, in order.
+
+    Args:
+        places: a film's frames in order.
+        is_wanted: tells the frames whose colour is wanted.
+        reach: frames on either side on which a frame's colour depends; so many are held.
+    """
+    waiting: deque[tuple[Placed[Frame], bool]] = deque()
+    segment, following = -1, 0
+    for place in places:
+        is_first = place.starts_shot or place.segment != segment
+        segment = place.segment
+        if is_wanted(place):
+            yield from (before for before, _ in waiting)
+            waiting.clear()
+            following = reach + 1
+        if following:
+            following -= 1
+            yield place
+            continue
+        waiting.append((place, is_first))
+        if len(waiting) > reach:
+            before, is_needed = waiting.popleft()
+            if is_needed:
+                yield before

@@ -18,11 +18,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vidcolor.errors import OptionsError, OutputError
-from vidcolor.media.encode import output_errors
+from vidcolor.media.output_errors import output_errors
 from vidcolor.media.probe import Film, frame_size, probe
 from vidcolor.media.transcode import Part, copy_for_browsers, frame_times
 from vidcolor.options.preview import PageOptions
-from vidcolor.options.render import seconds_from_text, span_from_text
+from vidcolor.options.values import seconds_from_text, span_from_text
 
 log = logging.getLogger(__name__)
 

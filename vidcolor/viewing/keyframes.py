@@ -14,7 +14,7 @@ from vidcolor.images.display import shown_picture
 from vidcolor.images.image_files import encode_picture, write_picture
 from vidcolor.media.decode import read_frames, unit_luma
 from vidcolor.media.probe import Film
-from vidcolor.options.render import text_from_seconds
+from vidcolor.options.values import text_from_seconds
 from vidcolor.viewing.shot_list import Shot, ShotList
 
 

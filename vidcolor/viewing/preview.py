@@ -28,7 +28,8 @@ from vidcolor.media.output_plan import chroma_shape
 from vidcolor.media.probe import Film
 from vidcolor.network.device import one_thread_a_call
 from vidcolor.options.preview import PreviewOptions
-from vidcolor.options.render import ColorOptions, seconds_from_text, text_from_seconds
+from vidcolor.options.render import ColorOptions
+from vidcolor.options.values import seconds_from_text, text_from_seconds
 from vidcolor.pipeline import stabilizer
 from vidcolor.pipeline.colorize import (
     color,

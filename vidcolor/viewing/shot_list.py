@@ -21,7 +21,7 @@ from vidcolor.images.contact_sheet import Picture, contact_sheet, fit_cell
 from vidcolor.images.display import shown_picture
 from vidcolor.media.decode import Frame, read_frames, unit_luma
 from vidcolor.media.probe import Film
-from vidcolor.options.render import text_from_seconds
+from vidcolor.options.values import text_from_seconds
 from vidcolor.shots.detector import Seen, TransitionKind, find_shots
 from vidcolor.shots.luma import shot_luma
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vidcolor.errors import OptionsError
+from vidcolor.files import digest
 from vidcolor.guidance.mask_shapes import shape_from_text
 from vidcolor.guidance.reference_images import given_pictures
 from vidcolor.guidance.sidecar import NO_SIDECAR, open_sidecar, sidecar_path
@@ -26,7 +27,7 @@ from vidcolor.network.card import CARD, WEIGHTS
 from vidcolor.network.library import find_model
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.fingerprint import content_digest
-from vidcolor.pipeline.journal import Segment, digest, segment_from
+from vidcolor.pipeline.journal import Segment, segment_from
 from vidcolor.pipeline.segment_job import Job, Part
 from vidcolor.workers.object_store import Store
 

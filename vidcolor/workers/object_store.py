@@ -16,8 +16,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from vidcolor.errors import OptionsError, OutputError
-from vidcolor.media.encode import sync_file
-from vidcolor.options.cluster import STORES
+from vidcolor.files import sync_file
+from vidcolor.options.render import STORES
 
 
 class Store:

@@ -29,7 +29,7 @@ import torch
 
 from vidcolor._version import __version__
 from vidcolor.errors import OptionsError, OutputError
-from vidcolor.network.library import cache
+from vidcolor.files import cache
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.journal import Segment
 from vidcolor.pipeline.segment_job import Job, Part, Renderer

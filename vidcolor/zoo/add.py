@@ -14,13 +14,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vidcolor.errors import ModelError, OptionsError, OutputError, VidcolorError
-from vidcolor.files import lock
+from vidcolor.files import DIGEST_LETTERS, digest, home, lock
 from vidcolor.network.architectures.backbones import read_weights
 from vidcolor.network.architectures.ddcolor import PUBLISHED_SIZE, read_ddcolor
 from vidcolor.network.card import CARD, WEIGHTS, Card, read_card, write_card
-from vidcolor.network.library import added_models, home, shipped_models
+from vidcolor.network.library import added_models, shipped_models
 from vidcolor.network.weights import load_network, packed_card, save_model
-from vidcolor.pipeline.journal import DIGEST_LETTERS, digest
 from vidcolor.zoo.download import OnBytes, Remote, check_sha256, fetch, hub_file
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from vidcolor._version import __version__
 from vidcolor.errors import ModelError, OutputError
-from vidcolor.pipeline.journal import DIGEST_LETTERS, digest
+from vidcolor.files import DIGEST_LETTERS, digest
 
 OnBytes = Callable[[int, int | None], None]
 """Called with the bytes that are there, and how many there shall be where that is known."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vidcolor.errors import ModelError
+from vidcolor.files import digest
 from vidcolor.network.card import WEIGHTS, Card, read_card
 from vidcolor.network.library import list_models
-from vidcolor.pipeline.journal import digest
 
 log = logging.getLogger(__name__)
 

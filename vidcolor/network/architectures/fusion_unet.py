@@ -19,8 +19,8 @@ from vidcolor.network.architectures.backbones import find_backbone, load_publish
 from vidcolor.network.bins import ab_bins
 from vidcolor.network.family import Family, Setup, one_of
 from vidcolor.network.generator import Features, Generator
-from vidcolor.options.render import Prediction
 from vidcolor.options.train import TrainOptions
+from vidcolor.options.values import Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
