@@ -25,7 +25,7 @@ from vidcolor.network.generator import Generator
 from vidcolor.network.weights import save_model
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.colorize import load_colorizer
-from vidcolor.shots.segments import Placed
+from vidcolor.shots.segments import PlacedFrame
 
 AIM = 0.55
 SIDE_PX = 224
@@ -90,7 +90,8 @@ def as_the_original(network: Generator, frames: Frames) -> Frames:
 def as_vidcolor(colorizer: Colorizer, frames: Frames) -> Frames:
     """Return Cb, Cr (2, h, w) of every frame as a render does."""
     placed = (
-        Placed(luma_hw, starts_shot=number == 0, segment=0) for number, luma_hw in enumerate(frames)
+        PlacedFrame(luma_hw, starts_shot=number == 0, segment=0)
+        for number, luma_hw in enumerate(frames)
     )
     colored = colorizer.colorize(placed, luma=lambda luma_hw: luma_hw, matrix="bt601")
     return [each.chroma_2hw for each in colored]

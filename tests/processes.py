@@ -14,7 +14,7 @@ from torch import nn
 
 from vidcolor.errors import OptionsError
 from vidcolor.options.train import TrainOptions
-from vidcolor.training.accelerator import Engine
+from vidcolor.training.accelerator import Accelerator
 from vidcolor.training.train import train
 
 _, values, results = sys.argv[1:]
@@ -23,7 +23,7 @@ options = json.loads(values)
 options["out"] = Path(options["out"])
 train(TrainOptions(**options), on_step=lambda p: saved.append(p.step))
 
-engine = Engine(torch.device("cpu"), precision="auto")
+engine = Accelerator(torch.device("cpu"), precision="auto")
 rank = 0 if engine.is_main else 1
 layer = nn.Linear(1, 1)
 prepared = engine.prepare(layer)

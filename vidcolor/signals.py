@@ -51,13 +51,13 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     except Exception:
-        insist()
+        reraise_pending_interrupt()
         raise
     finally:
         _is_stoppable = False
 
 
-def insist() -> None:
+def reraise_pending_interrupt() -> None:
     """Raise the interruption that has arrived, if one has: of an error, it may be what caused it.
 
     A library can turn it into an error of its own, after which nobody shall go on.

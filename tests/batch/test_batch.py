@@ -19,7 +19,7 @@ from tests.rendering.test_kill import done_frames
 from tests.stopping import interrupt, kill, stopped
 from vidcolor import signals
 from vidcolor.batch.batch import BatchReport, Outcome, batch, tasks_of
-from vidcolor.batch.dry_run import SAMPLE_SECONDS, DryRun, Measured, Outlook, dry_run
+from vidcolor.batch.dry_run import SAMPLE_SECONDS, DryRun, FilmEstimate, Measured, dry_run
 from vidcolor.batch.inputs import Task
 from vidcolor.batch.ledger import LEDGER_NAME, Ledger
 from vidcolor.cli.app import run as run_words
@@ -351,10 +351,10 @@ def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing(films, model, tmp
 
 def test_a_dry_run_divides_the_time_by_workers_and_says_what_it_does_not_know():
     task = Task(Path("a.mkv"), Path("out/a.mkv"))
-    known = [Outlook(task, "go on", frames, pixels=2000) for frames in (200, 100)]
-    unknown = Outlook(task, "render", None, pixels=2000)
+    known = [FilmEstimate(task, "go on", frames, pixels=2000) for frames in (200, 100)]
+    unknown = FilmEstimate(task, "render", None, pixels=2000)
     measured = Measured(task.film, seconds_per_pixel=1e-3, bytes_per_pixel=5)
-    found = DryRun((*known, unknown, Outlook(task, "skip")), measured, workers=2)
+    found = DryRun((*known, unknown, FilmEstimate(task, "skip")), measured, workers=2)
     assert found.summary() == (
         "about 5 minutes and 3 MB, by the first 2 s of a.mkv and the pixels of the others; "
         "1 films do not say how long they are"

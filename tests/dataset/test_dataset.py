@@ -17,7 +17,7 @@ from vidcolor.dataset.dataset import (
     FolderFrames,
     PackedFrames,
     Run,
-    describe,
+    describe_dataset,
     list_datasets,
     open_frames,
     window_indices,
@@ -34,9 +34,9 @@ from vidcolor.dataset.manifest import (
     read_manifest,
     write_manifest,
 )
-from vidcolor.dataset.pack import add_stills, pack
+from vidcolor.dataset.pack import add_stills, pack_dataset
 from vidcolor.errors import InputError, OutputError
-from vidcolor.images.image_files import Picture, encode_picture, read_picture
+from vidcolor.images.image_files import RgbImage, encode_picture, read_picture
 
 
 def write_png(path: Path, rgb) -> Path:
@@ -47,7 +47,7 @@ def write_png(path: Path, rgb) -> Path:
 
 def make_dataset(data: Path, name: str = "toy", sizes=((48, 64),)):
     """Write a dataset of one film a size, each with 5 train frames in 2 runs and 2 test frames."""
-    frames: dict[Split, list[Picture]] = {"train": [], "test": []}
+    frames: dict[Split, list[RgbImage]] = {"train": [], "test": []}
     stretches: dict[Split, list[Stretch]] = {"train": [], "test": []}
     runs: dict[Split, tuple[int, ...]] = {"train": (3, 2), "test": (2,)}
     for source, (height, width) in enumerate(sizes):
@@ -101,7 +101,7 @@ def test_a_datasets_frames_and_runs_are_read_back(tmp_path):
 def test_a_pack_holds_the_same_frames_and_runs_as_its_folder(tmp_path):
     frames = make_dataset(tmp_path)
     folder = open_frames("toy", "train", tmp_path)
-    assert pack("toy", tmp_path) == tmp_path / "toy.h5"
+    assert pack_dataset("toy", tmp_path) == tmp_path / "toy.h5"
     packed = open_frames("toy", "train", tmp_path)
     assert isinstance(packed, PackedFrames)
     assert same(packed, frames["train"])
@@ -111,7 +111,7 @@ def test_a_pack_holds_the_same_frames_and_runs_as_its_folder(tmp_path):
 
 def test_a_pack_has_the_tables_that_other_programs_expect(tmp_path):
     make_dataset(tmp_path)
-    with h5py.File(pack("toy", tmp_path)) as file:
+    with h5py.File(pack_dataset("toy", tmp_path)) as file:
         assert (file["Train"].shape, file["Train"].dtype) == ((5, 48, 64, 3), np.uint8)
         assert file["Train"].chunks == (1, 48, 64, 3)
         assert file["Train"].maxshape == (None, 48, 64, 3)
@@ -121,7 +121,7 @@ def test_a_pack_has_the_tables_that_other_programs_expect(tmp_path):
 
 def test_a_pack_of_films_of_different_shape_has_the_middle_that_all_fill(tmp_path, caplog):
     frames = make_dataset(tmp_path, sizes=((48, 64), (48, 80), (60, 48)))
-    with h5py.File(pack("toy", tmp_path)) as file:
+    with h5py.File(pack_dataset("toy", tmp_path)) as file:
         assert file["Train"].shape == (15, 48, 48, 3)
         assert np.array_equal(file["Train"][0], frames["train"][0][:, 8:56])
         assert np.array_equal(file["Train"][5], frames["train"][5][:, 16:64])
@@ -135,21 +135,21 @@ def test_a_pack_with_no_test_frames_opens(tmp_path):
     source = Source(film="a", fingerprint="a", width=64, height=48)
     manifest = Manifest(name="one", format="png", size=48, sources=(source,), train=(stretch,))
     write_manifest(tmp_path / "one", manifest)
-    pack("one", tmp_path)
+    pack_dataset("one", tmp_path)
     assert len(open_frames("one", "train", tmp_path)) == 1
     assert len(open_frames("one", "test", tmp_path)) == 0
 
 
 def test_a_folder_that_has_grown_is_read_in_place_of_its_old_pack(tmp_path):
     make_dataset(tmp_path)
-    pack("toy", tmp_path)
+    pack_dataset("toy", tmp_path)
     frames = make_dataset(tmp_path, sizes=((48, 64), (48, 64)))
     assert same(open_frames("toy", "train", tmp_path), frames["train"])
 
 
 def test_a_pack_opened_in_one_process_is_read_in_another(tmp_path):
     frames = make_dataset(tmp_path)
-    pack("toy", tmp_path)
+    pack_dataset("toy", tmp_path)
     table = open_frames("toy", "train", tmp_path)
     table.read(0)
     assert same(pickle.loads(pickle.dumps(table)), frames["train"])  # noqa: S301
@@ -157,17 +157,17 @@ def test_a_pack_opened_in_one_process_is_read_in_another(tmp_path):
 
 def test_a_pack_that_fails_leaves_the_old_one(tmp_path):
     frames = make_dataset(tmp_path)
-    pack("toy", tmp_path)
+    pack_dataset("toy", tmp_path)
     frame_path(tmp_path / "toy", "test", 2, "png").write_bytes(b"")
     with pytest.raises(InputError, match=r"00002\.png.*not a picture"):
-        pack("toy", tmp_path)
+        pack_dataset("toy", tmp_path)
     assert same(open_frames(tmp_path / "toy.h5", "train", tmp_path), frames["train"])
     assert not list(tmp_path.glob(".*"))
 
 
 def test_a_pack_is_read_without_film_and_picture_libraries(tmp_path):
     make_dataset(tmp_path)
-    pack("toy", tmp_path)
+    pack_dataset("toy", tmp_path)
     program = f"""
 import sys
 sys.modules.update(dict.fromkeys(["av", "ffmpeg", "cv2", "torch"]))  # importing them fails
@@ -308,11 +308,11 @@ def test_photos_are_not_added_twice_nor_beside_frames_of_another_kind(tmp_path):
 def test_datasets_are_listed_and_described(tmp_path):
     make_dataset(tmp_path, "b")
     make_dataset(tmp_path, "a", sizes=((48, 64), (48, 64)))
-    pack("a", tmp_path)
+    pack_dataset("a", tmp_path)
     a, b = list_datasets(tmp_path)
     assert (a.name, a.is_packed, a.train_frames, a.test_frames, a.runs) == ("a", True, 10, 4, 6)
     assert (b.name, b.is_packed, b.width, b.height) == ("b", False, 64, 48)
-    assert str(describe("b", tmp_path)).startswith("b: 5 frames to train on, 2 to test")
+    assert str(describe_dataset("b", tmp_path)).startswith("b: 5 frames to train on, 2 to test")
     assert list_datasets(tmp_path / "none") == ()
 
 

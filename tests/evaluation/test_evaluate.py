@@ -10,12 +10,12 @@ import torch
 from tests.clips import picture
 from vidcolor.color import rgb_from_ycbcr
 from vidcolor.errors import InputError, ModelError, OptionsError, OutputError
-from vidcolor.evaluation.evaluate import Keepsakes, compare, evaluate
+from vidcolor.evaluation.evaluate import SampleKeeper, compare_with_truth, evaluate
 from vidcolor.evaluation.ground_truth import open_references
 from vidcolor.evaluation.report import METRICS
 from vidcolor.evaluation.scores import Compared, FilmScores, pictures_of
 from vidcolor.images.resize import resize
-from vidcolor.inference.colorizer import Colored, Colorizer
+from vidcolor.inference.colorizer import ColoredFrame, Colorizer
 from vidcolor.network.card import Card
 from vidcolor.network.lpips import CLASSIFIERS
 from vidcolor.network.weights import save_model
@@ -35,7 +35,7 @@ class Standin(Colorizer):
     def colorize(self, frames, *, luma, matrix, mask=None, keep_features=False, each=None):
         for place in frames:
             self.shown.append(luma(place.frame))
-            yield Colored(place, place.frame.luma_hw, self.answer(place.frame))
+            yield ColoredFrame(place, place.frame.luma_hw, self.answer(place.frame))
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +65,7 @@ def scored(path, answer):
     """Return {kind: scores} of a film whose chroma is answered with."""
     (reference,) = open_references(EvaluateOptions(clips=path, size=64))
     scores = FilmScores({})
-    for frame in compare(reference, Standin(answer)):
+    for frame in compare_with_truth(reference, Standin(answer)):
         scores.add(frame, pictures_of(frame, reference.matrix))
     return {row.kind: row.scores for row in scores.rows("film")}
 
@@ -117,11 +117,11 @@ def test_an_answer_at_a_smaller_working_size_is_enlarged_along_the_luma(colour_c
         def colorize(self, frames, *, luma, matrix, mask=None, keep_features=False, each=None):
             for place in frames:
                 chroma = np.stack([small(plane) for plane in place.frame.chroma_2hw])
-                yield Colored(place, small(place.frame.luma_hw), chroma)
+                yield ColoredFrame(place, small(place.frame.luma_hw), chroma)
 
     (reference,) = open_references(EvaluateOptions(clips=colour_clip, size=64))
     scores = FilmScores({})
-    for frame in compare(reference, Small(own_colour)):
+    for frame in compare_with_truth(reference, Small(own_colour)):
         assert frame.result_2hw.shape == frame.truth_2hw.shape
         scores.add(frame, pictures_of(frame, reference.matrix))
     errors = {row.kind: row.scores["chroma_error"] or 0.0 for row in scores.rows("film")}
@@ -152,7 +152,7 @@ def test_colours_are_scored_as_steady_as_a_render_holds_them(draw):
 
         (reference,) = open_references(EvaluateOptions(clips=film, size=64))
         scores = FilmScores({})
-        for frame in compare(reference, Standin(flickering), stabilize=stabilize):
+        for frame in compare_with_truth(reference, Standin(flickering), stabilize=stabilize):
             scores.add(frame, pictures_of(frame, reference.matrix))
         rows = scores.rows("film")
         errors[stabilize] = {row.kind: row.scores["warp_error"] or 0.0 for row in rows}
@@ -173,7 +173,7 @@ def test_evaluate_passes_on_how_steady_colours_shall_be_held(model, colour_clip)
 def test_the_network_is_shown_the_luma_of_the_film_and_nothing_else(colour_clip):
     standin = Standin(no_colour)
     (reference,) = open_references(EvaluateOptions(clips=colour_clip, size=64))
-    list(compare(reference, standin))
+    list(compare_with_truth(reference, standin))
     rgb = torch.from_numpy(picture(0, 0, 96, 72)).permute(2, 0, 1) / 255
     red, green, blue = rgb
     luma = 0.299 * red + 0.587 * green + 0.114 * blue  # BT.601
@@ -372,7 +372,7 @@ def test_a_place_that_cannot_be_written_is_an_error_before_any_work(colour_clip,
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 100])
 def test_keepsakes_are_few_and_from_all_over_the_film(count):
-    keepsakes = Keepsakes(2)
+    keepsakes = SampleKeeper(2)
     grey = np.zeros((2, 4, 4), dtype=np.float32)
     for index in range(count):
         luma = np.full((4, 4), index / count, dtype=np.float32)
@@ -392,7 +392,7 @@ def predictions(colorizer, chosen=(), stabilize=0, **options):
     """Return the chroma of each scored frame by its number, and whether it is compared in time."""
     options |= {"size": 64, "frames": chosen, "stabilize": stabilize}
     (reference,) = open_references(EvaluateOptions(**options))
-    frames = list(compare(reference, colorizer, chosen, stabilize=stabilize))
+    frames = list(compare_with_truth(reference, colorizer, chosen, stabilize=stabilize))
     assert len(frames) == reference.frame_count
     return {frame.number: (frame.result_2hw, frame.starts_shot) for frame in frames}
 

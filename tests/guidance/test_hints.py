@@ -18,7 +18,7 @@ from tests.clips import TURNED, draw_clip, luma_of
 from vidcolor.color import chroma_from_rgb
 from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.guidance import hint_spreading
-from vidcolor.guidance.hint_spreading import spread
+from vidcolor.guidance.hint_spreading import spread_hints
 from vidcolor.guidance.hints import read_hints
 from vidcolor.media.probe import probe
 from vidcolor.options.render import RenderOptions
@@ -251,7 +251,7 @@ def test_ways_are_the_shortest_there_are(luma_hw, data):
 
 def _dijkstra(luma_hw: np.ndarray, place_hw: np.ndarray) -> np.ndarray:
     """Return the same, pixel by pixel."""
-    step = 1 / (hint_spreading.REACH * min(luma_hw.shape))
+    step = 1 / (hint_spreading.EVEN_REACH * min(luma_hw.shape))
     ways_hw = np.where(place_hw, 0.0, np.inf)
     heap = [(0.0, int(y), int(x)) for y, x in np.argwhere(place_hw)]
     while heap:
@@ -274,7 +274,7 @@ def test_spread_colour_lies_between_the_hints_and_is_known_where_they_are(seed, 
     for place_hw in places:
         place_hw[random.integers(12), random.integers(17)] = True
     chroma = [tuple(pair) for pair in random.uniform(-0.5, 0.5, (count, 2))]
-    chroma_2hw, weight_hw = spread(luma_hw, list(places), chroma)
+    chroma_2hw, weight_hw = spread_hints(luma_hw, list(places), chroma)
     assert (weight_hw[places.any(axis=0)] == 1).all()
     assert ((weight_hw >= 0) & (weight_hw <= 1)).all()
     for plane_hw, values in zip(chroma_2hw, zip(*chroma, strict=True), strict=True):
@@ -288,7 +288,7 @@ def test_colour_fills_an_even_region_and_stops_at_its_edge():
     luma_hw += np.random.default_rng(0).normal(0, 0.01, luma_hw.shape).astype(np.float32)
     place_hw = np.zeros(luma_hw.shape, bool)
     place_hw[20, 10] = True
-    _, weight_hw = spread(luma_hw, [place_hw], [(0.1, 0.2)])
+    _, weight_hw = spread_hints(luma_hw, [place_hw], [(0.1, 0.2)])
     assert weight_hw[:, :28].min() > 0.3
     assert weight_hw[:, :28].mean() > 0.6
     assert weight_hw[:, 32:].max() < 0.01

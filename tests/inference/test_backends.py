@@ -17,7 +17,7 @@ from tests.models import TINY, Loud, NoisyConfig
 from tests.network.test_generators import SMALL
 from vidcolor.errors import ModelError, OptionsError
 from vidcolor.inference import onnx_cache
-from vidcolor.inference.backends import FEWEST_FRAMES, HalfCoder, choose_engine
+from vidcolor.inference.backends import FEWEST_FRAMES, AutocastBackend, choose_engine
 from vidcolor.inference.colorizer import Colorizer, HalfPrecisionError
 from vidcolor.inference.fold import fold_norms
 from vidcolor.inference.onnx_cache import graphs_of
@@ -25,10 +25,10 @@ from vidcolor.network.blocks import remove_spectral_norms
 from vidcolor.network.families import FAMILIES
 from vidcolor.network.weights import load_network, save_model
 from vidcolor.options.render import ColorOptions, RenderOptions
-from vidcolor.pipeline.colorize import settle_engine, while_memory_lasts
-from vidcolor.pipeline.threads import Stages
+from vidcolor.pipeline.colorize import resolve_engine, with_oom_fallback
+from vidcolor.pipeline.threads import ThreadedStages
 from vidcolor.rendering.render import render
-from vidcolor.shots.segments import Placed
+from vidcolor.shots.segments import PlacedFrame
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,7 +75,7 @@ def _frames(count: int = 7, seed: int = 0) -> list[np.ndarray]:
 
 
 def _colored(colorizer: Colorizer, frames=None, **changes) -> np.ndarray:
-    places = [Placed(frame, n == 0, n // 9) for n, frame in enumerate(frames or _frames())]
+    places = [PlacedFrame(frame, n == 0, n // 9) for n, frame in enumerate(frames or _frames())]
     colored = colorizer.colorize(places, luma=lambda frame: frame, matrix="bt709", **changes)
     return np.stack([each.chroma_2hw for each in colored])
 
@@ -126,7 +126,7 @@ def test_every_engine_gives_the_colours_of_the_plain_network(model, engine, batc
 def test_colours_do_not_depend_on_the_number_of_threads(model, engine):
     frames = _frames(20)
     one = _colored(Colorizer.load(model, "cpu", engine=engine), frames)
-    with Stages(threads=3) as stages:
+    with ThreadedStages(threads=3) as stages:
         several = _colored(Colorizer.load(model, "cpu", engine=engine), frames, each=stages.each)
         assert {"encode", "decode"} <= stages.times.keys()
     np.testing.assert_array_equal(several, one)
@@ -146,7 +146,7 @@ def test_references_are_seen_as_the_plain_network_sees_frames(model, engine):
 def test_half_precision_is_a_code_away_at_most(model):
     colorizer = Colorizer.load(model, "cpu")
     whole = _colored(colorizer)
-    colorizer.coder = HalfCoder(colorizer.network)
+    colorizer.coder = AutocastBackend(colorizer.network)
     half = _colored(colorizer)
     assert np.abs(half - whole).max() > 0
     np.testing.assert_allclose(half, whole, atol=HALF_TOLERANCE)
@@ -155,10 +155,10 @@ def test_half_precision_is_a_code_away_at_most(model):
 def test_what_overflows_in_half_precision_is_computed_without(caplog):
     colorizer = Colorizer(TINY, Loud(NoisyConfig()), torch.device("cpu"))
     whole = _colored(colorizer)
-    colorizer.coder = HalfCoder(colorizer.network)
+    colorizer.coder = AutocastBackend(colorizer.network)
     with pytest.raises(HalfPrecisionError):
         _colored(colorizer)
-    found = while_memory_lasts(lambda: _colored(colorizer), colorizer, ColorOptions())
+    found = with_oom_fallback(lambda: _colored(colorizer), colorizer, ColorOptions())
     np.testing.assert_array_equal(found, whole)
     assert "too bold for half precision; going on without" in caplog.text
 
@@ -166,15 +166,15 @@ def test_what_overflows_in_half_precision_is_computed_without(caplog):
 def test_half_precision_is_of_gpus_and_does_not_come_back_after_an_overflow(monkeypatch):
     network = Loud(NoisyConfig())
     monkeypatch.setattr(network, "to", lambda device: network)  # there need not be a GPU
-    assert not isinstance(Colorizer(TINY, network, torch.device("cpu")).coder, HalfCoder)
+    assert not isinstance(Colorizer(TINY, network, torch.device("cpu")).coder, AutocastBackend)
     colorizer = Colorizer(TINY, network, torch.device("cuda"))
     kinds = [type(colorizer.coder)]
-    colorizer.compute_whole()
+    colorizer.disable_half()
     kinds.append(type(colorizer.coder))
-    colorizer.lighten(min_size=16)
+    colorizer.reduce_memory(min_size=16)
     kinds.append(type(colorizer.coder))
     assert colorizer.device.type == "cuda"
-    assert kinds == [HalfCoder, Loud, Loud]
+    assert kinds == [AutocastBackend, Loud, Loud]
 
 
 def test_onnx_is_taken_on_a_cpu_and_torch_on_a_gpu(model, cache, caplog, monkeypatch):
@@ -217,7 +217,7 @@ def test_torch_is_taken_for_a_family_that_onnx_cannot_express(tmp_path, cache, c
     caplog.set_level(logging.INFO)
     card = replace(TINY, family=AT_ONE_SIZE, network=SMALL[AT_ONE_SIZE])
     save_model(card, card.build_network(), tmp_path / "model")
-    assert settle_engine(ColorOptions(model=str(tmp_path / "model"))).engine == "torch"
+    assert resolve_engine(ColorOptions(model=str(tmp_path / "model"))).engine == "torch"
     assert "engine: torch (encode.onnx: ONNX cannot express this network" in caplog.text
     assert capfd.readouterr() == ("", "")  # torch would print the network
     assert [path.name for path in (cache / "graphs").iterdir()] == ["lock"]
@@ -290,8 +290,8 @@ SHORT_OF_MEMORY = """
 import resource, sys
 from pathlib import Path
 import torch
-from vidcolor.inference.backends import OnnxCoder
-coder = OnnxCoder(Path(sys.argv[1]))
+from vidcolor.inference.backends import OnnxBackend
+coder = OnnxBackend(Path(sys.argv[1]))
 frame_B1hw = torch.zeros(8, 1, 1024, 1024)
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**26,) * 2)

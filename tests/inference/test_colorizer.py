@@ -12,7 +12,7 @@ from vidcolor.errors import ModelError
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.network.blocks import remove_spectral_norms
 from vidcolor.network.families import FAMILIES
-from vidcolor.shots.segments import Placed, divide
+from vidcolor.shots.segments import PlacedFrame, divide
 
 
 def _colorizer(**changes) -> Colorizer:
@@ -70,7 +70,7 @@ def test_batches_have_one_shape_and_begin_anew_with_each_segment(monkeypatch):
             return _whole(*args)
 
         monkeypatch.setattr(colorizer.network, name, noted)
-    placed = [Placed(frame, n == 0, n // 6) for n, frame in enumerate(_scene(0, 13))]
+    placed = [PlacedFrame(frame, n == 0, n // 6) for n, frame in enumerate(_scene(0, 13))]
     colored = list(colorizer.colorize(placed, luma=lambda frame: frame, matrix="bt601"))
     assert [c.place for c in colored] == placed
     assert shapes == {"encode": [4] * 5, "decode": [4] * 5}  # 4 + 2, 4 + 2, 1 of 4
@@ -171,7 +171,7 @@ def test_noise_is_the_same_in_all_frames_of_a_shot_however_it_is_divided(monkeyp
     colorizer = _noisy_colorizer(monkeypatch, 1)
     colorizer.batch = batch
     frame = _scene(0, 1)[0]
-    placed = [Placed(frame, n == 0, n // 5) for n in range(12)]
+    placed = [PlacedFrame(frame, n == 0, n // 5) for n in range(12)]
     colored = list(colorizer.colorize(placed, luma=lambda frame: frame, matrix="bt601"))
     assert np.ptp(colored[0].chroma_2hw) > 0.1
     for each in colored[1:]:

@@ -17,7 +17,7 @@ from vidcolor.errors import OutputError
 from vidcolor.files import sync_file
 from vidcolor.media import mux
 from vidcolor.media.conversion_warnings import Changes
-from vidcolor.media.expected import Fingerprint
+from vidcolor.media.expected import TrackDigest
 from vidcolor.media.mux import join
 from vidcolor.media.output_plan import check_output
 from vidcolor.media.probe import probe
@@ -78,7 +78,7 @@ def test_full_verification_finds_a_picture_that_does_not_decode(draw):
     spoil(whole, last_picture(whole))
     verify(whole, plan, meant)
     with av.open(str(whole)) as container:
-        meant.picture = Fingerprint()
+        meant.picture = TrackDigest()
         for packet in container.demux(container.streams.video[0]):
             if packet.size:
                 meant.picture.add(packet.stream, packet)

@@ -23,7 +23,7 @@ from vidcolor.network.library import added_models
 from vidcolor.network.weights import load_network
 from vidcolor.options.render import RenderOptions
 from vidcolor.rendering.render import render
-from vidcolor.zoo.add import Added, add
+from vidcolor.zoo.add import AddedModel, add_model
 
 PURPLE = (40.0, -40.0)
 """a*, b* of what the random network paints: random weights alone would leave it grey."""
@@ -65,12 +65,12 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def added(theirs, home) -> Added:
+def added(theirs, home) -> AddedModel:
     """Add the weights as they are published: wrapped once, in a pickle of tensors."""
     torch.save({"params": theirs.state_dict()}, home / "ddcolor.pth")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIDCOLOR_HOME", str(home))
-        return add(str(home / "ddcolor.pth"))
+        return add_model(str(home / "ddcolor.pth"))
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ def test_a_film_gets_its_colour_and_keeps_its_luma_times_and_sound(draw, added, 
 def test_published_safetensors_are_taken_too(theirs, tmp_path):
     state = {name: value.contiguous() for name, value in theirs.state_dict().items()}
     safetensors.torch.save_file(state, tmp_path / "DD Color.safetensors")
-    done = add(str(tmp_path / "DD Color.safetensors"), name="other")
+    done = add_model(str(tmp_path / "DD Color.safetensors"), name="other")
     assert (done.card.family, done.card.name) == ("ddcolor", "other")
 
 
@@ -160,7 +160,7 @@ def test_what_is_not_ddcolors_is_refused(weights, theirs, tmp_path):
     else:
         path.write_bytes(pickle.dumps(Evil()))
     with pytest.raises(ModelError, match=COMPLAINTS[weights]):
-        add(str(path))
+        add_model(str(path))
     assert not (tmp_path / "owned").exists()
     assert not (added_models() / "weights").exists()
 

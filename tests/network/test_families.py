@@ -27,7 +27,7 @@ from vidcolor.network.weights import load_imagenet_encoder
 from vidcolor.options.train import TrainOptions
 from vidcolor.shots.segments import divide
 from vidcolor.training.gan_step import GanTrainer
-from vidcolor.training.setup import prepare
+from vidcolor.training.setup import prepare_training
 
 CPU = torch.device("cpu")
 SEED000 = FullResGanConfig(noisy_layers=(0,), tiled_noise=False)
@@ -312,7 +312,7 @@ def _weights_of_bins(folder, **changes) -> Tensor | None:
     options = TrainOptions(
         dataset=str(folder), model="ab-classifier", size=32, ngf=8, ndf=8, crop=False, **changes
     )
-    return prepare(options).trainer.terms.colour_weights
+    return prepare_training(options).trainer.terms.colour_weights
 
 
 def test_bins_weigh_by_all_frames_alike_however_they_are_counted_and_only_if_asked(pictures):
@@ -340,7 +340,9 @@ def test_bins_weigh_by_all_frames_alike_however_they_are_counted_and_only_if_ask
 )
 def test_what_a_family_does_not_have_is_refused(pictures, changes, complaint):
     with pytest.raises(OptionsError, match=complaint):
-        prepare(TrainOptions(**({"dataset": str(pictures), "size": 32, "ngf": 8} | changes)))
+        prepare_training(
+            TrainOptions(**({"dataset": str(pictures), "size": 32, "ngf": 8} | changes))
+        )
 
 
 def test_a_batch_holds_frames_from_all_over_the_film():

@@ -23,11 +23,11 @@ from vidcolor.media import decode
 from vidcolor.network.families import FAMILIES
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline import segment_job as parts_module
-from vidcolor.pipeline.segment_job import PlannedFrame, plan_parts
+from vidcolor.pipeline.segment_job import FrameStub, plan_segments
 from vidcolor.pipeline.stabilizer import reach
-from vidcolor.pipeline.threads import Stages
+from vidcolor.pipeline.threads import ThreadedStages
 from vidcolor.rendering.render import Rendered, render
-from vidcolor.shots.segments import Placed
+from vidcolor.shots.segments import PlacedFrame
 
 FRAMES = 130
 CUTS = (30, 70, 95)
@@ -42,11 +42,11 @@ def _render(film: Path, name: str, model: str, **more: Any) -> Rendered:
     return render(film, film.with_name(name), RenderOptions(**options), **how)
 
 
-def _film_of(lengths: list[int], starts: set[int]) -> list[Placed[Any]]:
+def _film_of(lengths: list[int], starts: set[int]) -> list[PlacedFrame[Any]]:
     """Return frames of segments so long, with shots that start at some of them."""
     segments = [number for number, length in enumerate(lengths) for _ in range(length)]
     return [
-        Placed(
+        PlacedFrame(
             SimpleNamespace(frame=SimpleNamespace(pts=number, luma=np.full((1, 1), number % 251))),
             number in starts or number == 0,
             segment,
@@ -63,7 +63,7 @@ class _Needed:
     opener: int | None
 
 
-def _needed(places: list[Placed[Any]], segment: int) -> _Needed:
+def _needed(places: list[PlacedFrame[Any]], segment: int) -> _Needed:
     own = [n for n, place in enumerate(places) if place.segment == segment]
     near = set(own)
     for step in (-1, 1):
@@ -90,7 +90,7 @@ def test_a_part_is_its_segment_the_neighbours_in_its_shot_and_what_these_are_emb
     starts = data.draw(st.sets(st.integers(0, sum(lengths) - 1)))
     wanted = data.draw(st.sets(st.integers(0, len(lengths) - 1)))
     places = _film_of(lengths, starts)
-    planned = list(plan_parts(places, wanted.__contains__, REACH))
+    planned = list(plan_segments(places, wanted.__contains__, REACH))
     assert [part.number for part in planned] == sorted(wanted)
     for part in planned:
         needed = _needed(places, part.number)
@@ -104,7 +104,7 @@ def test_a_part_is_its_segment_the_neighbours_in_its_shot_and_what_these_are_emb
 
 @given(segment_lengths)
 def test_the_first_frame_of_each_segment_can_be_told_by_its_luma(lengths):
-    for part in plan_parts(_film_of(lengths, set()), lambda number: True, REACH):
+    for part in plan_segments(_film_of(lengths, set()), lambda number: True, REACH):
         before = part.number - 1
         for frame in part.all_frames:
             assert (frame.luma is not None) == (frame.segment > before) or frame is part.opener
@@ -119,7 +119,7 @@ def test_a_part_is_planned_as_soon_as_its_neighbours_are_seen():
             drawn.append(place)
             yield place
 
-    for part in plan_parts(places(), lambda number: True, REACH):
+    for part in plan_segments(places(), lambda number: True, REACH):
         assert len(drawn) == min(30, 10 * (part.number + 1) + REACH)
 
 
@@ -236,7 +236,7 @@ def test_other_pictures_than_those_planned_are_refused(draw, model):
     renderer = parts_module.Renderer()
 
     def changed(number, **changes):
-        frames: list[PlannedFrame] = list(part.frames)
+        frames: list[FrameStub] = list(part.frames)
         frames[number] = replace(frames[number], **changes)
         return replace(part, frames=tuple(frames))
 
@@ -255,9 +255,9 @@ def test_a_worker_computes_as_many_frames_at_once_as_it_has_threads(draw, model,
 
     def noted(threads):
         seen.append((threads, torch.get_num_threads()))
-        return Stages(threads)
+        return ThreadedStages(threads)
 
-    monkeypatch.setattr(parts_module, "Stages", noted)
+    monkeypatch.setattr(parts_module, "ThreadedStages", noted)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:

@@ -10,9 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidcolor.images.optical_flow import find_motion, warp
-from vidcolor.inference.colorizer import Colored
-from vidcolor.pipeline.stabilizer import CHROMA_DIFFERENCE, REACH, reach, steady
-from vidcolor.shots.segments import Placed
+from vidcolor.inference.colorizer import ColoredFrame
+from vidcolor.pipeline.stabilizer import (
+    CHROMA_DIFFERENCE,
+    STABILIZER_REACH,
+    reach,
+    stabilize_chroma,
+)
+from vidcolor.shots.segments import PlacedFrame
 
 HEIGHT, WIDTH = 96, 160
 CODE = 1 / 224
@@ -28,7 +33,7 @@ def texture(seed, height, width):
 def film_of(lumas, chromas, cuts=(0,)):
     """Return coloured frames, numbered; a shot begins at each cut."""
     return [
-        Colored(Placed(number, number in cuts, 0), luma.astype(np.float32), chroma)
+        ColoredFrame(PlacedFrame(number, number in cuts, 0), luma.astype(np.float32), chroma)
         for number, (luma, chroma) in enumerate(zip(lumas, chromas, strict=True))
     ]
 
@@ -105,14 +110,14 @@ def errors(frames, chromas):
 def test_colour_that_trembles_is_held_steady():
     lumas, chromas = panning(30)
     film = film_of(lumas, chromas + trembling(30, 4))
-    steadied = list(steady(film, 1))
+    steadied = list(stabilize_chroma(film, 1))
     assert change(steadied) < change(film) / 4
     assert errors(steadied, chromas).mean() < errors(film, chromas).mean() / 2
 
 
 def test_colour_that_moves_with_the_picture_stays_as_it_is():
     lumas, chromas = panning(20)
-    off = errors(list(steady(film_of(lumas, chromas), 1)), chromas)
+    off = errors(list(stabilize_chroma(film_of(lumas, chromas), 1)), chromas)
     assert off.mean() < 0.5
     assert np.quantile(off, 0.99) < 3
 
@@ -121,7 +126,7 @@ def test_colour_that_moves_with_the_picture_stays_as_it_is():
 @pytest.mark.parametrize("speed", [1, 3, 7])
 def test_a_moving_shape_leaves_no_ghost_behind_it(contrast, speed):
     lumas, chromas, trails = moving_disc(20, contrast, speed)
-    off = errors(list(steady(film_of(lumas, chromas), 1)), chromas)
+    off = errors(list(stabilize_chroma(film_of(lumas, chromas), 1)), chromas)
     behind = np.concatenate([frame[trail] for frame, trail in zip(off, trails, strict=True)])
     assert behind.max() < 8  # disc and wall are 56 codes apart
     assert behind.mean() < 0.2
@@ -130,7 +135,7 @@ def test_a_moving_shape_leaves_no_ghost_behind_it(contrast, speed):
 
 def test_nor_does_a_pale_one_whose_luma_gives_it_away():
     lumas, chromas, trails = moving_disc(20, 0.25, codes=14)
-    off = errors(list(steady(film_of(lumas, chromas), 1)), chromas)
+    off = errors(list(stabilize_chroma(film_of(lumas, chromas), 1)), chromas)
     behind = np.concatenate([frame[trail] for frame, trail in zip(off, trails, strict=True)])
     assert behind.max() < 3
     assert np.quantile(behind, 0.999) < 1
@@ -139,7 +144,7 @@ def test_nor_does_a_pale_one_whose_luma_gives_it_away():
 def test_colours_follow_motion_that_differs_from_place_to_place_and_gathers_speed():
     lumas, chromas = spinning(20)
     film = film_of(lumas, chromas + trembling(20, 4))
-    off = errors(list(steady(film, 1)), chromas)
+    off = errors(list(stabilize_chroma(film, 1)), chromas)
     assert off.mean() < 0.62 * errors(film, chromas).mean()
 
 
@@ -148,7 +153,7 @@ def test_colours_that_pulse_within_a_second_are_calmed():
     pulse = np.sin(np.arange(frames) * (2 * np.pi / 16)).astype(np.float32)
     chromas = [np.full_like(still.chroma_2hw, 5 * CODE * p) for p in pulse]
     film = film_of([still.luma_hw] * frames, chromas)
-    for frame in list(steady(film, 1))[REACH:-REACH]:
+    for frame in list(stabilize_chroma(film, 1))[STABILIZER_REACH:-STABILIZER_REACH]:
         assert np.abs(frame.chroma_2hw).max() < 0.3 * 5 * CODE
 
 
@@ -158,7 +163,7 @@ def test_two_frames_weigh_as_they_agree(codes, strength):
     still = SMALL_FILM[0]
     chromas = [np.full_like(still.chroma_2hw, n * codes * CODE) for n in range(2)]
     weight = strength * (1 - 2 * (codes * CODE / CHROMA_DIFFERENCE) ** 2)
-    first, second = steady(film_of([still.luma_hw] * 2, chromas), strength)
+    first, second = stabilize_chroma(film_of([still.luma_hw] * 2, chromas), strength)
     share = max(weight, 0) / (1 + max(weight, 0))
     np.testing.assert_allclose(first.chroma_2hw, share * codes * CODE, atol=1e-6)
     np.testing.assert_allclose(second.chroma_2hw, (1 - share) * codes * CODE, atol=1e-6)
@@ -169,7 +174,7 @@ def test_brightness_that_flickers_as_a_whole_is_no_obstacle():
     gains = np.random.default_rng(1).uniform(0.6, 1, 30)
     flickering = [luma * gain for luma, gain in zip(lumas, gains, strict=True)]
     off = [
-        errors(list(steady(film_of(seen, chromas + trembling(30, 4)), 1)), chromas).mean()
+        errors(list(stabilize_chroma(film_of(seen, chromas + trembling(30, 4)), 1)), chromas).mean()
         for seen in (lumas, flickering)
     ]
     assert off[1] < 1.15 * off[0]
@@ -177,14 +182,14 @@ def test_brightness_that_flickers_as_a_whole_is_no_obstacle():
 
 def test_no_strength_leaves_the_frames_as_they_are():
     film = film_of(*panning(5))
-    assert all(a is b for a, b in zip(steady(film, 0), film, strict=True))
+    assert all(a is b for a, b in zip(stabilize_chroma(film, 0), film, strict=True))
     assert reach(0) == 1
 
 
 def test_more_strength_holds_steadier():
     lumas, chromas = panning(20)
     film = film_of(lumas, chromas + trembling(20, 4))
-    changes = [change(list(steady(film, strength))) for strength in (0, 0.1, 0.4, 1)]
+    changes = [change(list(stabilize_chroma(film, strength))) for strength in (0, 0.1, 0.4, 1)]
     assert changes == sorted(changes, reverse=True)
     assert changes[1] < 0.95 * changes[0]
 
@@ -192,30 +197,30 @@ def test_more_strength_holds_steadier():
 def test_nothing_crosses_a_cut():
     lumas, chromas = panning(16)
     film = film_of(lumas * 2, [*chromas, *(-chroma for chroma in chromas)], cuts=(0, 16))
-    halves = [*steady(film[:16], 1), *steady(film[16:], 1)]
-    for together, apart in zip(steady(film, 1), halves, strict=True):
+    halves = [*stabilize_chroma(film[:16], 1), *stabilize_chroma(film[16:], 1)]
+    for together, apart in zip(stabilize_chroma(film, 1), halves, strict=True):
         np.testing.assert_array_equal(together.chroma_2hw, apart.chroma_2hw)
 
 
 def test_a_frame_alone_in_its_shot_stays_as_it_is():
     lumas, chromas = panning(3)
     film = film_of(lumas, chromas, cuts=(0, 1, 2))
-    for before, after in zip(film, steady(film, 1), strict=True):
+    for before, after in zip(film, stabilize_chroma(film, 1), strict=True):
         np.testing.assert_array_equal(after.chroma_2hw, before.chroma_2hw)
 
 
-LONG = 3 * REACH
+LONG = 3 * STABILIZER_REACH
 
 
 @given(st.integers(0, LONG - 1), st.integers(0, 5), st.integers(0, 5))
 @settings(max_examples=15, deadline=None)
 def test_a_frame_depends_on_its_reach_and_on_nothing_else(number, more_before, more_after):
-    first = max(0, number - REACH - more_before)
+    first = max(0, number - STABILIZER_REACH - more_before)
     part = [
         replace(frame, place=replace(frame.place, starts_shot=n == 0))
-        for n, frame in enumerate(SMALL_FILM[first : number + REACH + more_after + 1])
+        for n, frame in enumerate(SMALL_FILM[first : number + STABILIZER_REACH + more_after + 1])
     ]
-    alone = list(steady(part, 1))[number - first]
+    alone = list(stabilize_chroma(part, 1))[number - first]
     np.testing.assert_array_equal(alone.chroma_2hw, SMALL_STEADIED[number].chroma_2hw)
 
 
@@ -227,15 +232,16 @@ def small_film():
 
 
 SMALL_FILM = small_film()
-SMALL_STEADIED = list(steady(SMALL_FILM, 1))
+SMALL_STEADIED = list(stabilize_chroma(SMALL_FILM, 1))
 
 
 def test_the_farthest_frame_within_reach_counts():
     changed = [
-        replace(f, chroma_2hw=f.chroma_2hw + 0.02) if f.frame == REACH else f for f in SMALL_FILM
+        replace(f, chroma_2hw=f.chroma_2hw + 0.02) if f.frame == STABILIZER_REACH else f
+        for f in SMALL_FILM
     ]
-    for number in (0, 2 * REACH):
-        after = list(steady(changed, 1))[number].chroma_2hw
+    for number in (0, 2 * STABILIZER_REACH):
+        after = list(stabilize_chroma(changed, 1))[number].chroma_2hw
         assert np.abs(after - SMALL_STEADIED[number].chroma_2hw).max() > 1e-5
 
 
@@ -245,7 +251,7 @@ def test_an_average_lies_between_what_is_averaged(codes, strength):
     still = SMALL_FILM[0]
     chromas = [np.full_like(still.chroma_2hw, code * CODE) for code in codes]
     film = film_of([still.luma_hw] * len(codes), chromas)
-    for frame in steady(film, strength):
+    for frame in stabilize_chroma(film, strength):
         assert frame.chroma_2hw.min() >= min(codes) * CODE - 1e-6
         assert frame.chroma_2hw.max() <= max(codes) * CODE + 1e-6
 
@@ -258,36 +264,36 @@ def test_frames_come_as_far_behind_as_they_reach_and_no_further():
             drawn.append(frame.frame)
             yield frame
 
-    for frame in steady(frames(), 1):
-        assert drawn[-1] - frame.frame <= REACH
+    for frame in stabilize_chroma(frames(), 1):
+        assert drawn[-1] - frame.frame <= STABILIZER_REACH
 
 
 def test_what_the_network_drew_finely_stays_as_fine():
     still = SMALL_FILM[0]
     checks = np.indices(still.luma_hw.shape).sum(axis=0) % 2 * np.float32(0.1)
     film = film_of([still.luma_hw] * 5, [np.stack((checks, -checks))] * 5)
-    for frame in steady(film, 1):
+    for frame in stabilize_chroma(film, 1):
         np.testing.assert_allclose(frame.chroma_2hw, film[0].chroma_2hw, atol=1e-6)
 
 
 def test_what_comes_from_outside_the_picture_does_not_count():
     lumas, chromas = panning(8, speed=6)
     edge = np.s_[..., -6:]
-    off = errors(list(steady(film_of(lumas, chromas), 1)), chromas)
+    off = errors(list(stabilize_chroma(film_of(lumas, chromas), 1)), chromas)
     assert off[edge].mean() < 1
 
 
 def test_grey_stays_grey():
     lumas, chromas = panning(6)
     film = film_of(lumas, [np.zeros_like(chroma) for chroma in chromas])
-    assert all((frame.chroma_2hw == 0).all() for frame in steady(film, 1))
+    assert all((frame.chroma_2hw == 0).all() for frame in stabilize_chroma(film, 1))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (32, 32), (33, 47), (16, 400), (200, 31)])
 def test_any_size_and_shape_is_steadied(size):
     lumas = [texture(number, *size) if min(size) > 1 else np.ones(size) for number in range(3)]
     chromas = [np.full((2, *size), 0.01 * n, np.float32) for n in range(3)]
-    for frame in steady(film_of(lumas, chromas), 1):
+    for frame in stabilize_chroma(film_of(lumas, chromas), 1):
         assert frame.chroma_2hw.shape == (2, *size)
         assert frame.chroma_2hw.dtype == np.float32
         assert np.isfinite(frame.chroma_2hw).all()
@@ -300,7 +306,7 @@ def test_as_many_threads_as_there_are_give_one_result():
     try:
         for count in (1, 2, 5):
             cv2.setNumThreads(count)
-            results.append(np.stack([frame.chroma_2hw for frame in steady(film, 1)]))
+            results.append(np.stack([frame.chroma_2hw for frame in stabilize_chroma(film, 1)]))
     finally:
         cv2.setNumThreads(threads)
     for result in results[1:]:
@@ -311,14 +317,14 @@ def test_across_a_dissolve_averaging_fades_out_and_in_again():
     lumas, chromas = panning(30, speed=0)
     tremble = trembling(30, 4)
     frames = film_of(lumas, [c + t for c, t in zip(chromas, tremble, strict=True)], cuts=(0, 15))
-    steadied = list(steady(frames, 1.0))
+    steadied = list(stabilize_chroma(frames, 1.0))
     shares = [min(1.0, 0.5 + abs(number - 15) / 16) for number in range(30)]
     dissolving = [
         replace(frame, place=replace(frame.place, share=share))
         for frame, share in zip(frames, shares, strict=True)
     ]
     for own, full, faded, share in zip(
-        frames, steadied, steady(dissolving, 1.0), shares, strict=True
+        frames, steadied, stabilize_chroma(dissolving, 1.0), shares, strict=True
     ):
         correction = full.chroma_2hw - own.chroma_2hw
         expected = own.chroma_2hw + (2 * share - 1) * correction

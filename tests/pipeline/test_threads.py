@@ -1,4 +1,4 @@
-"""Stages side by side give what one thread would have given, and end when they are told to."""
+"""ThreadedStages side by side give what one thread would have given, and end when they are told to."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidcolor.pipeline.threads import Stages
+from vidcolor.pipeline.threads import ThreadedStages
 
 
 @given(
@@ -16,7 +16,7 @@ from vidcolor.pipeline.threads import Stages
     threads=st.integers(1, 4),
 )
 def test_items_come_in_their_order_whatever_threads_and_queues(items, count, threads):
-    with Stages(threads) as stages:
+    with ThreadedStages(threads) as stages:
         drawn = stages.ahead(items, "draw", count)
         assert list(stages.each(lambda n: n * n, drawn, "square")) == [n * n for n in items]
         assert stages.times["draw"].count == stages.times["square"].count == len(items)
@@ -32,7 +32,7 @@ def test_stages_work_at_the_same_time():
             yield item
             meeting.wait()
 
-    with Stages() as stages:
+    with ThreadedStages() as stages:
         first = stages.ahead(passing_on([1]), "first")
         second = stages.ahead(passing_on(first), "second")
         assert list(passing_on(second)) == [1]
@@ -40,7 +40,7 @@ def test_stages_work_at_the_same_time():
 
 def test_frames_of_one_stage_are_worked_on_at_the_same_time():
     meeting = threading.Barrier(2, timeout=30)
-    with Stages(threads=2) as stages:
+    with ThreadedStages(threads=2) as stages:
         waited = stages.each(lambda _: meeting.wait() is not None, range(4), "meet")
         assert list(waited) == [True] * 4
 
@@ -53,7 +53,7 @@ def test_a_stage_is_ahead_by_no_more_than_it_may():
             drawn.append(number)
             yield number
 
-    with Stages() as stages:
+    with ThreadedStages() as stages:
         ahead = stages.ahead(numbers(), "count", 3)
         assert next(ahead) == 0
         _wait_until(lambda: len(drawn) >= 5)
@@ -69,7 +69,7 @@ def test_an_error_comes_after_what_was_made_before_it(error):
         yield 2
         raise error
 
-    with Stages() as stages:
+    with ThreadedStages() as stages:
         numbers = stages.each(lambda n: n, stages.ahead(broken(), "break"), "copy")
         assert next(numbers) == 1
         assert next(numbers) == 2
@@ -79,7 +79,7 @@ def test_an_error_comes_after_what_was_made_before_it(error):
 
 
 def test_an_error_of_one_of_several_threads_is_raised():
-    with Stages(threads=3) as stages, pytest.raises(ZeroDivisionError):
+    with ThreadedStages(threads=3) as stages, pytest.raises(ZeroDivisionError):
         list(stages.each(lambda n: 1 // n, [1, 1, 0, 1], "divide"))
 
 
@@ -95,7 +95,7 @@ def test_closing_the_last_stage_ends_all_of_them():
             closed.append((name, threading.current_thread().name))
 
     before = threading.active_count()
-    with Stages() as stages:
+    with ThreadedStages() as stages:
         first = stages.ahead(endless("first"), "first")
         second = stages.ahead(endless("second", first), "second")
         assert next(second) == "first"
@@ -115,7 +115,7 @@ def test_all_stages_of_a_line_end_though_somebody_holds_on_to_it():
         yield from stages.each(lambda item: item, items, "look")
 
     before = threading.active_count()
-    with Stages() as stages:
+    with ThreadedStages() as stages:
         decoded = stages.ahead(slow(), "decode")
         colored = stages.ahead(looked_at(stages, stages.ahead(decoded, "shots")), "network")
         steadied = stages.ahead(iter(colored), "stabilise")
@@ -133,7 +133,7 @@ def test_a_stage_ends_where_what_it_draws_from_fails_as_it_is_closed():
         finally:
             raise ValueError("cannot be closed")
 
-    with Stages() as stages:
+    with ThreadedStages() as stages:
         numbers = stages.ahead(failing(), "fail", 1)
         assert next(numbers) == 1
         _wait_until(lambda: stages.times["fail"].count == 3)  # one is out, one waits, one at hand
@@ -151,7 +151,7 @@ def test_waiting_is_not_counted_as_work():
             time.sleep(0.01)
             yield item
 
-    with Stages() as stages:
+    with ThreadedStages() as stages:
         quickened = stages.ahead(quick(stages.ahead(slow(), "slow")), "quick")
         for _ in stages.each(lambda _: time.sleep(0.04), quickened, "each"):
             with stages.clock("last"):
@@ -171,7 +171,7 @@ def _wait_until(is_so):
 
 def test_laps_add_up_to_what_each_stage_worked():
     laps = []
-    with Stages() as stages:
+    with ThreadedStages() as stages:
         for _ in stages.each(lambda _: time.sleep(0.001), stages.ahead(range(6), "draw"), "sleep"):
             with stages.clock("show"):
                 laps.append(stages.lap())

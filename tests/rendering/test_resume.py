@@ -238,7 +238,7 @@ def test_a_full_gpu_hands_over_to_the_cpu_last(model, monkeypatch):
     monkeypatch.setattr(colorizer.network, "to", lambda device: colorizer.network)
     colorizer.device, colorizer.batch = torch.device("cuda"), 2
     steps = []
-    while colorizer.lighten(64):
+    while colorizer.reduce_memory(64):
         steps.append((colorizer.device.type, colorizer.batch, colorizer.size))
     assert steps == [
         ("cuda", 1, 96),

@@ -15,7 +15,7 @@ from vidcolor.pipeline.journal import (
     Published,
     Record,
     Segment,
-    note,
+    append_entry,
     read_journal,
     write_journal,
 )
@@ -60,16 +60,16 @@ def finish(work, number, content=b"frames"):
 def interrupted(out, work_done=2, fingerprint=WORK):
     """Leave what a killed run leaves."""
     with pytest.raises(KeyboardInterrupt), work_on(out, fingerprint) as work:  # noqa: PT012
-        work.take_up(restart=False, is_expendable=False)
+        work.resume(restart=False, is_expendable=False)
         done = [finish(work, number) for number in range(work_done)]
         (work.folder / "00009.nut.part").write_bytes(b"half")
         raise KeyboardInterrupt
     return done
 
 
-def take_up(out, fingerprint=WORK, *, restart=False, is_expendable=False):
+def resume(out, fingerprint=WORK, *, restart=False, is_expendable=False):
     with work_on(out, fingerprint) as work:
-        work.take_up(restart=restart, is_expendable=is_expendable)
+        work.resume(restart=restart, is_expendable=is_expendable)
         return work.segments, sorted(path.name for path in work.folder.iterdir())
 
 
@@ -79,7 +79,7 @@ def test_a_journal_that_was_cut_anywhere_tells_the_beginning(tmp_path_factory, d
     write_journal(path, Record(WORK))
     lengths = []
     for segment in done:
-        note(path, segment)
+        append_entry(path, segment)
         lengths.append(path.stat().st_size)
     cut = data.draw(st.integers(0, path.stat().st_size))
     os.truncate(path, cut)
@@ -95,7 +95,7 @@ def test_a_journal_that_was_cut_anywhere_tells_the_beginning(tmp_path_factory, d
 def test_a_line_without_its_end_is_not_believed(tmp_path):
     path = tmp_path / "journal.jsonl"
     write_journal(path, Record(WORK))
-    note(path, segments_example())
+    append_entry(path, segments_example())
     os.truncate(path, path.stat().st_size - 1)
     assert read_journal(path) == Record(WORK)
 
@@ -104,7 +104,7 @@ def test_a_line_without_its_end_is_not_believed(tmp_path):
 def test_a_journal_written_as_a_whole_is_read_back(tmp_path_factory, done):
     path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
     write_journal(path, Record(WORK, tuple(done)))
-    note(path, Published(inode=5, byte_count=6))
+    append_entry(path, Published(inode=5, byte_count=6))
     assert read_journal(path) == Record(WORK, tuple(done), Published(inode=5, byte_count=6))
 
 
@@ -117,7 +117,7 @@ def test_a_journal_of_rubbish_is_no_journal(tmp_path_factory, rubbish):
 
 def test_the_folder_is_removed_at_the_end(tmp_path):
     with work_on(tmp_path / "out.mkv", WORK) as work:
-        work.take_up(restart=False, is_expendable=False)
+        work.resume(restart=False, is_expendable=False)
         finish(work, 0)
     assert not list(tmp_path.iterdir())
 
@@ -126,7 +126,7 @@ def test_what_is_done_survives_an_interruption_and_nothing_else_does(tmp_path, c
     out = tmp_path / "out.mkv"
     done = interrupted(out)
     assert "60 frames are done" in caplog.text
-    assert take_up(out) == (done, ["00000.nut", "00001.nut", "journal.jsonl", "lock"])
+    assert resume(out) == (done, ["00000.nut", "00001.nut", "journal.jsonl", "lock"])
 
 
 def test_an_interruption_before_anything_is_done_leaves_nothing(tmp_path):
@@ -155,19 +155,19 @@ class Interrupting(list[Segment]):
 def test_a_segment_noted_as_the_interruption_comes_is_kept(tmp_path, caplog):
     out = tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt), work_on(out, WORK) as work:  # noqa: PT012
-        work.take_up(restart=False, is_expendable=False)
+        work.resume(restart=False, is_expendable=False)
         done = finish(work, 0)
         work.segments = Interrupting(work.segments)
         finish(work, 1)
     assert "60 frames are done" in caplog.text
-    assert [segment.name for segment in take_up(out)[0]] == [done.name, "00001.nut"]
+    assert [segment.name for segment in resume(out)[0]] == [done.name, "00001.nut"]
 
 
 def test_a_segment_that_rotted_is_made_again_and_no_other(tmp_path, caplog):
     out = tmp_path / "out.mkv"
     done = interrupted(out, work_done=3)
     (folder_of(out) / "00001.nut").write_bytes(b"framez")
-    found, files = take_up(out)
+    found, files = resume(out)
     assert found == [done[0], done[2]]
     assert files == ["00000.nut", "00002.nut", "journal.jsonl", "lock"]
     assert "part 2 is damaged" in caplog.text
@@ -177,40 +177,40 @@ def test_other_work_is_refused_and_stays(tmp_path):
     out = tmp_path / "out.mkv"
     done = interrupted(out)
     with pytest.raises(OutputError, match=r"has --crf 18, not 20 and another film; .*--restart"):
-        take_up(out, {**WORK, "film": "b" * 64, "--crf": 20})
-    assert take_up(out)[0] == done
+        resume(out, {**WORK, "film": "b" * 64, "--crf": 20})
+    assert resume(out)[0] == done
 
 
 @pytest.mark.parametrize("how", [{"restart": True}, {"is_expendable": True}])
 def test_other_work_is_thrown_away_if_that_is_asked(tmp_path, how):
     out = tmp_path / "out.mkv"
     interrupted(out)
-    found, files = take_up(out, {**WORK, "--crf": 20}, **how)
+    found, files = resume(out, {**WORK, "--crf": 20}, **how)
     assert (found, files) == ([], ["journal.jsonl", "lock"])
 
 
 def test_the_same_work_goes_on_where_a_file_is_to_be_replaced(tmp_path):
     out = tmp_path / "out.mkv"
     done = interrupted(out)
-    assert take_up(out, is_expendable=True)[0] == done
+    assert resume(out, is_expendable=True)[0] == done
 
 
 def test_a_run_that_was_killed_after_its_last_step_is_known_to_be_done(tmp_path):
     out = tmp_path / "out.mkv"
     with pytest.raises(KeyboardInterrupt), work_on(out, WORK) as work:  # noqa: PT012
-        work.take_up(restart=False, is_expendable=False)
+        work.resume(restart=False, is_expendable=False)
         finish(work, 0)
         assert not work.is_published()
         whole = work.folder / "film.mkv"
         whole.write_bytes(b"film")
-        work.announce(whole)
+        work.record_publish(whole)
         whole.replace(out)
         raise KeyboardInterrupt
     assert out.read_bytes() == b"film"
     with work_on(out, {**WORK, "--crf": 20}) as work:
         assert not work.is_published()
         with pytest.raises(OutputError, match="--crf 18"):
-            work.take_up(restart=False, is_expendable=False)
+            work.resume(restart=False, is_expendable=False)
         with work_on(tmp_path / "other.mkv", WORK) as other:
             assert not other.is_published()
 
@@ -228,7 +228,7 @@ def test_a_published_result_is_told_from_a_file_of_its_name(tmp_path):
         (replace(published, byte_count=5), False),
     ):
         write_journal(write_to / "journal.jsonl", Record(WORK))
-        note(write_to / "journal.jsonl", found)
+        append_entry(write_to / "journal.jsonl", found)
         with pytest.raises(KeyboardInterrupt), work_on(out, WORK) as work:  # noqa: PT012
             assert work.is_published() == expected
             write_journal(write_to / "journal.jsonl", Record(WORK, (segments_example(),)))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidcolor.shots.segments import Placed, with_context
+from vidcolor.shots.segments import PlacedFrame, with_context
 
 films = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
 
@@ -12,7 +12,7 @@ def _placed(film):
     places, segment = [], -1
     for number, (starts_shot, starts_segment) in enumerate(film):
         segment += starts_segment or number == 0
-        places.append(Placed(number, starts_shot or number == 0, segment))
+        places.append(PlacedFrame(number, starts_shot or number == 0, segment))
     return places
 
 
@@ -36,7 +36,7 @@ def test_no_more_frames_are_held_than_a_frame_depends_on():
     def frames():
         for number in range(50):
             drawn.append(number)
-            yield Placed(number, True, 0)
+            yield PlacedFrame(number, True, 0)
 
     for place in with_context(frames(), lambda place: place.frame == 40, 3):
         assert drawn[-1] - place.frame <= 3

@@ -8,7 +8,7 @@ import pytest
 from tests.clips import picture
 from tests.reels import Reel
 from vidcolor.images.image_files import rough_luma
-from vidcolor.shots.detector import REACH, CutDetector, find_shots
+from vidcolor.shots.detector import CUT_REACH, CutDetector, find_shots
 
 
 def _seen(frames):
@@ -128,7 +128,7 @@ def test_where_shots_begin_does_not_depend_on_where_reading_began(name, early):
     first = _starts(seen)[1] - early
     whole = [each.starts_shot for each in seen]
     rest = [each.starts_shot for each in _seen(frames[first:])]
-    assert rest[REACH:] == whole[first + REACH :]
+    assert rest[CUT_REACH:] == whole[first + CUT_REACH :]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

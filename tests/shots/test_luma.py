@@ -6,7 +6,7 @@ import pytest
 from vidcolor.images.resize import resize
 from vidcolor.media.decode import read_frames, unit_luma
 from vidcolor.media.probe import probe
-from vidcolor.shots.luma import luma_at, luma_of, shot_luma
+from vidcolor.shots.luma import half_res_luma, luma_at, shot_luma
 
 
 @pytest.mark.parametrize("full_range", [False, True])
@@ -33,7 +33,7 @@ def test_smaller_luma_is_within_a_code_of_the_whole_frames(draw, pix_fmt, full_r
 )
 def test_luma_is_halved_only_if_the_short_side_is_left(draw, size, short_side, found):
     frame = _first(draw("film.mkv", frames=1, width=size[0], height=size[1], pix_fmt="gray"))
-    assert luma_of(frame, short_side).shape == found
+    assert half_res_luma(frame, short_side).shape == found
 
 
 def test_shots_are_looked_for_in_luma_of_the_frames_shape(draw):

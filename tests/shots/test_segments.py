@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.reels import Reel
 from vidcolor.shots import segments
-from vidcolor.shots.detector import SHORTEST_SHOT, Seen
+from vidcolor.shots.detector import SHORTEST_SHOT, ShotFrame
 from vidcolor.shots.segments import LONGEST, SHORTEST, divide
 from vidcolor.shots.thumbnail import Thumbnail
 
@@ -34,7 +34,7 @@ def known_shots(frames, luma):
     """Stand in for the detector: say where shots begin without looking."""
     thumbnail, last = Thumbnail.of(SHOTS[0]), None
     for frame in frames:
-        yield Seen(frame, thumbnail, 0.0, starts_shot=last is not None and frame[1] != last)
+        yield ShotFrame(frame, thumbnail, 0.0, starts_shot=last is not None and frame[1] != last)
         last = frame[1]
 
 

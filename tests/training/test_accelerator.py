@@ -20,7 +20,7 @@ from torch import nn
 
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.options.train import TrainOptions
-from vidcolor.training.accelerator import Engine
+from vidcolor.training.accelerator import Accelerator
 from vidcolor.training.checkpoints import CHECKPOINT
 from vidcolor.training.generator_losses import GeneratorTerms
 from vidcolor.training.train import train
@@ -170,7 +170,7 @@ def test_gradients_are_shortened_to_the_norm_that_was_asked_for():
     for clip in (None, 0.5):
         layer = nn.Linear(1, 1, bias=False)
         nn.init.zeros_(layer.weight)
-        engine = Engine(CPU, precision="fp32", clip=clip)
+        engine = Accelerator(CPU, precision="fp32", clip=clip)
         descent = engine.prepare_optimiser(torch.optim.SGD(layer.parameters(), lr=1))
         norm = engine.learn(engine.prepare(layer)(torch.tensor([[4.0]])).sum(), descent)
         assert float(norm) == 4
@@ -250,12 +250,12 @@ def test_help_and_render_load_no_accelerate():
 
 
 def test_a_second_engine_of_a_process_may_have_another_precision():
-    assert Engine(CPU, precision="bf16").precision == "bf16"
-    assert Engine(CPU, precision="auto").precision == "fp32"
+    assert Accelerator(CPU, precision="bf16").precision == "bf16"
+    assert Accelerator(CPU, precision="auto").precision == "fp32"
 
 
 def test_random_states_are_among_what_is_kept():
-    engine = Engine(CPU, precision="fp32")
+    engine = Accelerator(CPU, precision="fp32")
     state = engine.state()
     first = torch.rand(3)
     engine.load_state(state)

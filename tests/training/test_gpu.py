@@ -15,9 +15,9 @@ from vidcolor.network.weights import save_model
 from vidcolor.options.render import ColorOptions
 from vidcolor.options.train import Precision, TrainOptions
 from vidcolor.options.values import Device
-from vidcolor.pipeline.colorize import while_memory_lasts
+from vidcolor.pipeline.colorize import with_oom_fallback
 from vidcolor.shots.segments import divide
-from vidcolor.training.accelerator import Engine
+from vidcolor.training.accelerator import Accelerator
 from vidcolor.training.gan_step import GanTrainer
 
 pytestmark = [
@@ -60,7 +60,7 @@ def test_cuda_computes_in_half_precision_until_that_overflows(caplog):
 
     with pytest.raises(HalfPrecisionError):
         colors()
-    assert len(while_memory_lasts(colors, colorizer, ColorOptions())) == 3
+    assert len(with_oom_fallback(colors, colorizer, ColorOptions())) == 3
     assert "too bold for half precision" in caplog.text
 
 
@@ -88,12 +88,12 @@ def test_a_training_step_in_half_precision_is_near_one_in_fp32(precision):
 
 def test_auto_takes_bf16_where_the_gpu_has_it():
     has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    engine = Engine(torch.device("cuda"), precision="auto")
+    engine = Accelerator(torch.device("cuda"), precision="auto")
     assert engine.precision == ("bf16" if has_bf16 else "fp32")
 
 
 def test_fp16_leaves_out_a_step_that_overflows_and_remembers_its_smaller_scale():
-    engine = Engine(torch.device("cuda"), precision="fp16")
+    engine = Accelerator(torch.device("cuda"), precision="fp16")
     layer = nn.Linear(1, 1)
     prepared = engine.prepare(layer)
     adam = engine.prepare_optimiser(torch.optim.Adam(layer.parameters()))
@@ -103,6 +103,6 @@ def test_fp16_leaves_out_a_step_that_overflows_and_remembers_its_smaller_scale()
     assert layer.weight.item() == weight
     state = engine.state()
     assert state["scaler"]["scale"] == before / 2
-    later = Engine(torch.device("cuda"), precision="fp16")
+    later = Accelerator(torch.device("cuda"), precision="fp16")
     later.load_state(state)
     assert later.state()["scaler"]["scale"] == before / 2

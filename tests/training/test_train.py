@@ -26,7 +26,7 @@ from vidcolor.network.weights import load_network
 from vidcolor.options.train import TrainOptions
 from vidcolor.training.checkpoints import CHECKPOINT
 from vidcolor.training.gan_step import GanTrainer
-from vidcolor.training.setup import prepare
+from vidcolor.training.setup import prepare_training
 from vidcolor.training.train import train
 
 
@@ -132,7 +132,7 @@ def test_the_temporal_loss_steadies_colour_along_the_motion(frames, tmp_path):
     change = []
     for weight in (1e-6, 100.0):
         options = _options(frames, tmp_path / "m", epochs=9, adversarial_weight=0.0)
-        study = prepare(replace(options, temporal_weight=weight))
+        study = prepare_training(replace(options, temporal_weight=weight))
         losses = [study.trainer.step(study.batches.read(step)) for step in range(30)]
         change.append(np.mean([loss["temporal"] for loss in losses[-10:]]))
     assert change[1] < 0.7 * change[0]

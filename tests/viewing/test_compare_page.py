@@ -16,7 +16,7 @@ from tests.clips import draw_clip
 from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.media.transcode import frame_times
 from vidcolor.options.preview import PageOptions
-from vidcolor.viewing.compare_page import Page, compare
+from vidcolor.viewing.compare_page import Page, write_compare_page
 
 TIMES = tuple(Fraction(n, 100) for n in (0, 4, 8, 20, 24, 28, 40, 44, 60, 64))
 """Of a film whose frames stay for different times."""
@@ -59,7 +59,7 @@ def page(films, browser, tmp_path) -> Iterator[Chromium]:
 
 
 def put(films: tuple[Path, Path], out: Path, **options: Any) -> Page:
-    return compare(films[0], films[1], out, PageOptions(**options))
+    return write_compare_page(films[0], films[1], out, PageOptions(**options))
 
 
 def window_of(page: Chromium) -> np.ndarray:
@@ -187,7 +187,7 @@ def test_a_page_never_replaces_a_film(films, tmp_path):
     own = tmp_path / "page-a.mp4"
     own.write_bytes(films[0].read_bytes())
     with pytest.raises(OutputError, match=r"page-a\.mp4: is one of the films"):
-        compare(own, films[1], tmp_path / "page.html", PageOptions())
+        write_compare_page(own, films[1], tmp_path / "page.html", PageOptions())
     with pytest.raises(OutputError, match=r"end its name in \.html"):
         put(films, tmp_path / "page.mp4")
     assert own.read_bytes() == films[0].read_bytes()

@@ -30,7 +30,14 @@ from vidcolor.options.render import RenderOptions
 from vidcolor.options.values import seconds_from_text
 from vidcolor.pipeline.colorize import load_colorizer
 from vidcolor.rendering.render import render
-from vidcolor.viewing.preview import LEAD_FRAMES, Shown, caption_of, preview, show_at, strips_of
+from vidcolor.viewing.preview import (
+    LEAD_FRAMES,
+    PreviewFrame,
+    caption_of,
+    preview,
+    show_at,
+    strips_of,
+)
 
 RATE = 25
 FRAMES = 130
@@ -188,7 +195,7 @@ def test_every_column_of_strips_is_where_it_was(count, width):
 @given(st.fractions(0, 10**6))
 def test_a_caption_is_a_moment_within_the_frame(seconds):
     nothing = np.zeros((1, 1, 3), np.uint8)
-    told = seconds_from_text(caption_of(Shown(seconds, nothing, nothing)), option="--at")
+    told = seconds_from_text(caption_of(PreviewFrame(seconds, nothing, nothing)), option="--at")
     assert 0 <= told - seconds < Fraction(1, 1000)
 
 

@@ -3,11 +3,11 @@
 import pytest
 
 from vidcolor.options.render import RenderOptions
-from vidcolor.workers.choose import hired
+from vidcolor.workers.choose import create_pool
 
 
 @pytest.mark.parametrize(("cores", "workers"), [(1, None), (7, None), (8, 2), (12, 3)])
 def test_auto_hires_a_worker_for_every_four_cores(cores, workers, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: cores)
-    with hired(RenderOptions(device="cpu", workers="auto")) as crew:
+    with create_pool(RenderOptions(device="cpu", workers="auto")) as crew:
         assert (None if crew is None else crew.size) == workers

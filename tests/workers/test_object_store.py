@@ -25,9 +25,9 @@ from vidcolor.media.probe import probe
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.colorize import places_of
 from vidcolor.pipeline.fingerprint import fingerprint
-from vidcolor.pipeline.segment_job import Job, Part, Renderer, plan_parts
+from vidcolor.pipeline.segment_job import Job, Renderer, SegmentTask, plan_segments
 from vidcolor.pipeline.stabilizer import reach
-from vidcolor.workers.job_shipping import Item, pack, put_segment, take_segment, unpack
+from vidcolor.workers.job_shipping import Item, pack_job, put_segment, take_segment, unpack_job
 from vidcolor.workers.object_cache import Cache
 from vidcolor.workers.object_store import Store
 
@@ -193,7 +193,7 @@ def test_a_worker_waits_for_another_that_fetches_the_same(films, new_cache, tmp_
     assert place.read_text() == "as the other fetched it"
 
 
-def _job(film_path: Path, out: Path, **wanted: Any) -> tuple[Job, list[Part]]:
+def _job(film_path: Path, out: Path, **wanted: Any) -> tuple[Job, list[SegmentTask]]:
     """Return a job as `render` makes it, and its parts."""
     options = RenderOptions(device="cpu", codec="ffv1", **wanted)
     film = probe(film_path)
@@ -203,7 +203,7 @@ def _job(film_path: Path, out: Path, **wanted: Any) -> tuple[Job, list[Part]]:
     job = Job(film=film, plan=plan, options=options, given=given,
               fingerprint=fingerprint(film, options), folder=out.with_suffix(".work"))  # fmt: skip
     places = places_of(read_frames(film), film, open_masks(film, options), options)
-    return job, list(plan_parts(places, lambda _: True, reach(options.stabilize)))
+    return job, list(plan_segments(places, lambda _: True, reach(options.stabilize)))
 
 
 @pytest.fixture
@@ -237,14 +237,14 @@ def test_a_segment_is_the_same_where_nothing_that_it_was_made_of_lies(
 ):
     job, parts = _job(Path("film.mkv"), tmp_path / "near.mkv", model="model", **EVERYTHING)
     near = Renderer().render(job, parts[0])
-    packed = pack(job, store)
+    packed = pack_job(job, store)
     home.rename(tmp_path / "moved")
     home.mkdir()
     monkeypatch.chdir(home)  # else names would count from where all has moved
 
     far = tmp_path / "far"
     far.mkdir()
-    there = unpack(packed, new_cache(store).keep(packed.items), far)
+    there = unpack_job(packed, new_cache(store).keep(packed.items), far)
     segment = Renderer().render(there, parts[0])
     assert digest(far / segment.name) == near.sha256
     assert replace(segment, name=near.name, stage_seconds=near.stage_seconds) == near
@@ -258,18 +258,18 @@ def test_pictures_of_a_film_go_to_other_machines(films, new_cache, tmp_path):
     model = tiny_model(tmp_path / "home" / "model")
     job, [part] = _job(frames, tmp_path / "near.mkv", model=model)
     near = Renderer().render(job, part)
-    packed = pack(job, films)
+    packed = pack_job(job, films)
     (tmp_path / "home").rename(tmp_path / "moved")
-    there = unpack(packed, new_cache(films).keep(packed.items), tmp_path)
+    there = unpack_job(packed, new_cache(films).keep(packed.items), tmp_path)
     assert Renderer().render(there, part).sha256 == near.sha256
 
 
 def test_what_is_in_the_store_is_not_put_there_again(home, films):
     job, _ = _job(Path("film.mkv"), home / "out.mkv", model="model")
-    pack(job, films)
+    pack_job(job, films)
     [film] = (home.parent / "store/files").glob("*/film.mkv")
     before = film.stat().st_mtime_ns
-    assert {item.path for item in pack(job, films).items} == {
+    assert {item.path for item in pack_job(job, films).items} == {
         str(home / name) for name in ("film.mkv", "model", "film.vidcolor.toml")
     }
     assert film.stat().st_mtime_ns == before
@@ -279,7 +279,7 @@ def test_a_sidecar_with_masks_is_refused_for_a_store(home, films):
     Path("film.vidcolor.toml").write_text('[[shot]]\nstart="0"\nend="1"\nmask="mask.png"\n')
     job, _ = _job(Path("film.mkv"), home / "out.mkv", model="model")
     with pytest.raises(OptionsError, match="names a mask, which --store does not send"):
-        pack(job, films)
+        pack_job(job, films)
 
 
 def test_a_segment_is_found_again_by_another_run(home, store):

@@ -24,7 +24,7 @@ from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.journal import read_journal
 from vidcolor.rendering.render import Rendered, render
 from vidcolor.rendering.workdir import folder_of
-from vidcolor.workers.pool import AHEAD, TRIES, LocalCrew
+from vidcolor.workers.pool import AHEAD, TRIES, LocalPool
 
 SHOTS = 6
 FRAMES = 30 * SHOTS
@@ -37,7 +37,7 @@ def model(tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def crew():
-    with LocalCrew(2) as crew:
+    with LocalPool(2) as crew:
         yield crew
     assert not active_children()
 
@@ -204,7 +204,7 @@ def test_a_part_that_kills_its_workers_fails_the_film_and_keeps_the_rest(
 ):
     out, sidecar = tmp_path / "out.mkv", str(gate.path)
     done = _cut_short(film, out, model, after=FRAMES, sidecar=sidecar)
-    with LocalCrew(1) as crew:
+    with LocalPool(1) as crew:
         hands = Watching(crew, lambda _: gate.shut())
         with (
             _killing_whoever_waits_at(gate) as killed,
@@ -264,13 +264,13 @@ def test_a_crew_that_is_dismissed_ends_its_calls(film, model, tmp_path):
         begun.set()
         is_dismissed.wait()
 
-    def work(crew: LocalCrew) -> None:
+    def work(crew: LocalPool) -> None:
         try:
             _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=wait)
         except Exception as error:  # noqa: BLE001  whatever it is
             errors.append(error)
 
-    with LocalCrew(1) as crew:
+    with LocalPool(1) as crew:
         thread = threading.Thread(target=work, args=(crew,))
         thread.start()
         assert begun.wait(60)

@@ -23,7 +23,7 @@ from tests.stores import make_bucket, s3_server
 from vidcolor.errors import OptionsError
 from vidcolor.options.render import RenderOptions
 from vidcolor.rendering.render import Rendered, render
-from vidcolor.workers.ray_pool import _needs, _room, ray_crew
+from vidcolor.workers.ray_pool import _needs, _room, open_ray_pool
 
 pytest.importorskip("ray")
 pytest.importorskip("s3fs")
@@ -82,7 +82,7 @@ def _add_machine(cluster: Any, **has: int) -> Any:
 
 @pytest.fixture(scope="module")
 def crew(cluster):
-    with ray_crew(cluster.address, RenderOptions(device="cpu", workers=2)) as crew:
+    with open_ray_pool(cluster.address, RenderOptions(device="cpu", workers=2)) as crew:
         yield crew
 
 
@@ -304,7 +304,7 @@ def test_a_cluster_that_is_not_there_is_one_line(address, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     with (
         pytest.raises(OptionsError, match=r"^--ray \S+: no cluster to work with \(.+\); give the"),
-        ray_crew(address, RenderOptions()),
+        open_ray_pool(address, RenderOptions()),
     ):
         pass
 
@@ -313,6 +313,6 @@ def test_ray_that_is_not_installed_is_answered_with_how_to_install_it(monkeypatc
     monkeypatch.setitem(sys.modules, "ray", None)
     with (
         pytest.raises(OptionsError, match=r"pip install 'vidcolor\[cluster\]'"),
-        ray_crew("local", RenderOptions()),
+        open_ray_pool("local", RenderOptions()),
     ):
         pass

@@ -22,7 +22,7 @@ from vidcolor.files import home, lock
 from vidcolor.network.card import read_card
 from vidcolor.network.library import added_models, find_model, list_models
 from vidcolor.network.weights import load_network, pack_model, save_model
-from vidcolor.zoo.add import add, remove
+from vidcolor.zoo.add import add_model, remove_model
 from vidcolor.zoo.download import Remote, fetch
 
 
@@ -75,7 +75,7 @@ def assert_nothing_is_left() -> None:
 @pytest.mark.parametrize("kind", ["folder", "card", "file"])
 def test_an_added_model_is_found_by_its_name_and_is_what_it_was(kind, model, packed, monkeypatch):
     source = {"folder": model, "card": model / "card.toml", "file": packed}[kind]
-    done = add(str(source))
+    done = add_model(str(source))
     monkeypatch.chdir("/")
     assert find_model("tiny") == done.folder == added_models() / "tiny"
     assert read_card(done.folder) == replace(read_card(model), origin=str(source))
@@ -85,32 +85,32 @@ def test_an_added_model_is_found_by_its_name_and_is_what_it_was(kind, model, pac
 
 
 def test_an_added_model_can_have_another_name(model):
-    add(str(model), name="theirs")
+    add_model(str(model), name="theirs")
     assert read_card(find_model("theirs")).name == "theirs"
 
 
 @pytest.mark.parametrize("name", ["tiny", "default"])
 def test_no_model_takes_the_place_of_another(name, model):
-    add(str(model))
+    add_model(str(model))
     before = state(added_models() / "tiny")
     with pytest.raises(ModelError, match=f"model '{name}': there is one in .*--name"):
-        add(str(model), name=name)
+        add_model(str(model), name=name)
     after = state(added_models() / "tiny")
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
 def test_a_removed_model_is_gone_and_nothing_else_is(model):
-    add(str(model))
-    add(str(model), name="other")
-    assert remove("tiny") == added_models() / "tiny"
+    add_model(str(model))
+    add_model(str(model), name="other")
+    assert remove_model("tiny") == added_models() / "tiny"
     assert [folder.name for folder in added_models().iterdir()] == ["other"]
 
 
 @pytest.mark.parametrize("name", ["default", "tiny", "../tiny", ".", "..", ""])
 def test_only_models_that_were_added_are_removed(name, model):
-    add(str(model), name="mine")
+    add_model(str(model), name="mine")
     with pytest.raises(ModelError, match=r"was never added.* are: mine"):
-        remove(name)
+        remove_model(name)
     assert model.is_dir()
     assert find_model("default").is_dir()
     assert find_model("mine").is_dir()
@@ -120,9 +120,9 @@ def test_only_models_that_were_added_are_removed(name, model):
 def test_a_card_cannot_choose_where_it_is_installed(name, model, tmp_path):
     save_model(replace(TINY, name=name), TINY.build_network(), model)
     with pytest.raises(ModelError, match="no name for a folder"):
-        add(str(model))
+        add_model(str(model))
     with pytest.raises(OptionsError, match="--name"):
-        add(str(model), name=name)
+        add_model(str(model), name=name)
     assert not (tmp_path / "evil").exists()
     assert_nothing_is_left()
 
@@ -146,7 +146,7 @@ def test_a_model_that_would_not_render_is_not_installed(fault, model):
     if fault == "pickle":
         torch.save(TINY.build_network().state_dict(), weights)
     with pytest.raises(ModelError):
-        add(str(model))
+        add_model(str(model))
     assert_nothing_is_left()
 
 
@@ -154,9 +154,11 @@ def test_a_model_that_would_not_render_is_not_installed(fault, model):
 def test_a_file_that_is_not_what_its_digest_says_is_refused(kind, model, packed):
     source = model if kind == "folder" else packed
     with pytest.raises(ModelError, match=f"SHA-256 is [0-9a-f]{{64}}, not {'0' * 64}"):
-        add(str(source), sha256="0" * 64)
+        add_model(str(source), sha256="0" * 64)
     assert_nothing_is_left()
-    add(str(source), sha256=sha256(packed if kind == "file" else model / "weights.safetensors"))
+    add_model(
+        str(source), sha256=sha256(packed if kind == "file" else model / "weights.safetensors")
+    )
 
 
 def test_two_processes_do_not_install_at_once(model):
@@ -164,7 +166,7 @@ def test_two_processes_do_not_install_at_once(model):
     with (home() / "lock").open("a") as file:
         lock(file, if_held="never")
         with pytest.raises(OutputError, match="another vidcolor"):
-            add(str(model))
+            add_model(str(model))
     assert_nothing_is_left()
 
 
@@ -178,7 +180,7 @@ def test_an_installation_that_was_killed_leaves_no_model_and_is_swept_up_by_the_
     assert killed.returncode == 9
     assert not list(added_models().glob("*"))
     (home() / "workshop/unfinished").touch()
-    done = add(str(model))
+    done = add_model(str(model))
     assert {path.name for path in done.folder.iterdir()} == {"card.toml", "weights.safetensors"}
     assert [path.name for path in home().iterdir() if path.is_dir()] == ["models"]
 
@@ -187,7 +189,7 @@ def test_a_home_that_cannot_be_written_is_an_output_error(model, tmp_path, monke
     monkeypatch.setenv("VIDCOLOR_HOME", str(tmp_path / "file"))
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="VIDCOLOR_HOME"):
-        add(str(model))
+        add_model(str(model))
 
 
 def test_the_users_folder_is_where_xdg_says(monkeypatch, tmp_path):
@@ -200,7 +202,7 @@ def test_the_users_folder_is_where_xdg_says(monkeypatch, tmp_path):
 
 
 def test_a_model_below_here_comes_before_an_added_one_of_its_name(model, tmp_path, monkeypatch):
-    add(str(model))
+    add_model(str(model))
     save_model(TINY, TINY.build_network(), tmp_path / "here/models/tiny")
     monkeypatch.chdir(tmp_path / "here")
     assert find_model("tiny") == Path("models/tiny")
@@ -211,9 +213,9 @@ def test_a_file_from_the_web_is_installed_if_its_digest_is_known(web, packed):
     web.files["/a/tiny.safetensors"] = packed.read_bytes()
     address = f"{web.address}/a/tiny.safetensors"
     with pytest.raises(ModelError, match=r"anybody could change it.*--sha256"):
-        add(address)
+        add_model(address)
     assert web.asked == []
-    assert read_card(add(address, sha256=sha256(packed)).folder).origin == address
+    assert read_card(add_model(address, sha256=sha256(packed)).folder).origin == address
     assert not list((home() / "downloads").glob("*"))
 
 
@@ -237,9 +239,9 @@ def test_a_download_that_broke_goes_on_where_it_was(web, packed):
     seen = []
     for _ in range(2):
         with pytest.raises(ModelError, match=f"broke after .* of {len(content)}.*goes on"):
-            add(address, sha256=sha256(packed))
+            add_model(address, sha256=sha256(packed))
     web.breaks_after = None
-    add(address, sha256=sha256(packed), on_bytes=lambda *report: seen.append(report))
+    add_model(address, sha256=sha256(packed), on_bytes=lambda *report: seen.append(report))
     assert [part for _, part in web.asked] == [None, "bytes=1000-", "bytes=2000-"]
     assert seen[-1] == (len(content), len(content))
 
@@ -261,10 +263,10 @@ def test_another_file_of_the_same_address_is_begun_anew(web, packed):
     web.breaks_after = 1000
     address = f"{web.address}/tiny.safetensors"
     with pytest.raises(ModelError, match="broke"):
-        add(address, sha256=sha256(packed))
+        add_model(address, sha256=sha256(packed))
     web.files["/tiny.safetensors"] = packed.read_bytes()
     web.breaks_after = None
-    add(address, sha256=sha256(packed))
+    add_model(address, sha256=sha256(packed))
 
 
 def test_a_download_that_was_damaged_is_begun_anew(web, packed):
@@ -272,16 +274,16 @@ def test_a_download_that_was_damaged_is_begun_anew(web, packed):
     web.damages = True
     address = f"{web.address}/tiny.safetensors"
     with pytest.raises(ModelError, match="SHA-256"):
-        add(address, sha256=sha256(packed))
+        add_model(address, sha256=sha256(packed))
     web.damages = False
-    add(address, sha256=sha256(packed))
+    add_model(address, sha256=sha256(packed))
 
 
 def test_a_repository_on_the_hub_is_a_models_folder(hub, model):
     weights = (model / "weights.safetensors").read_bytes()
     hub.files["/who/film/resolve/main/card.toml"] = (model / "card.toml").read_bytes()
     hub.files["/who/film/resolve/main/weights.safetensors"] = weights
-    done = add("hf://who/film", name="theirs")
+    done = add_model("hf://who/film", name="theirs")
     assert done.sha256 == sha256(model / "weights.safetensors")
     assert read_card(done.folder) == replace(
         read_card(model), name="theirs", origin="hf://who/film"
@@ -291,12 +293,12 @@ def test_a_repository_on_the_hub_is_a_models_folder(hub, model):
 def test_of_a_repository_card_and_weights_are_of_one_revision(hub, model):
     for name in ("card.toml", "weights.safetensors"):
         hub.files[f"/who/film/resolve/v1.0/{name}"] = (model / name).read_bytes()
-    assert add("hf://who/film@v1.0").card.licence == "CC0-1.0"
+    assert add_model("hf://who/film@v1.0").card.licence == "CC0-1.0"
 
 
 def test_a_file_and_a_revision_on_the_hub_can_be_chosen(hub, packed):
     hub.files["/who/film/resolve/v1.0/a/tiny.safetensors"] = packed.read_bytes()
-    assert add("hf://who/film/a/tiny.safetensors@v1.0").sha256 == sha256(packed)
+    assert add_model("hf://who/film/a/tiny.safetensors@v1.0").sha256 == sha256(packed)
 
 
 def test_the_hubs_own_digest_is_checked(hub, packed):
@@ -306,7 +308,7 @@ def test_the_hubs_own_digest_is_checked(hub, packed):
         elsewhere.files["/blob"] = b"another file"
         hub.moved[path] = f"{elsewhere.address}/blob"
         with pytest.raises(ModelError, match=f"not {sha256(packed)}"):
-            add("hf://who/film/tiny.safetensors")
+            add_model("hf://who/film/tiny.safetensors")
 
 
 def test_a_token_of_the_hub_is_told_to_no_other_server(hub, packed, monkeypatch):
@@ -316,7 +318,7 @@ def test_a_token_of_the_hub_is_told_to_no_other_server(hub, packed, monkeypatch)
     with serve() as elsewhere:
         elsewhere.files["/blob"] = packed.read_bytes()
         hub.moved[path] = f"{elsewhere.address}/blob"
-        add("hf://who/film/tiny.safetensors")
+        add_model("hf://who/film/tiny.safetensors")
         assert "hf_secret" in hub.headers[path]["authorization"]
         assert "hf_secret" not in str(elsewhere.headers)
 
@@ -325,7 +327,7 @@ def test_a_token_of_the_hub_is_told_to_no_other_server(hub, packed, monkeypatch)
 def test_offline_is_one_clear_line_with_a_way_out(source, monkeypatch, capsys):
     template = "http://127.0.0.1:9/{repo_id}/{revision}/{filename}"  # discard: nobody listens
     monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    assert run(["models", "add", source, "--sha256", "0" * 64]) == ModelError.exit_code
+    assert run(["models", "add_model", source, "--sha256", "0" * 64]) == ModelError.exit_code
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith(f"vidcolor: error: {source}")
@@ -335,11 +337,11 @@ def test_offline_is_one_clear_line_with_a_way_out(source, monkeypatch, capsys):
 
 def test_words_that_are_no_source_are_answered_with_what_is_one(tmp_path):
     with pytest.raises(OptionsError, match="hf://OWNER/REPOSITORY"):
-        add("hf://film")
+        add_model("hf://film")
     with pytest.raises(ModelError, match=r"no such file.*https://"):
-        add(str(tmp_path / "nothing"))
+        add_model(str(tmp_path / "nothing"))
     with pytest.raises(OptionsError, match="64 digits"):
-        add("hf://who/film", sha256="abc")
+        add_model("hf://who/film", sha256="abc")
 
 
 def test_the_list_shows_models_with_scores_and_licences(model, capsys):
@@ -348,7 +350,7 @@ def test_the_list_shows_models_with_scores_and_licences(model, capsys):
         TINY.build_network(),
         model,
     )
-    add(str(model))
+    add_model(str(model))
     (added_models() / "broken").mkdir()
     (added_models() / "broken/card.toml").write_text("name = 1")
     assert run(["models", "list"]) == 0
@@ -363,7 +365,7 @@ def test_the_list_shows_models_with_scores_and_licences(model, capsys):
 
 
 def test_show_tells_all_that_the_card_does(model, capsys):
-    add(str(model))
+    add_model(str(model))
     assert run(["models", "show", "tiny"]) == 0
     out = capsys.readouterr().out
     assert "licence: CC0-1.0" in out
@@ -382,7 +384,7 @@ def test_what_is_exported_is_added_again(model, tmp_path, capsys, monkeypatch):
     assert run(["models", "export", str(model), "--out", "out.safetensors"]) == 0
     assert run(["models", "export", str(model), "--out", "out.safetensors"]) == 4
     assert "is there already" in capsys.readouterr().err
-    assert run(["models", "add", "out.safetensors", "--name", "again"]) == 0
+    assert run(["models", "add_model", "out.safetensors", "--name", "again"]) == 0
     assert sha256(tmp_path / "out.safetensors") in capsys.readouterr().out
     theirs, ours = state(model), state(find_model("again"))
     assert all(torch.equal(theirs[key], ours[key]) for key in theirs | ours)

@@ -29,14 +29,14 @@ from vidcolor.rendering.render import (
     Identified,
     Rendered,
     check_report,
-    identify,
     render_identified,
+    resolve_inputs,
     write_report,
 )
 from vidcolor.rendering.workdir import begun_with, folder_of, work_on
-from vidcolor.signals import insist
-from vidcolor.workers.choose import hired, without_crew
-from vidcolor.workers.pool import Crew
+from vidcolor.signals import reraise_pending_interrupt
+from vidcolor.workers.choose import create_pool, single_process
+from vidcolor.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 
@@ -159,12 +159,12 @@ class _Batch:
 
     def __init__(self, options: RenderOptions, ledger: Ledger, watching: Watching) -> None:
         self._hiring, self._ledger, self._watching = options, ledger, watching
-        self._options = without_crew(options)  # no film hires
+        self._options = single_process(options)  # no film hires
 
     def outcomes(self, tasks: Sequence[Task]) -> Generator[tuple[Task, Outcome], None, None]:
         """Render the films and yield what becomes of each, as soon as that is known."""
         # The threads of films end after the crew: when it is dismissed, they have nothing to do.
-        with ExitStack() as threads, hired(self._hiring) as crew:
+        with ExitStack() as threads, create_pool(self._hiring) as crew:
             if crew is None:
                 yield from ((task, self._outcome(task, None)) for task in tasks)
                 return
@@ -178,14 +178,14 @@ class _Batch:
                 for future in futures:
                     future.cancel()
 
-    def _outcome(self, task: Task, crew: Crew | None) -> Outcome:
+    def _outcome(self, task: Task, crew: WorkerPool | None) -> Outcome:
         begun = time.monotonic()
         try:
             rendered = self._rendered(task, crew)
         except CancelledError:
             raise
         except Exception as error:
-            insist()
+            reraise_pending_interrupt()
             log.debug("%s", task.film, exc_info=True)
             is_explained = isinstance(error, VidcolorError)
             reason = str(error) if is_explained else f"unexpected {type(error).__name__}: {error}"
@@ -201,7 +201,7 @@ class _Batch:
             changes=rendered.changes,
         )
 
-    def _rendered(self, task: Task, crew: Crew | None) -> Rendered | None:
+    def _rendered(self, task: Task, crew: WorkerPool | None) -> Rendered | None:
         """Render a film, or return None if that is done."""
         ledger = self._ledger
         try:
@@ -236,4 +236,6 @@ def identified(task: Task, options: RenderOptions, ledger: Ledger) -> Identified
     Raises:
         VidcolorError: it cannot be read, or what goes with it.
     """
-    return identify(task.film, options, {**ledger.begun_with(task.out), **begun_with(task.out)})
+    return resolve_inputs(
+        task.film, options, {**ledger.begun_with(task.out), **begun_with(task.out)}
+    )

@@ -19,14 +19,14 @@ from vidcolor.options.values import span_from_text
 from vidcolor.pipeline.journal import Fingerprint, read_journal
 from vidcolor.rendering.render import render
 from vidcolor.rendering.workdir import JOURNAL, folder_of
-from vidcolor.workers.choose import without_crew
+from vidcolor.workers.choose import single_process
 
 SAMPLE_SECONDS = 2
 """Of a film that are rendered to measure: past what only the first frame takes."""
 
 
 @dataclass(frozen=True)
-class Outlook:
+class FilmEstimate:
     """What would be done with a film."""
 
     task: Task
@@ -53,7 +53,7 @@ class Measured:
 class DryRun:
     """What a batch would do."""
 
-    outlooks: tuple[Outlook, ...]
+    outlooks: tuple[FilmEstimate, ...]
     measured: Measured | None
     """None: nothing is left to be done that could be measured."""
     workers: int
@@ -106,19 +106,21 @@ def dry_run(options: BatchOptions) -> DryRun:
     return DryRun(outlooks, _measured(left, each), workers)
 
 
-def _outlook(task: Task, ledger: Ledger, options: RenderOptions) -> Outlook:
+def _outlook(task: Task, ledger: Ledger, options: RenderOptions) -> FilmEstimate:
     try:
         found = identified(task, options, ledger)
         identity = found.fingerprint
         if ledger.is_done(task.out, identity):
-            return Outlook(task, "skip")
+            return FilmEstimate(task, "skip")
         if not found.options.overwrite:
             ledger.check(task.out, identity)
     except VidcolorError as error:
-        return Outlook(task, "fail", why=str(error))
+        return FilmEstimate(task, "fail", why=str(error))
     done, all_frames = _frames_done(task, identity), frames_ahead(found.film, found.options)
     left = None if all_frames is None else max(0, all_frames - done)
-    return Outlook(task, "go on" if done else "render", left, found.film.width * found.film.height)
+    return FilmEstimate(
+        task, "go on" if done else "render", left, found.film.width * found.film.height
+    )
 
 
 def _frames_done(task: Task, identity: Fingerprint) -> int:
@@ -129,18 +131,18 @@ def _frames_done(task: Task, identity: Fingerprint) -> int:
     return sum(segment.frame_count for segment in record.segments)
 
 
-def _measured(outlooks: Sequence[Outlook], options: RenderOptions) -> Measured | None:
+def _measured(outlooks: Sequence[FilmEstimate], options: RenderOptions) -> Measured | None:
     """Return what the first film costs of which the beginning can be rendered."""
     start, _ = span_from_text(options.start, options.end)
     end = str(float((start or 0) + SAMPLE_SECONDS))
-    sample = replace(without_crew(options), end=end, verify="none")
+    sample = replace(single_process(options), end=end, verify="none")
     for outlook in outlooks:
         with suppress(VidcolorError):
             return _measure(outlook, sample)
     return None
 
 
-def _measure(outlook: Outlook, options: RenderOptions) -> Measured:
+def _measure(outlook: FilmEstimate, options: RenderOptions) -> Measured:
     task, times = outlook.task, list[float]()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / task.out.name

@@ -13,7 +13,7 @@ from threading import Lock
 from vidcolor.errors import OutputError
 from vidcolor.files import append
 from vidcolor.media.output_errors import output_errors
-from vidcolor.pipeline.journal import Fingerprint, difference
+from vidcolor.pipeline.journal import Fingerprint, describe_difference
 
 LEDGER_NAME = ".vidcolor-batch.jsonl"
 
@@ -64,7 +64,7 @@ class Ledger:
         entry = self._entries.get(self._name(out))
         if entry is not None and entry.fingerprint != fingerprint and out.exists():
             raise OutputError(
-                f"{out}: was made with {difference(entry.fingerprint, fingerprint)}; add "
+                f"{out}: was made with {describe_difference(entry.fingerprint, fingerprint)}; add "
                 "--overwrite to replace it, or name another folder"
             )
 

@@ -28,7 +28,7 @@ from vidcolor.media.output_plan import OutputPlan, check_output
 from vidcolor.media.probe import Film
 from vidcolor.options.bench import BenchOptions
 from vidcolor.options.render import RenderOptions
-from vidcolor.pipeline.colorize import find_film, load_colorizer, settle_engine
+from vidcolor.pipeline.colorize import find_film, load_colorizer, resolve_engine
 from vidcolor.rendering.render import render
 
 Table = tuple[list[str], list[list[str]]]
@@ -166,7 +166,7 @@ def bench(film: Path | None, options: BenchOptions, on_step: OnStep = lambda *_:
         ModelError: there is no such model, or it is damaged.
     """
     find_ffmpeg()
-    options = settle_engine(options)
+    options = resolve_engine(options)
     done = iter(range(STEPS))
     with TemporaryDirectory(prefix="vidcolor-bench-") as name:
         folder = Path(name)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from vidcolor.bench.usage import Cost, timed
 from vidcolor.errors import InputError
 from vidcolor.guidance.mask_files import open_masks
-from vidcolor.inference.backends import Coder
+from vidcolor.inference.backends import Backend
 from vidcolor.inference.batching import shrunk
-from vidcolor.inference.colorizer import Colored, Colorizer
+from vidcolor.inference.colorizer import ColoredFrame, Colorizer
 from vidcolor.media.decode import Frame, read_frames
 from vidcolor.media.encode import SegmentWriter
 from vidcolor.media.output_plan import OutputPlan
@@ -26,10 +26,10 @@ from vidcolor.media.probe import Film
 from vidcolor.media.quantization import Codes, chroma_from_unit
 from vidcolor.network.device import one_thread_a_call
 from vidcolor.options.bench import BenchOptions
-from vidcolor.pipeline.colorize import Picture, film_chroma, load_colorizer, places_of
-from vidcolor.pipeline.stabilizer import steady
-from vidcolor.shots.luma import luma_of
-from vidcolor.shots.segments import Placed
+from vidcolor.pipeline.colorize import FrameContext, film_chroma, load_colorizer, places_of
+from vidcolor.pipeline.stabilizer import stabilize_chroma
+from vidcolor.shots.luma import half_res_luma
+from vidcolor.shots.segments import PlacedFrame
 
 Made = TypeVar("Made")
 
@@ -102,7 +102,9 @@ def replay(film: Film, plan: OutputPlan, options: BenchOptions, on_stage: OnStag
         read = stages.time("decode", lambda: _read(film, plan, options.frames))
         places = stages.time("shots", lambda: _placed(read.frames, film, options))
         colored = _colored(places, film, colorizer, stages)
-        steadied = stages.time("stabilise", lambda: list(steady(colored, options.stabilize)))
+        steadied = stages.time(
+            "stabilise", lambda: list(stabilize_chroma(colored, options.stabilize))
+        )
         chroma = stages.time(
             "enlarge",
             lambda: [film_chroma(each, plan.chroma_shape[1:], film.matrix) for each in steadied],
@@ -145,18 +147,20 @@ def _read(film: Film, plan: OutputPlan, count: int) -> _Read:
     return _Read(frames, read, float(middle))
 
 
-def _placed(frames: list[Frame], film: Film, options: BenchOptions) -> list[Placed[Picture]]:
+def _placed(
+    frames: list[Frame], film: Film, options: BenchOptions
+) -> list[PlacedFrame[FrameContext]]:
     return list(places_of(frames, film, open_masks(film, options), options))
 
 
 def _colored(
-    places: list[Placed[Picture]], film: Film, colorizer: Colorizer, stages: _Stages
-) -> list[Colored[Picture]]:
+    places: list[PlacedFrame[FrameContext]], film: Film, colorizer: Colorizer, stages: _Stages
+) -> list[ColoredFrame[FrameContext]]:
     """Return the frames with their chroma; what the network is asked meanwhile is asked again."""
     small = stages.time("luma resize", lambda: _small(places, colorizer.size))
     colorizer.coder = tape = _Tape(colorizer.coder)
 
-    def colorize() -> list[Colored[Picture]]:
+    def colorize() -> list[ColoredFrame[FrameContext]]:
         return list(
             colorizer.colorize(
                 places,
@@ -174,9 +178,9 @@ def _colored(
     return colored
 
 
-def _small(places: list[Placed[Picture]], size: int) -> dict[int, NDArray[np.float32]]:
+def _small(places: list[PlacedFrame[FrameContext]], size: int) -> dict[int, NDArray[np.float32]]:
     """Return the luma that the network sees of each frame, by its time."""
-    looks = shrunk(places, lambda picture: luma_of(picture.frame, size), size)
+    looks = shrunk(places, lambda picture: half_res_luma(picture.frame, size), size)
     return {look.place.frame.frame.pts: look.luma_hw for look in looks}
 
 
@@ -190,7 +194,7 @@ def _encode(frames: list[Frame], codes: list[Codes], film: Film, plan: OutputPla
 class _Tape:
     """Stands in for a coder: asks it, and remembers what it was asked and what it answered."""
 
-    def __init__(self, coder: Coder) -> None:
+    def __init__(self, coder: Backend) -> None:
         self._coder = coder
         self._asked: dict[str, list[tuple[Any, ...]]] = {"encode": [], "decode": []}
         self._answers: dict[str, list[Any]] = {"encode": [], "decode": []}

@@ -229,7 +229,7 @@ def demo(
 
     A contact sheet beside the result, a PNG, shows frames of both side by side.
     """
-    from vidcolor.demo.demo import compare, draw_film
+    from vidcolor.demo.demo import draw_film, write_comparison
 
     options = RenderOptions(overwrite=overwrite or out is None)
     with stoppable():
@@ -239,7 +239,7 @@ def demo(
         out.parent.mkdir(exist_ok=True)
     _render(film, out, options, UNWATCHED)
     with stoppable():
-        sheet = compare(film, out, out.with_suffix(".png"))
+        sheet = write_comparison(film, out, out.with_suffix(".png"))
     console.say(f"{out}: the film in colour")
     console.say(f"{sheet}: source and result side by side")
 

@@ -75,7 +75,7 @@ def _batch(options: BatchOptions, metrics_port: int | None) -> None:
         console.rows() as row,
         row("all films", unit="films") as films,
     ):
-        desk = _Desk(monitor, row, films)
+        desk = _BatchProgress(monitor, row, films)
         report = colour(options, watching=desk.watching, on_outcome=desk.note)
     if not console.is_quiet():
         console.show_table("what became of each film", *report.table(), words=[WORDS])
@@ -88,7 +88,7 @@ def _batch(options: BatchOptions, metrics_port: int | None) -> None:
     console.note(f"{options.out}: {count} films, {report.count('done')} of them rendered just now")
 
 
-class _Desk:
+class _BatchProgress:
     """Where what happens to the films is counted and shown."""
 
     def __init__(self, monitor: "Monitor", row: console.Row, films: console.Report) -> None:

@@ -39,17 +39,17 @@ def info(
     name: DatasetName, /, *, data: DataFlag = Path("data"), messages: MessageFlags = USUAL
 ) -> None:
     """Say what a dataset holds."""
-    from vidcolor.dataset.dataset import describe
+    from vidcolor.dataset.dataset import describe_dataset
 
-    console.say(str(describe(name, data)))
+    console.say(str(describe_dataset(name, data)))
 
 
 @dataset.command
-def pack(
+def pack_dataset(
     name: DatasetName, /, *, data: DataFlag = Path("data"), messages: MessageFlags = USUAL
 ) -> None:
     """Pack a dataset into one HDF5 file, which training reads as well and copies easily."""
-    from vidcolor.dataset.pack import pack as pack_frames
+    from vidcolor.dataset.pack import pack_dataset as pack_frames
 
     with stoppable():
         path = pack_frames(name, data)

@@ -44,10 +44,10 @@ def show(name: ModelName, /, *, messages: MessageFlags = USUAL) -> None:
     """Show a model's card: what it is, what it learned from, its licence and its scores."""
     from vidcolor.network.card import read_card
     from vidcolor.network.library import find_model
-    from vidcolor.zoo.listing import describe, table_of_scores
+    from vidcolor.zoo.listing import describe_model, table_of_scores
 
     folder = find_model(name)
-    for line in describe(folder):
+    for line in describe_model(folder):
         console.say(line)
     columns, rows = table_of_scores(read_card(folder))
     if rows:
@@ -55,7 +55,7 @@ def show(name: ModelName, /, *, messages: MessageFlags = USUAL) -> None:
 
 
 @models.command
-def add(
+def add_model(
     source: Annotated[
         str,
         Parameter(
@@ -71,7 +71,7 @@ def add(
     messages: MessageFlags = USUAL,
 ) -> None:
     """Add a model to your own, from this machine or from the web."""
-    from vidcolor.zoo.add import add as install
+    from vidcolor.zoo.add import add_model as install
 
     def show_bytes(done: int, total: int | None) -> None:
         report(done // 10**6, None if total is None else total // 10**6)
@@ -83,14 +83,14 @@ def add(
 
 
 @models.command
-def remove(
+def remove_model(
     name: Annotated[str, Parameter(help="Name of a model that was added.")],
     /,
     *,
     messages: MessageFlags = USUAL,
 ) -> None:
     """Remove a model that was added."""
-    from vidcolor.zoo.add import remove as uninstall
+    from vidcolor.zoo.add import remove_model as uninstall
 
     with stoppable():
         console.say(f"{uninstall(name)}: removed")
@@ -109,7 +109,7 @@ def export(
     ] = None,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Write a model as one file, which `vidcolor models add` takes, or as ONNX graphs."""
+    """Write a model as one file, which `vidcolor models add_model` takes, or as ONNX graphs."""
     from vidcolor.zoo.export import export_file, export_graphs
 
     with stoppable():

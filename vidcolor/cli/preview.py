@@ -46,7 +46,7 @@ def compare(
     messages: MessageFlags = USUAL,
 ) -> None:
     """Put two films on a page, in step, with a line between them that can be moved."""
-    from vidcolor.viewing.compare_page import compare as put
+    from vidcolor.viewing.compare_page import write_compare_page as put
 
     with stoppable():
         page = put(first, second, out, options)

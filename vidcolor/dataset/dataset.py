@@ -23,7 +23,7 @@ from vidcolor.dataset.manifest import (
     read_manifest,
 )
 from vidcolor.errors import InputError
-from vidcolor.images.image_files import Picture, picture_paths, read_picture, rough_luma
+from vidcolor.images.image_files import RgbImage, picture_paths, read_picture, rough_luma
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class FrameTable(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, index: int) -> Picture:
+    def read(self, index: int) -> RgbImage:
         """Return a frame, (H, W, 3) RGB; frames of one run have one size."""
 
 
@@ -69,7 +69,7 @@ class FolderFrames:
     def __len__(self) -> int:
         return len(self._paths)
 
-    def read(self, index: int) -> Picture:
+    def read(self, index: int) -> RgbImage:
         """Return a frame, (H, W, 3) RGB.
 
         Raises:
@@ -98,12 +98,12 @@ class PackedFrames:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened_in": 0, "_table": None}
 
-    def read(self, index: int) -> Picture:
+    def read(self, index: int) -> RgbImage:
         """Return a frame, (H, W, 3) RGB."""
         if self._opened_in != os.getpid():
             self._table = open_pack(self.path)[self.split.capitalize()]
             self._opened_in = os.getpid()
-        frame: Picture = self._table[index]  # type: ignore[index]
+        frame: RgbImage = self._table[index]  # type: ignore[index]
         return frame
 
 
@@ -193,10 +193,10 @@ class DatasetInfo:
 
 def list_datasets(data: Path) -> tuple[DatasetInfo, ...]:
     """Return what each dataset and pack in a folder holds, by name."""
-    return tuple(describe(name, data) for name in dataset_names(data))
+    return tuple(describe_dataset(name, data) for name in dataset_names(data))
 
 
-def describe(name: str, data: Path) -> DatasetInfo:
+def describe_dataset(name: str, data: Path) -> DatasetInfo:
     """Return what a dataset holds.
 
     Raises:

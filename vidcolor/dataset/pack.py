@@ -28,7 +28,7 @@ from vidcolor.dataset.manifest import (
 )
 from vidcolor.errors import InputError, OutputError
 from vidcolor.images.image_files import (
-    Picture,
+    RgbImage,
     encode_picture,
     picture_paths,
     read_picture,
@@ -46,7 +46,7 @@ JPEG leaves under 1 in a grey photo.
 """
 
 
-def pack(name: str, data: Path) -> Path:
+def pack_dataset(name: str, data: Path) -> Path:
     """Pack a dataset's folder into DATA/NAME.h5, which replaces an older one when it is whole.
 
     All frames of a pack have one size. Where those of the folder differ, their short sides are
@@ -108,14 +108,14 @@ def _common_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int, int]:
     return short_side, min(height for height, _ in shrunk), min(width for _, width in shrunk)
 
 
-def _fit(rgb: Picture, short_side: int, height: int, width: int) -> Picture:
+def _fit(rgb: RgbImage, short_side: int, height: int, width: int) -> RgbImage:
     rgb = shrink(rgb, short_side)
     top, left = (rgb.shape[0] - height) // 2, (rgb.shape[1] - width) // 2
     return rgb[top : top + height, left : left + width]
 
 
 def _write_table(
-    file: Any, split: Split, frames: Iterable[Picture], shape: tuple[int, int, int, int]
+    file: Any, split: Split, frames: Iterable[RgbImage], shape: tuple[int, int, int, int]
 ) -> None:
     table = file.create_dataset(
         split.capitalize(),

@@ -11,7 +11,7 @@ from av.container import OutputContainer
 from vidcolor.demo.drawing import HEIGHT, WIDTH
 from vidcolor.demo.scenes import SHOTS, frames
 from vidcolor.errors import OutputError
-from vidcolor.images.contact_sheet import Picture, contact_sheet
+from vidcolor.images.contact_sheet import RgbImage, contact_sheet
 from vidcolor.images.display import shown_picture
 from vidcolor.media.decode import read_frames, unit_chroma, unit_luma
 from vidcolor.media.probe import Film, probe
@@ -76,7 +76,7 @@ def _sound() -> Iterator[av.AudioFrame]:
         yield sound
 
 
-def compare(source: Path, result: Path, sheet: Path) -> Path:
+def write_comparison(source: Path, result: Path, sheet: Path) -> Path:
     """Write a contact sheet, frames of `source` beside those of `result`, and return its path.
 
     Raises:
@@ -96,7 +96,7 @@ def _moments(film: Film) -> list[Fraction]:
     return [duration * (2 * moment + 1) / (2 * MOMENTS) for moment in range(MOMENTS)]
 
 
-def _picture_at(film: Film, second: Fraction) -> Picture | None:
+def _picture_at(film: Film, second: Fraction) -> RgbImage | None:
     for frame in read_frames(film, start=second):
         return shown_picture(unit_luma(frame), unit_chroma(frame), film)
     return None

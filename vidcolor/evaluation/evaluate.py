@@ -16,14 +16,14 @@ from torch import Tensor
 from vidcolor.errors import OutputError
 from vidcolor.evaluation.ground_truth import Reference, Truth, open_references
 from vidcolor.evaluation.report import Kind, Report, Row
-from vidcolor.evaluation.scores import Compared, FilmScores, Judges, Picture, pictures_of
+from vidcolor.evaluation.scores import Compared, FilmScores, Judges, ScoredImage, pictures_of
 from vidcolor.images.contact_sheet import contact_sheet, fit_cell
 from vidcolor.images.guided_upsampling import enlarge_chroma
-from vidcolor.inference.colorizer import Colored, Colorizer
+from vidcolor.inference.colorizer import ColoredFrame, Colorizer
 from vidcolor.network.device import half_the_cores
 from vidcolor.network.lpips import NotAvailable, load_lpips, load_perceptual_loss
 from vidcolor.options.evaluate import EvaluateOptions
-from vidcolor.pipeline.stabilizer import reach, steady
+from vidcolor.pipeline.stabilizer import reach, stabilize_chroma
 from vidcolor.shots.segments import divide, with_context
 
 log = logging.getLogger(__name__)
@@ -100,8 +100,10 @@ def _score_all(
     done = 0
     for reference in references:
         scores = FilmScores(judges)
-        keepsakes = Keepsakes(len(set(options.frames)) or SHEET_ROWS)
-        for frame in compare(reference, colorizer, options.frames, stabilize=options.stabilize):
+        keepsakes = SampleKeeper(len(set(options.frames)) or SHEET_ROWS)
+        for frame in compare_with_truth(
+            reference, colorizer, options.frames, stabilize=options.stabilize
+        ):
             seen = pictures_of(frame, reference.matrix)
             scores.add(frame, seen)
             keepsakes.offer(frame.number, seen)
@@ -121,7 +123,7 @@ def _score_all(
     return rows, pictures, notes
 
 
-def compare(
+def compare_with_truth(
     reference: Reference,
     colorizer: Colorizer,
     chosen: Collection[int] = (),
@@ -142,7 +144,7 @@ def compare(
             luma=lambda truth: truth.film_luma,
             matrix=reference.matrix,
         )
-        for frame in steady(coloured, stabilize):
+        for frame in stabilize_chroma(coloured, stabilize):
             truth = frame.frame
             if chosen and truth.number not in chosen:
                 continue
@@ -153,14 +155,14 @@ def compare(
             )
 
 
-def _at_scoring_size(frame: Colored[Truth]) -> NDArray[np.float32]:
+def _at_scoring_size(frame: ColoredFrame[Truth]) -> NDArray[np.float32]:
     luma_hw = frame.frame.luma_hw
     if frame.luma_hw.shape == luma_hw.shape:
         return frame.chroma_2hw
     return enlarge_chroma(frame.chroma_2hw, frame.luma_hw, luma_hw)
 
 
-class Keepsakes:
+class SampleKeeper:
     """A few frames of a film, evenly spread however long it turns out to be."""
 
     def __init__(self, rows: int) -> None:
@@ -170,7 +172,7 @@ class Keepsakes:
         self._step = 1
         self._count = 0
 
-    def offer(self, number: int, pictures: dict[Kind, Picture]) -> None:
+    def offer(self, number: int, pictures: dict[Kind, ScoredImage]) -> None:
         """Take the next frame in, or leave it."""
         if len(self._kept) == 4 * self.row_count:
             self._kept, self._step = self._kept[::2], self._step * 2
@@ -186,7 +188,7 @@ class Keepsakes:
         return [(number, [pictures[kind] for kind in columns]) for number, pictures in chosen]
 
 
-def _as_bytes(picture: Picture) -> NDArray[np.uint8]:
+def _as_bytes(picture: ScoredImage) -> NDArray[np.uint8]:
     rgb_hw3 = (picture.rgb_3hw * 255).round().byte().permute(1, 2, 0).contiguous()
     return np.asarray(rgb_hw3.numpy(), dtype=np.uint8)
 

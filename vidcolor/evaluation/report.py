@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Kind = Literal["result", "grey", "truth"]
 """The model's result; the film without colour; the film's own colour, for scores it has."""
 
-Picture = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
 KINDS: tuple[Kind, ...] = ("result", "grey", "truth")
@@ -80,7 +80,7 @@ class Report:
     """One for each film and kind."""
     notes: tuple[str, ...] = ()
     """Why numbers are missing or say little."""
-    pictures: Sequence[Sequence[Picture]] = ()
+    pictures: Sequence[Sequence[RgbImage]] = ()
     """Grey, result and truth of a few frames of each film."""
 
     @property

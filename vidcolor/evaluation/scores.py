@@ -37,7 +37,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ScoredImage:
     """One kind of a frame's colour, as R'G'B' and in parts, float64."""
 
     chroma_2hw: Tensor
@@ -45,7 +45,7 @@ class Picture:
     lab_3hw: Tensor
 
 
-def pictures_of(frame: Compared, matrix: Matrix) -> dict[Kind, Picture]:
+def pictures_of(frame: Compared, matrix: Matrix) -> dict[Kind, ScoredImage]:
     """Return the result, the grey and the truth of a frame, over the same luma."""
     luma_1hw = torch.from_numpy(frame.luma_hw)[None].double()
     truth_2hw = torch.from_numpy(frame.truth_2hw).double()
@@ -58,10 +58,10 @@ def pictures_of(frame: Compared, matrix: Matrix) -> dict[Kind, Picture]:
     return {kind: _picture(luma_1hw, chroma[kind], matrix) for kind in KINDS}
 
 
-def _picture(luma_1hw: Tensor, chroma_2hw: Tensor, matrix: Matrix) -> Picture:
+def _picture(luma_1hw: Tensor, chroma_2hw: Tensor, matrix: Matrix) -> ScoredImage:
     # A decoder's chroma may leave the gamut a little; a display clips it.
     rgb_3hw = rgb_from_ycbcr(luma_1hw, chroma_2hw, matrix).clamp(0, 1)
-    return Picture(chroma_2hw, rgb_3hw, lab_from_rgb(rgb_3hw))
+    return ScoredImage(chroma_2hw, rgb_3hw, lab_from_rgb(rgb_3hw))
 
 
 COLOURLESS_CODES = 0.5
@@ -83,7 +83,7 @@ class FilmScores:
         self._sums = {kind: _Sums() for kind in KINDS}
         self._previous_luma_hw: NDArray[np.float32] | None = None
 
-    def add(self, frame: Compared, pictures: dict[Kind, Picture]) -> None:
+    def add(self, frame: Compared, pictures: dict[Kind, ScoredImage]) -> None:
         """Score the next frame; `pictures` are its `pictures_of`."""
         motion = None
         if self._previous_luma_hw is not None and not frame.starts_shot:
@@ -131,7 +131,9 @@ class _Sums:
         self._sums[key] += value
         self._counts[key] += 1
 
-    def add_in_time(self, picture: Picture, motion: Motion | None, *, starts_shot: bool) -> None:
+    def add_in_time(
+        self, picture: ScoredImage, motion: Motion | None, *, starts_shot: bool
+    ) -> None:
         """Add what needs no truth: colourfulness, and how colour changes."""
         self._count("colourfulness", metrics.colourfulness(picture.rgb_3hw))
         rgb = metrics.histograms(picture.rgb_3hw, steps=255)
@@ -144,7 +146,7 @@ class _Sums:
                 self._count("warp_error", error)
         self._previous_2hw = picture.chroma_2hw
 
-    def add_errors(self, picture: Picture, truth: Picture, judges: Judges) -> None:
+    def add_errors(self, picture: ScoredImage, truth: ScoredImage, judges: Judges) -> None:
         """Add how far a picture is from the truth."""
         rgb, true_rgb = picture.rgb_3hw, truth.rgb_3hw
         self._count("mean_squared_error", metrics.mean_squared_error(rgb, true_rgb))

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.evaluation.evaluate import evaluate
 from vidcolor.evaluation.report import METRICS, Report
-from vidcolor.images.contact_sheet import Picture, contact_sheet
+from vidcolor.images.contact_sheet import RgbImage, contact_sheet
 from vidcolor.network.generator import Generator
 from vidcolor.network.weights import load_network
 from vidcolor.options.evaluate import CompareOptions, EvaluateOptions
@@ -282,7 +282,7 @@ def _write_sheet(names: list[str], out: Path) -> None:
     """Put each frame's grey, every row's result and the truth side by side."""
     kept = [dict(np.load(out / name / PICTURES)) for name in names]
     count = max(int(key.partition("-")[0]) for key in kept[0]) + 1
-    rows: list[list[Picture]] = []
+    rows: list[list[RgbImage]] = []
     for number in range(count):
         results = [pictures[f"{number}-1"] for pictures in kept]
         truth = [kept[0][key] for key in (f"{number}-2",) if key in kept[0]]

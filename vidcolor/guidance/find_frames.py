@@ -8,11 +8,11 @@ from itertools import zip_longest
 
 from vidcolor.guidance.exemplar import Span
 from vidcolor.media.frame import Frame
-from vidcolor.shots.segments import Placed
+from vidcolor.shots.segments import PlacedFrame
 
 
 @dataclass(frozen=True)
-class Shown:
+class FoundFrame:
     """A frame that is meant, and its shot."""
 
     seconds: Fraction
@@ -21,8 +21,8 @@ class Shown:
 
 
 def find_shown(
-    places: Iterable[Placed[Frame]], moments: Iterable[Fraction], half_frame: Fraction
-) -> dict[Fraction, Shown]:
+    places: Iterable[PlacedFrame[Frame]], moments: Iterable[Fraction], half_frame: Fraction
+) -> dict[Fraction, FoundFrame]:
     """Return the frame that is shown at each moment that lies within the frames.
 
     Args:
@@ -48,7 +48,7 @@ def find_shown(
         end = seconds + max(place.frame.duration * place.frame.time_base, 2 * half_frame)
     shots = [Span(first, last) for first, last in zip_longest(starts, starts[1:])]
     return {
-        moment: Shown(seconds, shots[shot])
+        moment: FoundFrame(seconds, shots[shot])
         for moment, (seconds, shot) in found.items()
         if moment not in waiting or moment < end
     }

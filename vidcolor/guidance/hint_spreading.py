@@ -18,7 +18,7 @@ Length = NDArray[np.float64]
 
 CONTRAST = 0.1
 """Change of luma (0 to 1) on the way to a pixel at which a hint counts there by 1/e."""
-REACH = 2.0
+EVEN_REACH = 2.0
 """Way through an even picture at which it does too, in shorter sides of the picture: one hint
 fills a sky."""
 SMOOTH_PIXELS, SMOOTH_CONTRAST = 5, 0.1
@@ -26,7 +26,7 @@ SMOOTH_PIXELS, SMOOTH_CONTRAST = 5, 0.1
 which would add up on the way; edges stay."""
 
 
-def spread(
+def spread_hints(
     luma_hw: Plane, places: Sequence[NDArray[np.bool_]], chroma: Sequence[tuple[float, float]]
 ) -> tuple[Plane, Plane]:
     """Return Cb, Cr (2, h, w), and how far they are known (h, w), in [0, 1].
@@ -55,7 +55,7 @@ def _ways(luma_hw: Length, place_hw: NDArray[np.bool_]) -> Length:
     A step costs what the luma changes, and a little for itself. Rows are gone through down and up
     until no way gets shorter; all steps along a row are taken at once.
     """
-    step = 1 / (REACH * min(luma_hw.shape))
+    step = 1 / (EVEN_REACH * min(luma_hw.shape))
     across_hw = np.abs(np.diff(luma_hw, axis=1, prepend=luma_hw[:, :1])) / CONTRAST + step
     down_hw = np.abs(np.diff(luma_hw, axis=0, prepend=luma_hw[:1])) / CONTRAST + step
     column_hw = np.cumsum(across_hw, axis=1)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vidcolor.color import chroma_from_rgb
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.guidance.exemplar import Known, Plane
-from vidcolor.guidance.hint_spreading import spread
+from vidcolor.guidance.hint_spreading import spread_hints
 from vidcolor.guidance.mask_files import as_stored, shown_size
 from vidcolor.images.resize import resize
 from vidcolor.media.probe import Film
@@ -145,7 +145,7 @@ def known_of_hints(hints: Sequence[Hint], film: Film, luma_hw: Plane) -> Known:
         luma_hw: the frame's Y' at the working size.
     """
     places = [_place(hint, film, luma_hw.shape) for hint in hints]
-    return Known(luma_hw, *spread(luma_hw, places, [_chroma(hint, film) for hint in hints]))
+    return Known(luma_hw, *spread_hints(luma_hw, places, [_chroma(hint, film) for hint in hints]))
 
 
 def _place(hint: Hint, film: Film, size: tuple[int, ...]) -> NDArray[np.bool_]:

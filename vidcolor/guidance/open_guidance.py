@@ -8,7 +8,7 @@ from functools import partial
 
 from vidcolor.files import digest
 from vidcolor.guidance.exemplar import Given, Known, Layer
-from vidcolor.guidance.find_frames import Shown, find_shown
+from vidcolor.guidance.find_frames import FoundFrame, find_shown
 from vidcolor.guidance.hints import Hint, known_of_hints, read_hints
 from vidcolor.guidance.reference_images import (
     GivenPicture,
@@ -21,7 +21,7 @@ from vidcolor.media.probe import Film
 from vidcolor.options.render import ColorOptions
 from vidcolor.shots.csv_list import read_scenes
 from vidcolor.shots.luma import luma_at, shot_luma
-from vidcolor.shots.segments import Placed, divide
+from vidcolor.shots.segments import PlacedFrame, divide
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def open_given(
 
 def _places(
     film: Film, options: ColorOptions, start: Fraction | None, end: Fraction | None
-) -> Iterator[Placed[Frame]]:
+) -> Iterator[PlacedFrame[Frame]]:
     frames = read_frames(film, start=start, end=end)
     scenes = None if options.scenes is None else read_scenes(options.scenes, film)
     return divide(
@@ -88,8 +88,8 @@ def _has_colour(picture: GivenPicture) -> bool:
 
 
 def _shown_at(
-    moments: Collection[Fraction], film: Film, places: Iterator[Placed[Frame]]
-) -> dict[Fraction, Shown]:
+    moments: Collection[Fraction], film: Film, places: Iterator[PlacedFrame[Frame]]
+) -> dict[Fraction, FoundFrame]:
     """Return what is shown at each moment, as `--start` counts, that is rendered; say of others."""
     log.info("%s: looking for the shots of the colours that are given", film.path)
     half_frame = 1 / film.rate / 2 if film.rate else Fraction(0)
@@ -105,7 +105,9 @@ def _shown_at(
     return {m: shown[clock] for m, clock in on_film.items() if clock in shown}
 
 
-def _given_picture(picture: GivenPicture, film: Film, shown: Mapping[Fraction, Shown]) -> Given:
+def _given_picture(
+    picture: GivenPicture, film: Film, shown: Mapping[Fraction, FoundFrame]
+) -> Given:
     known = partial(known_of_picture, picture, film)
     if picture.seconds is None:
         return Given(known, None, picture.shot)

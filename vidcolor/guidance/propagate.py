@@ -24,7 +24,7 @@ from vidcolor.guidance.feature_matching import SHARPNESS, Cells, cells_of, grid_
 from vidcolor.images.guided_upsampling import enlarge_chroma
 from vidcolor.images.optical_flow import find_motion, warp
 from vidcolor.images.resize import resize
-from vidcolor.inference.colorizer import Colored, Colorizer
+from vidcolor.inference.colorizer import ColoredFrame, Colorizer
 from vidcolor.network.generator import Features
 
 Frame = TypeVar("Frame")
@@ -85,7 +85,7 @@ class Carrier(Generic[Frame]):
         self._colorizer, self._layers, self._seconds = colorizer, layers, seconds
         self._anchor = lru_cache(maxsize=HELD)(self._read)
 
-    def carry(self, frames: Iterable[Colored[Frame]]) -> Iterator[Colored[Frame]]:
+    def carry(self, frames: Iterable[ColoredFrame[Frame]]) -> Iterator[ColoredFrame[Frame]]:
         """Yield the frames, which have their features, with the colours that are known of them."""
         for frame in frames:
             chroma_2hw = frame.chroma_2hw
@@ -93,7 +93,7 @@ class Carrier(Generic[Frame]):
                 chroma_2hw = _mixed(chroma_2hw, self._told(layer, frame))
             yield replace(frame, chroma_2hw=chroma_2hw, features=None)
 
-    def _told(self, layer: Layer, frame: Colored[Frame]) -> list[_Told]:
+    def _told(self, layer: Layer, frame: ColoredFrame[Frame]) -> list[_Told]:
         """Return what the nearest known frames tell of a frame."""
         seconds = self._seconds(frame.frame)
         near = [(given.nearness(seconds), given) for given in layer.given]
@@ -101,7 +101,7 @@ class Carrier(Generic[Frame]):
         return [self._told_by(given, nearness, frame) for nearness, given in nearest]
 
     @torch.inference_mode()
-    def _told_by(self, given: Given, nearness: float, frame: Colored[Frame]) -> _Told:
+    def _told_by(self, given: Given, nearness: float, frame: ColoredFrame[Frame]) -> _Told:
         assert frame.features is not None
         height, width = frame.luma_hw.shape
         anchor = self._anchor(given, height, width)

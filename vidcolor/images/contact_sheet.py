@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vidcolor.errors import OutputError
 
-Picture = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
 CELL_PX = 320
@@ -25,7 +25,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def contact_sheet(
-    rows: Sequence[Sequence[Picture]],
+    rows: Sequence[Sequence[RgbImage]],
     labels: Sequence[str],
     path: Path,
     *,
@@ -61,7 +61,7 @@ def contact_sheet(
     _write_png(np.concatenate(bands), path)
 
 
-def fit_cell(picture: Picture, cell_px: int | None = CELL_PX) -> Picture:
+def fit_cell(picture: RgbImage, cell_px: int | None = CELL_PX) -> RgbImage:
     """Return a picture whose longest side is `cell_px` pixels at most; None: as it is."""
     height, width = picture.shape[:2]
     factor = min(1.0, (cell_px or max(height, width)) / max(height, width))
@@ -69,7 +69,7 @@ def fit_cell(picture: Picture, cell_px: int | None = CELL_PX) -> Picture:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _paper(height: int, width: int, columns: int) -> Picture:
+def _paper(height: int, width: int, columns: int) -> RgbImage:
     return np.full((height, columns * (width + _GAP_PX) + _GAP_PX, 3), _PAPER, dtype=np.uint8)
 
 
@@ -77,7 +77,7 @@ def _left(column: int, width: int) -> int:
     return _GAP_PX + column * (width + _GAP_PX)
 
 
-def _band(row: Sequence[Picture], width: int, columns: int) -> Picture:
+def _band(row: Sequence[RgbImage], width: int, columns: int) -> RgbImage:
     height = max(picture.shape[0] for picture in row)
     band = _paper(height + _GAP_PX, width, columns)
     for column, picture in enumerate(row):
@@ -87,7 +87,7 @@ def _band(row: Sequence[Picture], width: int, columns: int) -> Picture:
     return band
 
 
-def _heading(labels: Sequence[str], width: int, columns: int | None = None) -> Picture:
+def _heading(labels: Sequence[str], width: int, columns: int | None = None) -> RgbImage:
     heading = _paper(_HEADING_PX, width, columns or len(labels))
     for column, label in enumerate(labels):
         (natural_px, _), _ = cv2.getTextSize(label, _FONT, 0.5, 1)
@@ -97,7 +97,7 @@ def _heading(labels: Sequence[str], width: int, columns: int | None = None) -> P
     return heading
 
 
-def _write_png(picture: Picture, path: Path) -> None:
+def _write_png(picture: RgbImage, path: Path) -> None:
     _, png = cv2.imencode(".png", picture[:, :, ::-1])
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -6,13 +6,13 @@ import torch
 from numpy.typing import NDArray
 
 from vidcolor.color import rgb_from_ycbcr
-from vidcolor.images.contact_sheet import Picture
+from vidcolor.images.contact_sheet import RgbImage
 from vidcolor.media.probe import Film
 
 
 def shown_picture(
     luma_hw: NDArray[np.float32], chroma_2hw: NDArray[np.float32], film: Film
-) -> Picture:
+) -> RgbImage:
     """Return a frame of a film as (H, W, 3) RGB, as it is shown.
 
     Chroma is enlarged bilinearly, as players do.
@@ -31,7 +31,7 @@ def shown_picture(
     return _upright(_with_square_pixels(codes.round().astype(np.uint8), film), film)
 
 
-def _with_square_pixels(picture: Picture, film: Film) -> Picture:
+def _with_square_pixels(picture: RgbImage, film: Film) -> RgbImage:
     if film.sample_aspect_ratio == 1:
         return picture
     height, width = picture.shape[:2]
@@ -39,7 +39,7 @@ def _with_square_pixels(picture: Picture, film: Film) -> Picture:
     return np.asarray(cv2.resize(picture, size), dtype=np.uint8)
 
 
-def _upright(stored: Picture, film: Film) -> Picture:
+def _upright(stored: RgbImage, film: Film) -> RgbImage:
     """Return a picture turned and mirrored as it is shown.
 
     The display matrix takes a stored x, y to a x + c y, b x + d y, its first five numbers being

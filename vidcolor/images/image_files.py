@@ -1,4 +1,4 @@
-"""Picture files: read, compressed, written, listed. OpenCV is imported when one is touched."""
+"""RgbImage files: read, compressed, written, listed. OpenCV is imported when one is touched."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vidcolor.errors import InputError, OutputError
 
-Picture = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -17,7 +17,7 @@ PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", "
 JPEG_QUALITY = 95
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Path) -> RgbImage:
     """Return a picture file as (H, W, 3) RGB, turned as its EXIF says.
 
     Raises:
@@ -59,7 +59,7 @@ def read_labels(path: Path) -> NDArray[np.int64]:
     return labels
 
 
-def encode_picture(rgb: Picture, ending: str) -> bytes:
+def encode_picture(rgb: RgbImage, ending: str) -> bytes:
     """Return a picture (H, W, 3) RGB as the content of a file that ends in `jpg` or `png`.
 
     JPEG has quality 95 and full chroma: half of it would blur what is to be learnt.
@@ -85,7 +85,7 @@ def write_picture(path: Path, content: bytes, advice: str) -> None:
         raise OutputError(f"{path}: {error.strerror}; {advice}") from error
 
 
-def shrink(rgb: Picture, size: int) -> Picture:
+def shrink(rgb: RgbImage, size: int) -> RgbImage:
     """Return a picture whose short side is `size` pixels at most; a small one stays as it is."""
     import cv2
 
@@ -102,7 +102,7 @@ def shrunk_size(height: int, width: int, size: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def rough_luma(rgb: Picture) -> NDArray[np.float32]:
+def rough_luma(rgb: RgbImage) -> NDArray[np.float32]:
     """Return (H, W) in [0, 1] to find cuts with: BT.601's luma, rounded to 8 bit."""
     import cv2
 

@@ -16,7 +16,7 @@ from vidcolor.options.values import Device, Engine
 log = logging.getLogger(__name__)
 
 
-class Coder(Protocol):
+class Backend(Protocol):
     """Encodes frames, decodes windows: a `Generator` does, and so do those below."""
 
     def encode(self, frame_Bchw: Tensor, embedding_BC: Tensor | None = None) -> Features:
@@ -26,7 +26,7 @@ class Coder(Protocol):
         """Return what `Generator.decode` does."""
 
 
-class HalfCoder:
+class AutocastBackend:
     """A network whose products are of half precision, which GPUs have units for, and sums whole.
 
     A value above 65504 in it becomes infinite: nothing that is trained in single precision is safe
@@ -47,7 +47,7 @@ class HalfCoder:
             return self.network.decode(previous, current, next_)
 
 
-class OnnxCoder:
+class OnnxBackend:
     """A network's graphs in ONNX Runtime, on the CPU; several threads may call it at once."""
 
     def __init__(self, graphs: Path) -> None:

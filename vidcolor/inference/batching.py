@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vidcolor.images.resize import resize, working_size
 from vidcolor.network.generator import Features
-from vidcolor.shots.segments import Placed
+from vidcolor.shots.segments import PlacedFrame
 
 Frame = TypeVar("Frame")
 Item = TypeVar("Item")
@@ -28,16 +28,18 @@ class Each(Protocol):
         """Call the function, in turn or side by side."""
 
 
-def in_turn(function: Callable[[Item], Made], items: Iterable[Item], name: str) -> Iterator[Made]:
+def serial_map(
+    function: Callable[[Item], Made], items: Iterable[Item], name: str
+) -> Iterator[Made]:
     """Yield what the function makes of each item, one after the other."""
     return map(function, items)
 
 
 @dataclass(frozen=True)
-class Small(Generic[Frame]):
+class ShrunkFrame(Generic[Frame]):
     """A frame as small as the network sees it."""
 
-    place: Placed[Frame]
+    place: PlacedFrame[Frame]
     luma_hw: NDArray[np.float32]
     """Y' in [0, 1]."""
     is_first: bool
@@ -45,10 +47,10 @@ class Small(Generic[Frame]):
 
 
 @dataclass(frozen=True)
-class Batch(Generic[Frame]):
+class FrameBatch(Generic[Frame]):
     """What is encoded at once."""
 
-    looks: Sequence[Small[Frame]]
+    looks: Sequence[ShrunkFrame[Frame]]
     frame_Bchw: Tensor
     """As `Generator.frame` returns it; the last is repeated to fill a batch."""
     embedding_BC: Tensor | None
@@ -56,22 +58,22 @@ class Batch(Generic[Frame]):
 
 
 @dataclass(frozen=True)
-class Seen(Generic[Frame]):
+class EncodedFrame(Generic[Frame]):
     """A frame that was encoded."""
 
-    place: Placed[Frame]
+    place: PlacedFrame[Frame]
     luma_hw: NDArray[np.float32]
     """Y' in [0, 1]."""
     features: Features
     """Of this frame alone: each (1, C, h, w)."""
 
 
-Window = tuple[Seen[Frame], Seen[Frame], Seen[Frame]]
+Window = tuple[EncodedFrame[Frame], EncodedFrame[Frame], EncodedFrame[Frame]]
 
 
 def shrunk(
-    frames: Iterable[Placed[Frame]], luma: Callable[[Frame], NDArray[np.float32]], size: int
-) -> Iterator[Small[Frame]]:
+    frames: Iterable[PlacedFrame[Frame]], luma: Callable[[Frame], NDArray[np.float32]], size: int
+) -> Iterator[ShrunkFrame[Frame]]:
     """Yield the frames with their luma at a short side of `size` pixels.
 
     Args:
@@ -84,7 +86,7 @@ def shrunk(
         luma_HW = luma(place.frame)
         height, width = luma_HW.shape
         luma_hw = resize(luma_HW, *working_size(height, width, size))
-        yield Small(place, luma_hw, place.starts_shot or place.segment != segment)
+        yield ShrunkFrame(place, luma_hw, place.starts_shot or place.segment != segment)
         segment = place.segment
 
 

@@ -15,19 +15,19 @@ from torch.nn import functional
 from vidcolor.color import convert_chroma, grey_from_luma, matrix_of
 from vidcolor.errors import ModelError
 from vidcolor.images.resize import resize
-from vidcolor.inference.backends import Coder, HalfCoder, OnnxCoder
+from vidcolor.inference.backends import AutocastBackend, Backend, OnnxBackend
 from vidcolor.inference.batching import (
-    Batch,
     Each,
-    Seen,
-    Small,
+    EncodedFrame,
+    FrameBatch,
+    ShrunkFrame,
     Window,
     in_batches,
-    in_turn,
+    serial_map,
     shrunk,
     stacked,
 )
-from vidcolor.inference.fold import prepare
+from vidcolor.inference.fold import fold_and_lay_out
 from vidcolor.inference.onnx_cache import graphs_of
 from vidcolor.network.card import Card
 from vidcolor.network.device import choose_device
@@ -36,7 +36,7 @@ from vidcolor.network.library import find_model
 from vidcolor.network.outputs import DECODE_TEMPERATURE, chroma_of
 from vidcolor.network.weights import load_network
 from vidcolor.options.values import Device, Matrix
-from vidcolor.shots.segments import Placed
+from vidcolor.shots.segments import PlacedFrame
 from vidcolor.shots.windows import windows
 
 log = logging.getLogger(__name__)
@@ -58,10 +58,10 @@ class HalfPrecisionError(ArithmeticError):
 
 
 @dataclass(frozen=True)
-class Colored(Generic[Frame]):
+class ColoredFrame(Generic[Frame]):
     """A frame and the chroma that the network gave it."""
 
-    place: Placed[Frame]
+    place: PlacedFrame[Frame]
     """What `colorize` was given."""
     luma_hw: NDArray[np.float32]
     """Y' at the working size, (h, w) in [0, 1]."""
@@ -94,7 +94,7 @@ class Colorizer:
         batch: int | None = None,
         seed: int = 0,
         temperature: float = DECODE_TEMPERATURE,
-        onnx: OnnxCoder | None = None,
+        onnx: OnnxBackend | None = None,
     ) -> None:
         """Put the network where it shall run.
 
@@ -118,8 +118,8 @@ class Colorizer:
         self.device, self.size, self.batch = device, size, batch
         self.network.to(device)
         is_half = device.type == "cuda" and self._may_halve
-        own = HalfCoder(self.network) if is_half else self.network
-        self.coder: Coder = self._onnx or own
+        own = AutocastBackend(self.network) if is_half else self.network
+        self.coder: Backend = self._onnx or own
 
     @classmethod
     def load(
@@ -151,20 +151,20 @@ class Colorizer:
         """
         folder = find_model(name)
         card, network = load_network(folder)
-        prepare(network)
+        fold_and_lay_out(network)
         is_onnx = engine == "onnx"
         return cls(
             card,
             network,
             choose_device("cpu" if is_onnx else device),
-            onnx=OnnxCoder(graphs_of(folder)) if is_onnx else None,
+            onnx=OnnxBackend(graphs_of(folder)) if is_onnx else None,
             size=size,
             batch=batch,
             seed=seed,
             temperature=temperature,
         )
 
-    def lighten(self, min_size: int | None) -> bool:
+    def reduce_memory(self, min_size: int | None) -> bool:
         """Need less memory from now on: a smaller batch, then a smaller size, then a CPU.
 
         Args:
@@ -192,7 +192,7 @@ class Colorizer:
         )
         return True
 
-    def compute_whole(self) -> None:
+    def disable_half(self) -> None:
         """Compute in single precision from now on, which is logged as a warning."""
         self._may_halve = False
         self._use(self.device, self.size, self.batch)
@@ -200,14 +200,14 @@ class Colorizer:
 
     def colorize(
         self,
-        frames: Iterable[Placed[Frame]],
+        frames: Iterable[PlacedFrame[Frame]],
         *,
         luma: Callable[[Frame], NDArray[np.float32]],
         matrix: Matrix,
         mask: MaskOf[Frame] | None = None,
         keep_features: bool = False,
-        each: Each = in_turn,
-    ) -> Iterator[Colored[Frame]]:
+        each: Each = serial_map,
+    ) -> Iterator[ColoredFrame[Frame]]:
         """Yield every frame with its chroma, some batches and a frame behind what is drawn.
 
         Each frame is encoded once and used in up to three windows; no window crosses a cut.
@@ -224,16 +224,16 @@ class Colorizer:
 
         Raises:
             ModelError: the network returned something that is not a number.
-            HalfPrecisionError: it did in half precision; `compute_whole`, and begin again.
+            HalfPrecisionError: it did in half precision; `disable_half`, and begin again.
             RuntimeError: memory ran out (`memory.is_out_of_memory` tells).
         """
-        each = each if self.device.type == "cpu" else in_turn
+        each = each if self.device.type == "cpu" else serial_map
         seen = windows(self._look(frames, luma, mask, each), lambda look: look.place.starts_shot)
         batches = in_batches(seen, self.batch, lambda window: window[1].place.segment)
         for batch, chroma_B2hw in each(partial(self._decoded, matrix=matrix), batches, "decode"):
             for (_, current, _), chroma_2hw in zip(batch, chroma_B2hw, strict=False):
                 features = current.features if keep_features else None
-                yield Colored(current.place, current.luma_hw, chroma_2hw, features)
+                yield ColoredFrame(current.place, current.luma_hw, chroma_2hw, features)
 
     @torch.inference_mode()
     def features_of(self, luma_hw: NDArray[np.float32]) -> Features:
@@ -249,27 +249,27 @@ class Colorizer:
 
     def _look(
         self,
-        frames: Iterable[Placed[Frame]],
+        frames: Iterable[PlacedFrame[Frame]],
         luma: Callable[[Frame], NDArray[np.float32]],
         mask: MaskOf[Frame] | None,
         each: Each,
-    ) -> Iterator[Seen[Frame]]:
+    ) -> Iterator[EncodedFrame[Frame]]:
         prepared = self._prepared(frames, luma, mask)
         for batch, features in each(self._encoded, prepared, "encode"):
             for number, look in enumerate(batch.looks):
                 own = [level[number : number + 1] for level in features]
-                yield Seen(look.place, look.luma_hw, own)
+                yield EncodedFrame(look.place, look.luma_hw, own)
 
     @torch.inference_mode()
-    def _encoded(self, batch: Batch[Frame]) -> tuple[Batch[Frame], Features]:
+    def _encoded(self, batch: FrameBatch[Frame]) -> tuple[FrameBatch[Frame], Features]:
         return batch, self.coder.encode(batch.frame_Bchw, batch.embedding_BC)
 
     def _prepared(
         self,
-        frames: Iterable[Placed[Frame]],
+        frames: Iterable[PlacedFrame[Frame]],
         luma: Callable[[Frame], NDArray[np.float32]],
         mask: MaskOf[Frame] | None,
-    ) -> Iterator[Batch[Frame]]:
+    ) -> Iterator[FrameBatch[Frame]]:
         """Yield batches; what a shot shows passes from one to the next."""
         shot_1C: Tensor | None = None
         small = shrunk(frames, luma, self.size)
@@ -279,13 +279,15 @@ class Colorizer:
                 embedding_BC, shot_1C = self._embed(grey_B1hw, looks, shot_1C)
                 mask_B1hw = self._mask(looks, mask)
                 frame_Bchw = self.network.frame(grey_B1hw, mask_B1hw, self._noise(grey_B1hw))
-            yield Batch(looks, frame_Bchw, embedding_BC)
+            yield FrameBatch(looks, frame_Bchw, embedding_BC)
 
-    def _luma(self, batch: Sequence[Small[Frame] | Seen[Frame]]) -> Tensor:
+    def _luma(self, batch: Sequence[ShrunkFrame[Frame] | EncodedFrame[Frame]]) -> Tensor:
         """Return Y' (B, 1, h, w) of a batch, filled."""
         return self._filled([look.luma_hw for look in batch])
 
-    def _mask(self, batch: Sequence[Small[Frame]], mask: MaskOf[Frame] | None) -> Tensor | None:
+    def _mask(
+        self, batch: Sequence[ShrunkFrame[Frame]], mask: MaskOf[Frame] | None
+    ) -> Tensor | None:
         """Return masks (B, 1, h, w) of 0 and 1, as in training; None where none are wanted."""
         if not self.network.takes_mask or mask is None:
             return None
@@ -303,7 +305,7 @@ class Colorizer:
         return functional.pad(planes_B1hw, padding, mode="replicate")
 
     def _embed(
-        self, grey_B1hw: Tensor, batch: Sequence[Small[Frame]], shot_1C: Tensor | None
+        self, grey_B1hw: Tensor, batch: Sequence[ShrunkFrame[Frame]], shot_1C: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None]:
         """Return the embeddings (B, C) of a batch's shots, and the last one's (1, C).
 
@@ -344,7 +346,7 @@ class Colorizer:
         predicted_Bchw = self.coder.decode(previous, current, next_).float()
         # What is not finite makes the sum so, which takes a tenth of looking at each.
         if not bool(torch.isfinite(predicted_Bchw.sum())):
-            if isinstance(self.coder, HalfCoder):
+            if isinstance(self.coder, AutocastBackend):
                 raise HalfPrecisionError(f"model {self.card.name!r}: overflows in half precision")
             raise ModelError(
                 f"model {self.card.name!r}: its network returned values that are not numbers; "

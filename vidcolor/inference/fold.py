@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
-def prepare(network: nn.Module) -> None:
+def fold_and_lay_out(network: nn.Module) -> None:
     """Fold batch norms and lay weights out as convolutions like them, in place.
 
     Channels-last saves a seventh of a CPU's time; instance norms are slow in it, and the more so.
@@ -28,7 +28,7 @@ def fold_norms(network: nn.Module) -> None:
     algorithm 2, step 11. Rounding apart, evaluation computes the same.
 
     Args:
-        network: as for `prepare`.
+        network: as for `prepare_training`.
     """
     for part in list(network.modules()):
         if isinstance(part, nn.Sequential):

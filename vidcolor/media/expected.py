@@ -10,7 +10,7 @@ from av.stream import Stream
 from vidcolor.media.timing import PacketTimes
 
 
-class Fingerprint:
+class TrackDigest:
     """The bytes of a track's packets, wherever a container draws the line between them."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Fingerprint:
 
     def __eq__(self, other: object) -> bool:
         """Tell whether two tracks have the same bytes."""
-        return isinstance(other, Fingerprint) and self._digest.digest() == other._digest.digest()
+        return isinstance(other, TrackDigest) and self._digest.digest() == other._digest.digest()
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -47,7 +47,7 @@ class WrittenTrack:
     codec: str | None
     """FFmpeg's name of what was written."""
     packet_count: int = 0
-    fingerprint: Fingerprint = field(default_factory=Fingerprint)
+    fingerprint: TrackDigest = field(default_factory=TrackDigest)
 
 
 def _adts_size(data: bytes) -> int:
@@ -63,7 +63,7 @@ class Written:
 
     times: PacketTimes
     """Of the picture's packets."""
-    picture: Fingerprint
+    picture: TrackDigest
     """Of the picture's packets."""
     tracks: Sequence[WrittenTrack]
     """The other streams, in the order they were added; none without packets, which MP4 drops."""

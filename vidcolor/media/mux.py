@@ -20,7 +20,7 @@ from vidcolor.files import sync_file
 from vidcolor.media.audio_convert import ANY_CODEC
 from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.encode import SEGMENT_START_TICKS, clocks, tag_picture
-from vidcolor.media.expected import Fingerprint, Written
+from vidcolor.media.expected import TrackDigest, Written
 from vidcolor.media.metadata import carry_header, note_stream
 from vidcolor.media.output_errors import output_errors
 from vidcolor.media.output_plan import OutputPlan
@@ -142,7 +142,7 @@ def _write(
         copier = TrackCopier(source, output, plan.tracks, plan.out, changes)
         carry_header(source, output, offset=plan.offset, end=end, with_timecode=plan.has_timecode)
         output.start_encoding()
-        fingerprint = Fingerprint()
+        fingerprint = TrackDigest()
         pictures = _picture_packets(segments, picture, times, fingerprint)
         company = copier.packets(offset=plan.offset, end=end)
         for packet in heapq.merge(pictures, company, key=_decoding_seconds):
@@ -165,7 +165,7 @@ def _add_picture(
 
 
 def _picture_packets(
-    segments: Sequence[Path], output: VideoStream, times: PacketTimes, fingerprint: Fingerprint
+    segments: Sequence[Path], output: VideoStream, times: PacketTimes, fingerprint: TrackDigest
 ) -> "Iterator[Packet[Stream]]":
     """Yield the packets of the segments with decoding times that rise across all of them."""
     number = 0

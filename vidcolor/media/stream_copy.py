@@ -19,7 +19,7 @@ from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.expected import WrittenTrack, digest
 from vidcolor.media.metadata import note_stream
 from vidcolor.media.probe import fraction
-from vidcolor.media.stream_plan import TEXT_CODEC_OF_FORMAT, Carried, codec_name, describe
+from vidcolor.media.stream_plan import TEXT_CODEC_OF_FORMAT, Carried, codec_name, describe_stream
 
 COVER_KINDS = {"mjpeg": "jpeg", "png": "png", "bmp": "bmp", "gif": "gif", "webp": "webp"}
 """Kinds of cover pictures by their codecs, for Matroska; others are noted as they are called."""
@@ -221,7 +221,7 @@ class TrackCopier:
             if count:
                 self._changes.add(
                     f"{self._source.name.removeprefix('file:')}: {count} packets of stream {index} "
-                    f"({describe(self._source.streams[index])}) could not be used",
+                    f"({describe_stream(self._source.streams[index])}) could not be used",
                     InputError,
                 )
 

@@ -54,17 +54,20 @@ def plan_tracks(
         track = _carried(stream, output_format)
         if track.how == "leave" and stream.type == "audio":
             raise OutputError(
-                f"{out}: cannot hold the sound of stream {stream.index} ({describe(stream)}) and "
+                f"{out}: cannot hold the sound of stream {stream.index} "
+                f"({describe_stream(stream)}) and "
                 f"FFmpeg cannot convert it; {_way_out(stream)}"
             )
         if track.how == "leave":
             changes.add(
-                f"{out}: stream {stream.index} ({describe(stream)}) is left out: {track.why}; "
+                f"{out}: stream {stream.index} ({describe_stream(stream)}) is left out: "
+                f"{track.why}; "
                 f"{_way_out(stream)}"
             )
         elif track.how == "convert":
             changes.add(
-                f"{out}: stream {stream.index} ({describe(stream)}) is written as {track.why}; "
+                f"{out}: stream {stream.index} ({describe_stream(stream)}) is written as "
+                f"{track.why}; "
                 f"{_way_out(stream)}"
             )
         tracks.append(track)
@@ -135,7 +138,7 @@ def _way_out(stream: Stream) -> str:
     return "no container that is written keeps it"
 
 
-def describe(stream: Stream) -> str:
+def describe_stream(stream: Stream) -> str:
     """Return what a stream is in a few words, for messages."""
     name = stream.name if isinstance(stream, AttachmentStream) else codec_name(stream)
     language = stream.metadata.get("language")

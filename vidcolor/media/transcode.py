@@ -21,7 +21,7 @@ KEYFRAME_EVERY = 24
 
 
 @dataclass(frozen=True)
-class Part:
+class TimeSpan:
     """A part of a film, seconds from its start."""
 
     start: Fraction = Fraction(0)
@@ -30,7 +30,7 @@ class Part:
 
 
 def copy_for_browsers(
-    film: Film, path: Path, *, part: Part, short_side: int, with_sound: bool
+    film: Film, path: Path, *, part: TimeSpan, short_side: int, with_sound: bool
 ) -> None:
     """Write a small copy of a film: H.264 and AAC in MP4, each frame at its own time.
 
@@ -58,7 +58,9 @@ def copy_for_browsers(
         raise InputError(f"{film.path}: has no frame from {float(part.start):.2f} s on")
 
 
-def _command(film: Film, path: Path, part: Part, short_side: int, *, with_sound: bool) -> list[str]:
+def _command(
+    film: Film, path: Path, part: TimeSpan, short_side: int, *, with_sound: bool
+) -> list[str]:
     source = film.source
     how = source.options | ({"format": source.format} if source.format else {})
     jump = {"ss": f"{float(part.start):.6f}"} if part.start else {}

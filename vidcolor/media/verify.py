@@ -15,7 +15,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from vidcolor.errors import OutputError
-from vidcolor.media.expected import Fingerprint, Written, WrittenTrack, digest
+from vidcolor.media.expected import TrackDigest, Written, WrittenTrack, digest
 from vidcolor.media.output_plan import OutputPlan
 from vidcolor.media.probe import KEEP_BYTES, fraction
 from vidcolor.media.timing import PacketTimes
@@ -34,7 +34,7 @@ class _Found:
     shown: NDArray[np.int64]
     """Times of the picture's packets, ticks of its stream, rising."""
     packet_counts: Counter[int]
-    fingerprints: dict[int, Fingerprint] = field(default_factory=dict)
+    fingerprints: dict[int, TrackDigest] = field(default_factory=dict)
     attached: set[bytes] = field(default_factory=set)
 
 
@@ -80,7 +80,7 @@ def _read(container: InputContainer) -> _Found:
         found.packet_counts[stream.index] += 1
         if stream.index == picture.index:
             shown.append(packet.pts or 0)
-        found.fingerprints.setdefault(stream.index, Fingerprint()).add(stream, packet)
+        found.fingerprints.setdefault(stream.index, TrackDigest()).add(stream, packet)
     for stream in container.streams.attachments:
         found.attached.add(digest(cast(Any, stream).data))
     found.indexes = sorted(found.packet_counts)

@@ -22,18 +22,18 @@ from vidcolor.guidance.propagate import Carrier
 from vidcolor.guidance.sidecar import open_sidecar
 from vidcolor.images.guided_upsampling import enlarge_chroma
 from vidcolor.inference.backends import choose_engine
-from vidcolor.inference.colorizer import Colored, Colorizer, HalfPrecisionError
+from vidcolor.inference.colorizer import ColoredFrame, Colorizer, HalfPrecisionError
 from vidcolor.inference.memory import is_out_of_memory
 from vidcolor.media.frame import Frame
 from vidcolor.media.probe import Film, probe
 from vidcolor.network.library import find_model
 from vidcolor.options.render import ColorOptions
 from vidcolor.options.values import Matrix, rate_from_text
-from vidcolor.pipeline.stabilizer import reach, steady
-from vidcolor.pipeline.threads import AHEAD, Stages
+from vidcolor.pipeline.stabilizer import reach, stabilize_chroma
+from vidcolor.pipeline.threads import AHEAD, ThreadedStages
 from vidcolor.shots.csv_list import read_scenes
-from vidcolor.shots.luma import luma_at, luma_of, shot_luma
-from vidcolor.shots.segments import Placed, divide, with_context
+from vidcolor.shots.luma import half_res_luma, luma_at, shot_luma
+from vidcolor.shots.segments import PlacedFrame, divide, with_context
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Picture:
+class FrameContext:
     """A frame on its way through the line."""
 
     frame: Frame
@@ -69,7 +69,7 @@ def find_film(source: Path | str, options: ColorOptions) -> Film:
     return probe(source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace)
 
 
-def settle_engine(
+def resolve_engine(
     options: Options, frame_count: int | None = None, begun: object = None
 ) -> Options:
     """Return the options with torch or onnx in place of `--engine auto`.
@@ -102,7 +102,7 @@ def load_colorizer(options: ColorOptions) -> Colorizer:
     return Colorizer.load(
         options.model,
         options.device,
-        engine="onnx" if settle_engine(options).engine == "onnx" else "torch",
+        engine="onnx" if resolve_engine(options).engine == "onnx" else "torch",
         size=options.size,
         batch=options.batch,
         seed=options.seed,
@@ -110,7 +110,7 @@ def load_colorizer(options: ColorOptions) -> Colorizer:
     )
 
 
-def while_memory_lasts(
+def with_oom_fallback(
     work: Callable[[], Result], colorizer: Colorizer, options: ColorOptions
 ) -> Result:
     """Return the work's result; where memory runs out, do it again with less, which is a warning.
@@ -124,12 +124,12 @@ def while_memory_lasts(
         try:
             return work()
         except HalfPrecisionError:
-            colorizer.compute_whole()
+            colorizer.disable_half()
             continue
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-        if not colorizer.lighten(options.min_size):
+        if not colorizer.reduce_memory(options.min_size):
             raise ModelError(
                 f"model {options.model!r}: at a working size of {colorizer.size} it needs more "
                 "memory than there is; take a smaller --size, or allow one by --min-size"
@@ -143,7 +143,7 @@ def places_of(
     options: ColorOptions,
     *,
     first_segment: int = 0,
-) -> Iterator[Placed[Picture]]:
+) -> Iterator[PlacedFrame[FrameContext]]:
     """Yield a film's frames with their places, their masks and the settings of their shots.
 
     Raises:
@@ -161,7 +161,7 @@ def places_of(
 
 def pictures_of(
     frames: Iterable[Frame], film: Film, masks: Masks, options: ColorOptions
-) -> Iterator[Picture]:
+) -> Iterator[FrameContext]:
     """Yield a film's frames with their masks and the settings of their shots.
 
     Raises:
@@ -172,21 +172,21 @@ def pictures_of(
     for frame in frames:
         seconds = (frame.pts - film.first_pts) * frame.time_base
         settings = sidecar.options_at(frame.seconds - film.start_seconds, options)
-        yield Picture(frame, seconds, masks, settings)
+        yield FrameContext(frame, seconds, masks, settings)
 
 
 def color(
-    places: Iterable[Placed[Picture]],
-    is_wanted: Callable[[Placed[Picture]], bool],
+    places: Iterable[PlacedFrame[FrameContext]],
+    is_wanted: Callable[[PlacedFrame[FrameContext]], bool],
     colorizer: Colorizer,
     matrix: Matrix,
     options: ColorOptions,
     given: Sequence[Layer],
-    stages: Stages,
-) -> Generator[Colored[Picture], None, None]:
+    stages: ThreadedStages,
+) -> Generator[ColoredFrame[FrameContext], None, None]:
     """Yield the wanted frames, and those that had to be seen for their sake, with their chroma.
 
-    Shots are found, frames coloured and colour held steady side by side.
+    Shots are found, frames coloured and colour held stabilize side by side.
 
     Args:
         places: a film's frames in order.
@@ -199,26 +199,26 @@ def color(
     """
     colored = colorizer.colorize(
         with_context(stages.ahead(places, "shots"), is_wanted, reach(options.stabilize)),
-        luma=lambda picture: luma_of(picture.frame, colorizer.size),
+        luma=lambda picture: half_res_luma(picture.frame, colorizer.size),
         mask=lambda picture: picture.mask_hw,
         matrix=matrix,
         keep_features=bool(given),
         each=stages.each,
     )
-    carrier = Carrier[Picture](colorizer, given, seconds=lambda p: p.frame.seconds)
+    carrier = Carrier[FrameContext](colorizer, given, seconds=lambda p: p.frame.seconds)
     colored = stages.ahead(carrier.carry(colored), "network", max(AHEAD, colorizer.batch))
-    steadied = steady(colored, options.stabilize)
+    steadied = stabilize_chroma(colored, options.stabilize)
     return stages.ahead(map(_with_mask, steadied), "stabilise")
 
 
-def _with_mask(colored: Colored[Picture]) -> Colored[Picture]:
+def _with_mask(colored: ColoredFrame[FrameContext]) -> ColoredFrame[FrameContext]:
     """Look the mask up while the frames still come in order: files are read from front to back."""
     _ = colored.frame.mask_hw
     return colored
 
 
 def film_chroma(
-    colored: Colored[Picture], size: tuple[int, int], matrix: Matrix
+    colored: ColoredFrame[FrameContext], size: tuple[int, int], matrix: Matrix
 ) -> NDArray[np.float32]:
     """Return the Cb, Cr (2, h, w) in [-0.5, 0.5] that go beside a frame's luma.
 

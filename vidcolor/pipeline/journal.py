@@ -104,7 +104,7 @@ def write_journal(path: Path, record: Record) -> None:
     sync_file(path.parent)
 
 
-def note(path: Path, done: Segment | Published) -> None:
+def append_entry(path: Path, done: Segment | Published) -> None:
     """Add a line; it is on the disk when this returns."""
     append(path, _line("segment" if isinstance(done, Segment) else "published", asdict(done)))
 
@@ -113,7 +113,7 @@ def _line(kind: str, entry: Mapping[str, object]) -> str:
     return json.dumps({kind: entry}) + "\n"
 
 
-def difference(old: Fingerprint, new: Fingerprint) -> str:
+def describe_difference(old: Fingerprint, new: Fingerprint) -> str:
     """Say in words how two fingerprints differ: `another film and --crf 18, not 20`."""
     words = []
     for name in {**old, **new}:

@@ -24,16 +24,16 @@ from vidcolor.media.probe import Film
 from vidcolor.network.device import one_thread_a_call
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.colorize import (
-    Picture,
+    FrameContext,
     color,
     load_colorizer,
     pictures_of,
-    while_memory_lasts,
+    with_oom_fallback,
 )
 from vidcolor.pipeline.journal import Fingerprint, Segment
 from vidcolor.pipeline.segment_writer import checksum, merge, write_segment
-from vidcolor.pipeline.threads import Stages
-from vidcolor.shots.segments import Placed
+from vidcolor.pipeline.threads import ThreadedStages
+from vidcolor.shots.segments import PlacedFrame
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class PlannedFrame:
+class FrameStub:
     """A frame as whoever planned saw it, without its picture."""
 
     pts: int
@@ -70,25 +70,25 @@ class PlannedFrame:
 
 
 @dataclass(frozen=True)
-class Part:
+class SegmentTask:
     """A segment and what must be seen for its sake. It can be pickled."""
 
     number: int
     """Of the segment."""
-    frames: tuple[PlannedFrame, ...]
+    frames: tuple[FrameStub, ...]
     """In order and without a gap: neighbours of the segment's shot, the segment, neighbours."""
-    opener: PlannedFrame | None
+    opener: FrameStub | None
     """The frame before them of which a network embeds what the first of them shows."""
 
     @property
-    def all_frames(self) -> tuple[PlannedFrame, ...]:
+    def all_frames(self) -> tuple[FrameStub, ...]:
         """The frames that must be seen, in order."""
         return (() if self.opener is None else (self.opener,)) + self.frames
 
 
-def plan_parts(
-    places: Iterable[Placed[Picture]], is_wanted: Callable[[int], bool], reach: int
-) -> Generator[Part, None, None]:
+def plan_segments(
+    places: Iterable[PlacedFrame[FrameContext]], is_wanted: Callable[[int], bool], reach: int
+) -> Generator[SegmentTask, None, None]:
     """Yield the part of each wanted segment, as soon as its neighbours are known.
 
     Args:
@@ -96,8 +96,8 @@ def plan_parts(
         is_wanted: tells the segments by their numbers.
         reach: frames on either side on which a frame's colour depends: fewer than a segment has.
     """
-    before: list[PlannedFrame] = []
-    segment: list[PlannedFrame] = []
+    before: list[FrameStub] = []
+    segment: list[FrameStub] = []
     for _, group in groupby(_planned(places), key=lambda frame: frame.segment):
         frames = iter(group)
         after = list(islice(frames, reach))
@@ -108,18 +108,18 @@ def plan_parts(
         yield _part(before, segment, [], reach)
 
 
-def _planned(places: Iterable[Placed[Picture]]) -> Iterator[PlannedFrame]:
+def _planned(places: Iterable[PlacedFrame[FrameContext]]) -> Iterator[FrameStub]:
     segment = -1
     for place in places:
         frame, is_first = place.frame.frame, place.segment != segment
         segment = place.segment
         luma = checksum(frame) if is_first else None
-        yield PlannedFrame(frame.pts, place.starts_shot, segment, place.share, luma)
+        yield FrameStub(frame.pts, place.starts_shot, segment, place.share, luma)
 
 
 def _part(
-    before: list[PlannedFrame], segment: list[PlannedFrame], after: list[PlannedFrame], reach: int
-) -> Part:
+    before: list[FrameStub], segment: list[FrameStub], after: list[FrameStub], reach: int
+) -> SegmentTask:
     """Return a segment with its neighbours in the same shot, for nothing crosses a cut."""
     near = [] if segment[0].starts_shot else before[-reach:]
     starts = [number for number, frame in enumerate(near) if frame.starts_shot]
@@ -130,14 +130,14 @@ def _part(
     if near and not near[0].starts_shot:
         earlier = before[: len(before) - len(near)]
         opener = next((frame for frame in reversed(earlier) if frame.starts_shot), before[0])
-    return Part(segment[0].segment, (*near, *segment, *after), opener)
+    return SegmentTask(segment[0].segment, (*near, *segment, *after), opener)
 
 
 class Renderer:
     """Renders the parts of one film after the other, and keeps the model while all want the same.
 
     renderer = Renderer()
-    for part in plan_parts(places, is_wanted, reach):
+    for part in plan_segments(places, is_wanted, reach):
         work.note(renderer.render(job, part))
     """
 
@@ -145,7 +145,7 @@ class Renderer:
         self._options: RenderOptions | None = None
         self._colorizer: Colorizer
 
-    def render(self, job: Job, part: Part) -> Segment:
+    def render(self, job: Job, part: SegmentTask) -> Segment:
         """Colour a part and write its segment into a file of a name that no other try has.
 
         Raises:
@@ -157,7 +157,7 @@ class Renderer:
             self._colorizer = load_colorizer(job.options)
             self._options = job.options
         with one_thread_a_call() as threads:  # a worker has its share of the cores
-            return while_memory_lasts(
+            return with_oom_fallback(
                 lambda: _render(job, part, self._colorizer, threads), self._colorizer, job.options
             )
 
@@ -166,7 +166,7 @@ class _DecodedOtherwiseError(Exception):
     """A frame is not what was planned."""
 
 
-def _render(job: Job, part: Part, colorizer: Colorizer, threads: int) -> Segment:
+def _render(job: Job, part: SegmentTask, colorizer: Colorizer, threads: int) -> Segment:
     for frames in (_decoded(part, job.film), _decoded_from_start(part, job)):
         try:
             return _render_from(frames, job, part, colorizer, threads)
@@ -181,16 +181,16 @@ def _render(job: Job, part: Part, colorizer: Colorizer, threads: int) -> Segment
 
 
 def _render_from(
-    frames: Iterator[Frame], job: Job, part: Part, colorizer: Colorizer, threads: int
+    frames: Iterator[Frame], job: Job, part: SegmentTask, colorizer: Colorizer, threads: int
 ) -> Segment:
     film, options = job.film, job.options
     name = Path(job.plan.segment_name(part.number))
     path = job.folder / name.with_stem(f"{name.stem}-{secrets.token_hex(4)}")
-    with Stages(threads) as stages:
+    with ThreadedStages(threads) as stages:
         decoded = stages.ahead(frames, "decode")
         pictures = pictures_of(decoded, film, open_masks(film, options), options)
         places = (
-            Placed(picture, planned.starts_shot, planned.segment, planned.share)
+            PlacedFrame(picture, planned.starts_shot, planned.segment, planned.share)
             for picture, planned in zip(pictures, part.all_frames, strict=True)
         )
         colored = color(
@@ -207,7 +207,7 @@ def _render_from(
             return write_segment(path, merged, film, job.plan, stages)
 
 
-def _decoded(part: Part, film: Film) -> Iterator[Frame]:
+def _decoded(part: SegmentTask, film: Film) -> Iterator[Frame]:
     """Yield the frames of a part, entering the film where they are.
 
     Raises:
@@ -218,18 +218,18 @@ def _decoded(part: Part, film: Film) -> Iterator[Frame]:
     yield from _checked(_from(part.frames[0], film), part.frames)
 
 
-def _from(frame: PlannedFrame, film: Film) -> Iterator[Frame]:
+def _from(frame: FrameStub, film: Film) -> Iterator[Frame]:
     return read_frames(film, start=frame.pts * film.time_base - film.start_seconds)
 
 
-def _decoded_from_start(part: Part, job: Job) -> Iterator[Frame]:
+def _decoded_from_start(part: SegmentTask, job: Job) -> Iterator[Frame]:
     """Yield the frames of a part, read as they were when it was planned."""
     wanted = {frame.pts for frame in part.all_frames}
     frames = read_frames(job.film, start=job.plan.start, end=job.plan.end)
     yield from _checked((f for f in frames if f.pts in wanted), part.all_frames)
 
 
-def _checked(frames: Iterator[Frame], planned: Iterable[PlannedFrame]) -> Iterator[Frame]:
+def _checked(frames: Iterator[Frame], planned: Iterable[FrameStub]) -> Iterator[Frame]:
     for wanted in planned:
         frame = next(frames, None)
         is_right = frame is not None and frame.pts == wanted.pts

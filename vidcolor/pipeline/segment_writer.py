@@ -8,44 +8,47 @@ from typing import NamedTuple
 import numpy as np
 
 from vidcolor.files import digest
-from vidcolor.inference.colorizer import Colored
+from vidcolor.inference.colorizer import ColoredFrame
 from vidcolor.media.encode import SegmentWriter
 from vidcolor.media.frame import Frame
 from vidcolor.media.output_plan import OutputPlan
 from vidcolor.media.probe import Film
 from vidcolor.media.quantization import Codes, chroma_from_unit
-from vidcolor.pipeline.colorize import Picture, film_chroma
+from vidcolor.pipeline.colorize import FrameContext, film_chroma
 from vidcolor.pipeline.journal import Segment
-from vidcolor.pipeline.threads import Stages
-from vidcolor.shots.segments import Placed
+from vidcolor.pipeline.threads import ThreadedStages
+from vidcolor.shots.segments import PlacedFrame
 
 
-class Merged(NamedTuple):
+class MergedFrame(NamedTuple):
     """A frame, and the codes of the chroma that goes beside its luma."""
 
-    place: Placed[Picture]
+    place: PlacedFrame[FrameContext]
     chroma_2hw: Codes
 
 
 def merge(
-    colored: Iterable[Colored[Picture]], film: Film, plan: OutputPlan, stages: Stages
-) -> Generator[Merged, None, None]:
+    colored: Iterable[ColoredFrame[FrameContext]],
+    film: Film,
+    plan: OutputPlan,
+    stages: ThreadedStages,
+) -> Generator[MergedFrame, None, None]:
     """Yield frames with the chroma codes that a plan wants beside their luma."""
 
-    def merged(frame: Colored[Picture]) -> Merged:
+    def merged(frame: ColoredFrame[FrameContext]) -> MergedFrame:
         chroma_2hw = film_chroma(frame, plan.chroma_shape[1:], film.matrix)
         codes_2hw = chroma_from_unit(chroma_2hw, depth=plan.depth, full_range=plan.full_range)
-        return Merged(frame.place, codes_2hw)
+        return MergedFrame(frame.place, codes_2hw)
 
     return stages.each(merged, colored, "merge")
 
 
 def write_segment(
     path: Path,
-    frames: Iterable[Merged],
+    frames: Iterable[MergedFrame],
     film: Film,
     plan: OutputPlan,
-    stages: Stages,
+    stages: ThreadedStages,
     on_frame: Callable[[int], None] | None = None,
 ) -> Segment:
     """Encode a segment's frames into a file, and say what is in it.

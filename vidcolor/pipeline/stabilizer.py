@@ -4,8 +4,8 @@ A network colours one frame after the other, and its colours tremble. Here the c
 averaged with that of its neighbours, moved to where the picture has moved since. Three rounds do
 it: of the frames 1 away, of those 3 away, and of those 9 away, each round averaging the averages
 of the one before, so that 27 frames count alike (averages with gaps that grow are known as the
-"algorithme a trous", Holschneider et al. 1989). A frame's colour depends on REACH neighbours on
-either side and on nothing else, wherever a run began.
+"algorithme a trous", Holschneider et al. 1989). A frame's colour depends on STABILIZER_REACH neighbours
+on either side and on nothing else, wherever a run began.
 
 Motion is dense optical flow of luma (DIS: Kroeger et al. 2016), found between neighbours and
 chained over more. A neighbour counts as far as it is believed to show the same thing: the motion
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.images.resize import resize, working_size
-from vidcolor.inference.colorizer import Colored
+from vidcolor.inference.colorizer import ColoredFrame
 from vidcolor.shots.windows import WINDOW_REACH
 
 Frame = TypeVar("Frame")
@@ -40,7 +40,7 @@ On the validation clips, frames 16 apart then differ about as much as their true
 two rounds slow pulsing stays, and a fourth would need 40 frames on either side.
 """
 
-REACH = sum(STEPS)
+STABILIZER_REACH = sum(STEPS)
 """Frames on either side on which a steadied frame depends."""
 
 SMALLEST_PX = 16
@@ -87,8 +87,12 @@ class _Moment(NamedTuple):
     """To the frame that a round averages it with; None where a cut lies between."""
 
 
-def steady(colored: Iterable[Colored[Frame]], strength: float) -> Iterator[Colored[Frame]]:
-    """Yield the frames with their chroma averaged along motion, REACH frames behind what is drawn.
+def stabilize_chroma(
+    colored: Iterable[ColoredFrame[Frame]], strength: float
+) -> Iterator[ColoredFrame[Frame]]:
+    """Yield the frames with their chroma averaged along motion.
+
+    Frames are yielded STABILIZER_REACH behind those that are drawn.
 
     Args:
         colored: a film's frames in order, all of one size; at each that starts a shot, it begins
@@ -98,7 +102,7 @@ def steady(colored: Iterable[Colored[Frame]], strength: float) -> Iterator[Color
     if not strength:
         yield from colored
         return
-    waiting: deque[tuple[Colored[Frame], Planes]] = deque()
+    waiting: deque[tuple[ColoredFrame[Frame], Planes]] = deque()
     moments = _averaged(_moments(colored, waiting), STEPS[0], strength)
     for before, step in pairwise(STEPS):
         moments = _averaged(_linked(moments, before, step // before), step, strength)
@@ -113,11 +117,11 @@ def steady(colored: Iterable[Colored[Frame]], strength: float) -> Iterator[Color
 
 def reach(strength: float) -> int:
     """Return how many frames on either side a frame's colour depends on, the window's included."""
-    return WINDOW_REACH + (REACH if strength else 0)
+    return WINDOW_REACH + (STABILIZER_REACH if strength else 0)
 
 
 def _moments(
-    colored: Iterable[Colored[Frame]], waiting: deque[tuple[Colored[Frame], Planes]]
+    colored: Iterable[ColoredFrame[Frame]], waiting: deque[tuple[ColoredFrame[Frame], Planes]]
 ) -> Iterator[_Moment]:
     """Yield what the first round needs of each frame; the frame itself is put into `waiting`."""
     before_hw: NDArray[np.uint8] | None = None

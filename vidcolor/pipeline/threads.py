@@ -1,4 +1,4 @@
-"""Stages of a line side by side: each draws from the one before it, in a thread of its own.
+"""ThreadedStages of a line side by side: each draws from the one before it, in a thread of its own.
 
 A frame passes through the stages in order, and frames leave in the order in which they came, so
 what comes out is what one thread would have made. Decoders, encoders, networks and filters let go
@@ -40,10 +40,10 @@ class _Waited(threading.local):
     seconds = 0.0
 
 
-class Stages:
+class ThreadedStages:
     """Runs stages side by side, and counts how long each of them works.
 
-    with Stages() as stages:
+    with ThreadedStages() as stages:
         frames = stages.ahead(read_frames(film), "decode")
         for picture in stages.each(develop, frames, "develop"):
             with stages.clock("encode"):

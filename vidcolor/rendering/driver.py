@@ -21,15 +21,15 @@ from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.decode import Frame, read_frames, unit_chroma
 from vidcolor.media.probe import Film
 from vidcolor.network.device import one_thread_a_call
-from vidcolor.pipeline.colorize import Picture, color, places_of, while_memory_lasts
+from vidcolor.pipeline.colorize import FrameContext, color, places_of, with_oom_fallback
 from vidcolor.pipeline.journal import Segment
-from vidcolor.pipeline.segment_job import Job, Part, plan_parts
-from vidcolor.pipeline.segment_writer import Merged, checksum, merge, write_segment
+from vidcolor.pipeline.segment_job import Job, SegmentTask, plan_segments
+from vidcolor.pipeline.segment_writer import MergedFrame, checksum, merge, write_segment
 from vidcolor.pipeline.stabilizer import reach
-from vidcolor.pipeline.threads import Stages
-from vidcolor.rendering.workdir import Work
-from vidcolor.shots.segments import Placed
-from vidcolor.workers.pool import Crew
+from vidcolor.pipeline.threads import ThreadedStages
+from vidcolor.rendering.workdir import WorkDir
+from vidcolor.shots.segments import PlacedFrame
+from vidcolor.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +46,11 @@ OnSegment = Callable[[Segment], None]
 
 
 @dataclass(frozen=True)
-class Line:
+class RenderDriver:
     """The line of one film, of which some segments may be done."""
 
     job: Job
-    work: Work
+    work: WorkDir
     """Where what is done is noted."""
     changes: Changes
     """Gets what decoding loses."""
@@ -60,7 +60,7 @@ class Line:
     on_segment: OnSegment | None
     """Called with each segment that this run has rendered and noted."""
 
-    def render(self, by: Crew | Colorizer) -> None:
+    def render(self, by: WorkerPool | Colorizer) -> None:
         """Render what is not done yet: by a crew, or with a colorizer in this process.
 
         Raises:
@@ -71,7 +71,7 @@ class Line:
         """
         if isinstance(by, Colorizer):
             with one_thread_a_call():
-                while_memory_lasts(lambda: self._render(by), by, self.job.options)
+                with_oom_fallback(lambda: self._render(by), by, self.job.options)
         else:
             self._render_by(by)
         film, options = self.job.film, self.job.options
@@ -83,7 +83,7 @@ class Line:
 
     def _render(self, colorizer: Colorizer) -> None:
         job = self.job
-        with Stages() as stages, closing(self._merged(colorizer, stages)) as frames:
+        with ThreadedStages() as stages, closing(self._merged(colorizer, stages)) as frames:
             done = self.work.numbers
             for number, group in groupby(frames, key=lambda frame: frame.place.segment):
                 if number not in done:
@@ -91,7 +91,9 @@ class Line:
                     tell = partial(self._tell, self.work.frame_count)
                     self._note(write_segment(path, group, job.film, job.plan, stages, tell))
 
-    def _merged(self, colorizer: Colorizer, stages: Stages) -> Generator[Merged, None, None]:
+    def _merged(
+        self, colorizer: Colorizer, stages: ThreadedStages
+    ) -> Generator[MergedFrame, None, None]:
         job, places = self.job, self._places_left(stages)
         done = self.work.numbers
         colored = color(
@@ -105,10 +107,10 @@ class Line:
         )
         return merge(colored, job.film, job.plan, stages)
 
-    def _render_by(self, crew: Crew) -> None:
+    def _render_by(self, crew: WorkerPool) -> None:
         """Let a crew render what is not done yet, while this process decodes and divides."""
         with (
-            Stages() as stages,
+            ThreadedStages() as stages,
             closing(self._parts_left(stages)) as parts,
             closing(crew.render_parts(self.job, parts)) as segments,
         ):
@@ -117,9 +119,9 @@ class Line:
                 self._note(replace(segment, stage_seconds=segment.stage_seconds | planned))
                 self._tell(self.work.frame_count, 0)
 
-    def _parts_left(self, stages: Stages) -> Generator[Part, None, None]:
+    def _parts_left(self, stages: ThreadedStages) -> Generator[SegmentTask, None, None]:
         places, done = self._places_left(stages), self.work.numbers
-        return plan_parts(
+        return plan_segments(
             places, lambda number: number not in done, reach(self.job.options.stabilize)
         )
 
@@ -128,11 +130,11 @@ class Line:
             self.on_frame(before + since)
 
     def _note(self, segment: Segment) -> None:
-        self.work.note(replace(segment, changes=tuple(self.changes.sentences)))
+        self.work.append_entry(replace(segment, changes=tuple(self.changes.sentences)))
         if self.on_segment is not None:
             self.on_segment(segment)
 
-    def _places_left(self, stages: Stages) -> Iterator[Placed[Picture]]:
+    def _places_left(self, stages: ThreadedStages) -> Iterator[PlacedFrame[FrameContext]]:
         """Yield the frames from the first that is not done on, and SEGMENTS_AGAIN before them."""
         film = self.job.film
         frames = _saying_if_colored(self._frames_left(), film)
@@ -164,7 +166,7 @@ class Line:
             ):
                 return chain([found], frames)
         log.warning("%s: decodes otherwise than before; beginning anew", film.path)
-        self.work.forget()
+        self.work.reset()
         return read_frames(film, start=plan.start, end=plan.end, changes=self.changes)
 
 

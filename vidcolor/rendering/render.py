@@ -24,14 +24,14 @@ from vidcolor.media.output_plan import check_output
 from vidcolor.media.probe import Film
 from vidcolor.media.stream_report import StreamAccount
 from vidcolor.options.render import RenderOptions
-from vidcolor.pipeline.colorize import find_film, load_colorizer, settle_engine
+from vidcolor.pipeline.colorize import find_film, load_colorizer, resolve_engine
 from vidcolor.pipeline.fingerprint import fingerprint
 from vidcolor.pipeline.journal import Fingerprint
 from vidcolor.pipeline.segment_job import Job
-from vidcolor.rendering.driver import Line, OnFrame, OnSegment
-from vidcolor.rendering.workdir import Work, begun_with, work_on
-from vidcolor.workers.choose import hired
-from vidcolor.workers.pool import Crew
+from vidcolor.rendering.driver import OnFrame, OnSegment, RenderDriver
+from vidcolor.rendering.workdir import WorkDir, begun_with, work_on
+from vidcolor.workers.choose import create_pool
+from vidcolor.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def render(
     *,
     on_frame: OnFrame | None = None,
     on_segment: OnSegment | None = None,
-    crew: Crew | None = None,
+    crew: WorkerPool | None = None,
 ) -> Rendered:
     """Colour the film `source` and write it to `out`, which appears only when it is whole.
 
@@ -99,11 +99,11 @@ def render(
     """
     out = Path(out)
     begun = {} if options.restart else begun_with(out)
-    found = identify(source, options, begun)
+    found = resolve_inputs(source, options, begun)
     return render_identified(found, out, on_frame=on_frame, on_segment=on_segment, crew=crew)
 
 
-def identify(source: Path | str, options: RenderOptions, begun: Fingerprint) -> Identified:
+def resolve_inputs(source: Path | str, options: RenderOptions, begun: Fingerprint) -> Identified:
     """Return what a film is, how it is to be rendered, and what decides the frames of its result.
 
     Args:
@@ -118,7 +118,7 @@ def identify(source: Path | str, options: RenderOptions, begun: Fingerprint) -> 
     """
     film = find_film(source, options)
     masks = open_masks(film, options)
-    options = settle_engine(options, film.frame_count_from_header, begun.get("--engine"))
+    options = resolve_engine(options, film.frame_count_from_header, begun.get("--engine"))
     identity = fingerprint(film, options)
     return Identified(film=film, masks=masks, options=options, fingerprint=identity)
 
@@ -129,11 +129,11 @@ def render_identified(
     *,
     on_frame: OnFrame | None = None,
     on_segment: OnSegment | None = None,
-    crew: Crew | None = None,
+    crew: WorkerPool | None = None,
 ) -> Rendered:
     """Colour a film that was identified; all else is as for `render`."""
     film, options = found.film, found.options
-    earlier = Work(out, found.fingerprint)
+    earlier = WorkDir(out, found.fingerprint)
     if earlier.is_published():
         with work_on(out, found.fingerprint):  # which puts away what that run left
             log.info("%s: was finished by an interrupted run", out)
@@ -145,18 +145,18 @@ def render_identified(
     changes = Changes(strict=options.strict)
     plan = check_output(film, out, options, changes)
     given = tuple(open_given(film, options, start=plan.start, end=plan.end))
-    with nullcontext(crew) if crew else hired(options) as hands:
+    with nullcontext(crew) if crew else create_pool(options) as hands:
         by = hands or load_colorizer(options)
         with work_on(out, found.fingerprint) as work:
-            work.take_up(restart=options.restart, is_expendable=options.overwrite)
+            work.resume(restart=options.restart, is_expendable=options.overwrite)
             resumed = work.frame_count
             changes.recall(work.changes)
             if resumed:
                 log.info("%s: going on after %d frames of an interrupted render", out, resumed)
             job = Job(film=film, plan=plan, options=options, given=given,
                       fingerprint=found.fingerprint, folder=work.folder)  # fmt: skip
-            Line(job, work, changes, found.masks, on_frame, on_segment).render(by)
-            streams = join(work.paths, film, plan, changes, before_rename=work.announce)
+            RenderDriver(job, work, changes, found.masks, on_frame, on_segment).render(by)
+            streams = join(work.paths, film, plan, changes, before_rename=work.record_publish)
             return _reported(_rendered(film, work, changes, resumed, streams), options)
 
 
@@ -183,7 +183,7 @@ def write_report(path: Path | None, document: str) -> None:
 
 def _rendered(
     film: Film,
-    work: Work,
+    work: WorkDir,
     changes: Changes,
     resumed: int,
     streams: tuple[StreamAccount, ...],

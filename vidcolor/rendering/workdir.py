@@ -19,8 +19,8 @@ from vidcolor.pipeline.journal import (
     Published,
     Record,
     Segment,
-    difference,
-    note,
+    append_entry,
+    describe_difference,
     read_journal,
     write_journal,
 )
@@ -32,7 +32,7 @@ NAME_BYTES = 255
 """Longest file name of the usual file systems."""
 
 
-class Work:
+class WorkDir:
     """The work folder of one result, while this process holds it; `work_on` hands it out."""
 
     def __init__(self, out: Path, fingerprint: Fingerprint) -> None:
@@ -78,7 +78,7 @@ class Work:
             record.fingerprint == self._fingerprint
         )
 
-    def take_up(self, *, restart: bool, is_expendable: bool) -> None:
+    def resume(self, *, restart: bool, is_expendable: bool) -> None:
         """Go on with what an interrupted run left, or begin anew.
 
         Args:
@@ -94,27 +94,28 @@ class Work:
         elif record is not None and record.segments and not is_expendable:
             raise OutputError(
                 f"{self.out}: an interrupted render of it has "
-                f"{difference(record.fingerprint, self._fingerprint)}; repeat that command to go "
+                f"{describe_difference(record.fingerprint, self._fingerprint)}; repeat that command to "
+                f"go "
                 "on with it, or add --restart to begin anew"
             )
         self._write()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin anew."""
         self.segments = []
         self._write()
 
-    def note(self, segment: Segment) -> None:
+    def append_entry(self, segment: Segment) -> None:
         """Add a segment whose file is whole and on the disk; it is done when this returns."""
         with output_errors(self.out):
             sync_file(self.folder)  # its name, too
-            note(self._journal, segment)
+            append_entry(self._journal, segment)
         insort(self.segments, segment, key=_number)
 
-    def announce(self, whole: Path) -> None:
+    def record_publish(self, whole: Path) -> None:
         """Note which file is about to get the result's name."""
         with output_errors(self.out):
-            note(self._journal, Published.of(whole))
+            append_entry(self._journal, Published.of(whole))
 
     def _whole(self, segments: tuple[Segment, ...]) -> list[Segment]:
         """Return the segments whose files are what the journal says."""
@@ -132,7 +133,7 @@ class Work:
             write_journal(self._journal, Record(self._fingerprint, tuple(self.segments)))
             self.remove_strays()
 
-    def put_away(self) -> None:
+    def keep_or_remove(self) -> None:
         """Leave what can be gone on with, and say so; nothing if there is nothing.
 
         The journal knows best: an interruption may come between its last line and `segments`.
@@ -166,7 +167,7 @@ def _number(segment: Segment) -> int:
 
 
 @contextmanager
-def work_on(out: Path | str, fingerprint: Fingerprint) -> Iterator[Work]:
+def work_on(out: Path | str, fingerprint: Fingerprint) -> Iterator[WorkDir]:
     """Make or find the work folder of a result, and hold it.
 
     It is removed when the block ends well; and otherwise unless there are segments in it, with
@@ -175,7 +176,7 @@ def work_on(out: Path | str, fingerprint: Fingerprint) -> Iterator[Work]:
     Raises:
         OutputError: it cannot be made, or another process holds it.
     """
-    work = Work(Path(out), fingerprint)
+    work = WorkDir(Path(out), fingerprint)
     file: IO[str] | None = None
     try:
         file = _locked(work.out, work.folder)
@@ -183,7 +184,7 @@ def work_on(out: Path | str, fingerprint: Fingerprint) -> Iterator[Work]:
     except BaseException:
         # An interruption may come while the folder is made: whoever gets the lock puts it away.
         with suppress(OutputError), file or _locked(work.out, work.folder):
-            work.put_away()
+            work.keep_or_remove()
         raise
     with file:
         shutil.rmtree(work.folder, ignore_errors=True)

@@ -5,7 +5,8 @@ of its cuts. Here neighbours are compared on thumbnails (`thumbnails.difference`
 difference with those around it: a cut stands out, a pan does not, and what was there before a
 flash is there after it. Two shots also meet in a dissolve, or in black.
 
-What is said of a frame depends on some frames before it (REACH, for where shots begin) and after
+What is said of a frame depends on some frames before it (CUT_REACH, for where shots begin) and
+after
 it, and on nothing else: not on where reading began.
 """
 
@@ -17,7 +18,7 @@ from typing import Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcolor.shots.thumbnail import ANYWHERE, Thumbnail, difference
+from vidcolor.shots.thumbnail import ANYWHERE, Thumbnail, thumbnail_difference
 from vidcolor.shots.transitions import HALF_LENGTHS, straightness
 from vidcolor.shots.windows import surroundings
 
@@ -61,7 +62,7 @@ BLENDED_FRAMES = 8
 """Frames on each side of a dissolve's middle over which one shot's share gives way to the other's:
 a third of a second, so that no colour jumps."""
 
-REACH = 2 * LONGEST_HALF
+CUT_REACH = 2 * LONGEST_HALF
 """Frames back on which it depends where shots begin."""
 
 
@@ -75,7 +76,7 @@ class Transition:
 
 
 @dataclass(frozen=True)
-class Seen(Generic[Frame]):
+class ShotFrame(Generic[Frame]):
     """A frame, and what those around it say of it."""
 
     frame: Frame
@@ -116,17 +117,17 @@ class CutDetector:
         """
         thumbnail = Thumbnail.of(luma_hw)
         last, self._last = self._last, thumbnail
-        return last is not None and difference(last, thumbnail) > CUT
+        return last is not None and thumbnail_difference(last, thumbnail) > CUT
 
 
-def find_shots(frames: Iterable[Frame], luma: Luma[Frame]) -> Iterator[Seen[Frame]]:
+def find_shots(frames: Iterable[Frame], luma: Luma[Frame]) -> Iterator[ShotFrame[Frame]]:
     """Yield each frame with what is seen of shots, about 40 frames behind those that are drawn.
 
     Args:
         frames: in the film's order.
         luma: of a frame.
     """
-    stages: list[tuple[Callable[..., Seen[Frame]], int]] = [
+    stages: list[tuple[Callable[..., ShotFrame[Frame]], int]] = [
         (_stands_out, FLASH_FRAMES + 1),
         (_is_strongest, SHORTEST_SHOT - 1),
         (_straight, LONGEST_HALF),
@@ -140,21 +141,23 @@ def find_shots(frames: Iterable[Frame], luma: Luma[Frame]) -> Iterator[Seen[Fram
 
 
 def _apply(
-    stage: Callable[[Sequence[Seen[Frame]], int], Seen[Frame]],
-    surrounded: tuple[Sequence[Seen[Frame]], int],
-) -> Seen[Frame]:
+    stage: Callable[[Sequence[ShotFrame[Frame]], int], ShotFrame[Frame]],
+    surrounded: tuple[Sequence[ShotFrame[Frame]], int],
+) -> ShotFrame[Frame]:
     return stage(*surrounded)
 
 
-def _compared(frames: Iterable[Frame], luma: Luma[Frame]) -> Iterator[Seen[Frame]]:
+def _compared(frames: Iterable[Frame], luma: Luma[Frame]) -> Iterator[ShotFrame[Frame]]:
     last: Thumbnail | None = None
     for frame in frames:
         thumbnail = Thumbnail.of(luma(frame))
-        yield Seen(frame, thumbnail, 0.0 if last is None else difference(last, thumbnail))
+        yield ShotFrame(
+            frame, thumbnail, 0.0 if last is None else thumbnail_difference(last, thumbnail)
+        )
         last = thumbnail
 
 
-def _stands_out(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
+def _stands_out(around: Sequence[ShotFrame[Frame]], at: int) -> ShotFrame[Frame]:
     """Say whether a frame's change stands out as a cut's does, and is no flash's."""
     before, after = around[:at], around[at:]
     if not before or len(after) < SHORTEST_SHOT or around[at].change < NEW:
@@ -166,17 +169,17 @@ def _stands_out(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
     is_cut = (
         change > NEW
         and (busiest < CALM * change or change - usual > CUT * (1 - usual))
-        and difference(before[-1].thumbnail, after[0].thumbnail, ANYWHERE) > NEW
+        and thumbnail_difference(before[-1].thumbnail, after[0].thumbnail, ANYWHERE) > NEW
         and not _is_flash(before, after, around[at].change)
     )
     return replace(around[at], is_cut=is_cut)
 
 
-def _median_change(some: Sequence[Seen[Frame]]) -> float:
+def _median_change(some: Sequence[ShotFrame[Frame]]) -> float:
     return float(np.median([seen.change for seen in some]))
 
 
-def _weight(around: Sequence[Seen[Frame]], at: int) -> float:
+def _weight(around: Sequence[ShotFrame[Frame]], at: int) -> float:
     """Return what a step counts, 0 to 1: less where it has not half of the contrast around it.
 
     Those are the first steps out of black, or the last ones into it.
@@ -185,23 +188,25 @@ def _weight(around: Sequence[Seen[Frame]], at: int) -> float:
     return min(1.0, 2 * max(contrasts[at - 1 : at + 1]) / max(*contrasts, 1e-6)) ** 2
 
 
-def _is_flash(before: Sequence[Seen[Frame]], after: Sequence[Seen[Frame]], change: float) -> bool:
+def _is_flash(
+    before: Sequence[ShotFrame[Frame]], after: Sequence[ShotFrame[Frame]], change: float
+) -> bool:
     """Tell whether some frame before is still, or again, there after."""
     return any(
-        difference(one.thumbnail, other.thumbnail) < FLASH_SHARE * change
+        thumbnail_difference(one.thumbnail, other.thumbnail) < FLASH_SHARE * change
         for one in before
         for other in after
     )
 
 
-def _is_strongest(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
+def _is_strongest(around: Sequence[ShotFrame[Frame]], at: int) -> ShotFrame[Frame]:
     """Say of a cut whether a stronger one is too near."""
     seen = around[at]
     rivals = [(s.change, -n) for n, s in enumerate(around) if s.is_cut]
     return replace(seen, is_cut=seen.is_cut and max(rivals) == (seen.change, -at))
 
 
-def _straight(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
+def _straight(around: Sequence[ShotFrame[Frame]], at: int) -> ShotFrame[Frame]:
     quality, half = straightness([seen.thumbnail for seen in around], at)
     if not quality:
         return around[at]
@@ -213,7 +218,7 @@ def _straight(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
     return replace(around[at], straightness=quality, transition=Transition(kind, half))
 
 
-def _straightest(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
+def _straightest(around: Sequence[ShotFrame[Frame]], at: int) -> ShotFrame[Frame]:
     """Leave a transition only to the frame that is its middle best."""
     seen = around[at]
     best = max((s.straightness, -n) for n, s in enumerate(around))
@@ -221,7 +226,7 @@ def _straightest(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
     return seen if is_middle else replace(seen, transition=None)
 
 
-def _begun(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
+def _begun(around: Sequence[ShotFrame[Frame]], at: int) -> ShotFrame[Frame]:
     """Say whether a shot begins with a frame, and how much of the frame belongs to its shot."""
     middles = [n - at for n, seen in enumerate(around) if _is_dissolve(seen)]
     away = min((abs(n) for n in middles), default=BLENDED_FRAMES)
@@ -230,11 +235,11 @@ def _begun(around: Sequence[Seen[Frame]], at: int) -> Seen[Frame]:
     return replace(around[at], starts_shot=starts, share=share)
 
 
-def _is_dissolve(seen: Seen[Frame]) -> bool:
+def _is_dissolve(seen: ShotFrame[Frame]) -> bool:
     return seen.transition is not None and seen.transition.kind == "dissolve"
 
 
-def _is_lit(around: Sequence[Seen[Frame]], at: int) -> bool:
+def _is_lit(around: Sequence[ShotFrame[Frame]], at: int) -> bool:
     """Tell whether a frame is the first of some that show something, after some that did not."""
     before = around[max(0, at - SHORTEST_SHOT) : at]
     after = around[at : at + SHORTEST_SHOT]

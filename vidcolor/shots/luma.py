@@ -27,10 +27,10 @@ def luma_at(frame: Frame, height: int, width: int) -> Plane:
 
 def shot_luma(frame: Frame) -> Plane:
     """Return the Y' (h, w) in [0, 1] in which shots are looked for."""
-    return luma_of(frame, HEIGHT)
+    return half_res_luma(frame, HEIGHT)
 
 
-def luma_of(frame: Frame, short_side: int) -> Plane:
+def half_res_luma(frame: Frame, short_side: int) -> Plane:
     """Return a frame's Y' (h, w) in [0, 1], halved if at least this short side is left of it.
 
     Two by two pixels are averaged ten times as fast as areas that do not divide.

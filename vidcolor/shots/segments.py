@@ -12,11 +12,11 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcolor.shots.detector import REACH, find_shots
+from vidcolor.shots.detector import CUT_REACH, find_shots
 
 Frame = TypeVar("Frame")
 
-SHORTEST = REACH
+SHORTEST = CUT_REACH
 """Frames: a second. Each segment opens an encoder and begins with a keyframe, which in a film
 that flickers would otherwise happen at every frame. And a segment is all that has to be seen again
 so that shots begin in the next one where they did."""
@@ -26,7 +26,7 @@ dividing costs no bits. It is the most that an interruption can undo."""
 
 
 @dataclass(frozen=True)
-class Placed(Generic[Frame]):
+class PlacedFrame(Generic[Frame]):
     """A frame and its place in the film."""
 
     frame: Frame
@@ -44,7 +44,7 @@ def divide(
     luma: Callable[[Frame], NDArray[np.float32]],
     starts_shot: Callable[[Frame], bool] | None = None,
     first_segment: int = 0,
-) -> Iterator[Placed[Frame]]:
+) -> Iterator[PlacedFrame[Frame]]:
     """Yield each frame with its place, some 40 frames behind those that are drawn.
 
     Args:
@@ -59,7 +59,7 @@ def divide(
         if length == LONGEST or (starts and length >= SHORTEST):
             segment, length = segment + 1, 0
         length += 1
-        yield Placed(frame, starts or number == 0, segment, share)
+        yield PlacedFrame(frame, starts or number == 0, segment, share)
 
 
 def _begun(
@@ -75,8 +75,10 @@ def _begun(
 
 
 def with_context(
-    places: Iterable[Placed[Frame]], is_wanted: Callable[[Placed[Frame]], bool], reach: int
-) -> Iterator[Placed[Frame]]:
+    places: Iterable[PlacedFrame[Frame]],
+    is_wanted: Callable[[PlacedFrame[Frame]], bool],
+    reach: int,
+) -> Iterator[PlacedFrame[Frame]]:
     """Yield the wanted frames, their neighbours, and the first of each shot and segment, in order.
 
     Args:
@@ -84,7 +86,7 @@ def with_context(
         is_wanted: tells the frames whose colour is wanted.
         reach: frames on either side on which a frame's colour depends; so many are held.
     """
-    waiting: deque[tuple[Placed[Frame], bool]] = deque()
+    waiting: deque[tuple[PlacedFrame[Frame], bool]] = deque()
     segment, following = -1, 0
     for place in places:
         is_first = place.starts_shot or place.segment != segment

@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 64, 36
 TILE = (16, 12)
 """Width and height of the parts that are looked for in the other thumbnail: twelve of them."""
 
-REACH = (8, 6)
+MOTION_REACH = (8, 6)
 """How far a part may have moved, across and down: an eighth of the picture in one frame."""
 
 ANYWHERE = (WIDTH, HEIGHT)
@@ -65,7 +65,9 @@ def _shrunk(plane_hw: Plane, width: int, height: int) -> Plane:
     return np.asarray(small, dtype=np.float32)
 
 
-def difference(one: Thumbnail, other: Thumbnail, reach: tuple[int, int] = REACH) -> float:
+def thumbnail_difference(
+    one: Thumbnail, other: Thumbnail, reach: tuple[int, int] = MOTION_REACH
+) -> float:
     """Return how much two frames differ: 0 not at all, about 1 as frames of two films do.
 
     It is the geometric mean of two measures, each divided by what unrelated frames have of it: how

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidcolor.shots.thumbnail import Plane, Thumbnail, difference
+from vidcolor.shots.thumbnail import Plane, Thumbnail, thumbnail_difference
 
 HALF_LENGTHS = (4, 6, 8, 12)
 """Frames between the middle of a transition and its ends. Of a longer dissolve, up to two seconds,
@@ -63,7 +63,7 @@ def _straightness(line: Sequence[Thumbnail]) -> float:
     if _correlation(first, last) > MOST_CORRELATION:
         return 0.0
     bend = _bend([thumbnail.coarse_hw for thumbnail in line], across_hw)
-    if bend > STRAIGHT or difference(line[0], line[-1]) < NEW_PICTURE:
+    if bend > STRAIGHT or thumbnail_difference(line[0], line[-1]) < NEW_PICTURE:
         return 0.0
     return float(np.square(across_hw).mean()) * (1 - bend / STRAIGHT)
 

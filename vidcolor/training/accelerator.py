@@ -24,10 +24,10 @@ LEAST_SCALE = 1.0
 overflows here is not to blame on the small range of fp16: the training diverged."""
 
 
-class Engine:
+class Accelerator:
     """What a training step needs of devices, precision and processes.
 
-    engine = Engine(torch.device("cpu"), precision="auto", clip=None)
+    engine = Accelerator(torch.device("cpu"), precision="auto", clip=None)
     trained = engine.prepare(network)
     adam = engine.prepare_optimiser(torch.optim.AdamW(network.parameters()))
     engine.learn(loss_of(trained(batch)), adam)

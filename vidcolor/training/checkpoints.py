@@ -69,7 +69,7 @@ def load_checkpoint(folder: Path, trainer: GanTrainer, options: TrainOptions) ->
         ) from error
 
 
-class Journal:
+class TrainingLog:
     """The training's log, `metrics.jsonl`: one JSON object a step, one more an epoch."""
 
     def __init__(self, folder: Path, *, from_step: int, board: Board | None = None) -> None:

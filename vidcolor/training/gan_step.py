@@ -16,15 +16,15 @@ from vidcolor.network.family import Setup
 from vidcolor.network.generator import Generator, WindowedGenerator
 from vidcolor.network.outputs import as_coarse_as, chroma_of
 from vidcolor.options.train import TrainOptions
-from vidcolor.training.accelerator import Engine
+from vidcolor.training.accelerator import Accelerator
 from vidcolor.training.discriminators import (
     build_discriminator,
     discriminator_loss,
     generator_loss,
 )
 from vidcolor.training.ema import MovingAverage
-from vidcolor.training.generator_losses import GeneratorTerms, Witnesses
-from vidcolor.training.generator_step import DrawMasks, Shown, Stage
+from vidcolor.training.generator_losses import AuxiliaryLosses, GeneratorTerms
+from vidcolor.training.generator_step import DrawMasks, GeneratorStep, StepOutputs
 from vidcolor.training.optimizers import (
     Schedule,
     discriminator_adam,
@@ -52,7 +52,7 @@ class GanTrainer:
         colour_counts: Tensor | None = None,
         schedule: Schedule | None = None,
         draw_masks: DrawMasks | None = None,
-        witnesses: Witnesses | None = None,
+        witnesses: AuxiliaryLosses | None = None,
     ) -> None:
         """Build the networks.
 
@@ -60,7 +60,7 @@ class GanTrainer:
             card: of the model that is made.
             setup: what the family made of the options.
             options: how to train.
-            device: where; several processes share the work (see `Engine`).
+            device: where; several processes share the work (see `Accelerator`).
             steps: in all.
             colour_counts: of the dataset's pixels, where rare colours weigh more: in each cell
                 (`--rarity`), or in each bin (`--rebalance`).
@@ -73,7 +73,7 @@ class GanTrainer:
         """
         self.card, self.setup, self.options, self.steps = card, setup, options, steps
         self.schedule = schedule or schedule_of(options, steps)
-        self.engine = Engine(device, precision=options.precision, clip=options.clip)
+        self.engine = Accelerator(device, precision=options.precision, clip=options.clip)
         self.device = self.engine.device
         self.generator = self.engine.synchronised(self._network())
         self.averaged = (
@@ -81,11 +81,11 @@ class GanTrainer:
             if options.average
             else None
         )
-        self.stage = Stage(
+        self.stage = GeneratorStep(
             card, options, generator=self.generator, draw_masks=draw_masks, device=self.device
         )
         self.terms = GeneratorTerms(
-            card, setup, options, witnesses or Witnesses(), colour_counts, self.device
+            card, setup, options, witnesses or AuxiliaryLosses(), colour_counts, self.device
         )
         self.discriminator = self.engine.synchronised(
             build_discriminator(
@@ -96,8 +96,8 @@ class GanTrainer:
                 self_attention=options.self_attention,
             )
         )
-        self._forger = self.engine.prepare(WindowedGenerator(self.generator))
-        self._judge = self.engine.prepare(self.discriminator)
+        self._wrapped_generator = self.engine.prepare(WindowedGenerator(self.generator))
+        self._wrapped_discriminator = self.engine.prepare(self.discriminator)
         self.generator_adam = self.engine.prepare_optimiser(generator_adam(self.generator, options))
         self.discriminator_adam = self.engine.prepare_optimiser(
             discriminator_adam(self.discriminator, options)
@@ -156,25 +156,25 @@ class GanTrainer:
         self.steps_done += 1
         return self.engine.mean(losses)
 
-    def look(self, rgb_BT3hw: Tensor) -> Shown:
+    def look(self, rgb_BT3hw: Tensor) -> StepOutputs:
         """Show the generator this process's share of a batch, R'G'B' in [0, 1]."""
         return self.stage.show(
-            self._forger,
+            self._wrapped_generator,
             rgb_BT3hw.to(self.device, non_blocking=True),
             step=self.steps_done,
             first=self.engine.share(self.options.batch_size).start,
         )
 
-    def _discriminator_step(self, shown: Shown) -> dict[str, Tensor]:
-        real = self._judge(
+    def _discriminator_step(self, shown: StepOutputs) -> dict[str, Tensor]:
+        real = self._wrapped_discriminator(
             self._seen(shown, lambda s: as_coarse_as(s.predicted_Bchw, s.truth_Bchw))
         )
-        fake = self._judge(self._seen(shown, lambda s: s.colour_Bchw.detach()))
+        fake = self._wrapped_discriminator(self._seen(shown, lambda s: s.colour_Bchw.detach()))
         loss = discriminator_loss(real, fake, self.options.gan)
         self.engine.learn(loss, self.discriminator_adam)
         return {"discriminator": loss}
 
-    def _generator_step(self, shown: Shown, *, is_adversarial: bool) -> dict[str, Tensor]:
+    def _generator_step(self, shown: StepOutputs, *, is_adversarial: bool) -> dict[str, Tensor]:
         terms = self.terms.of(shown)
         if is_adversarial:
             weight = self.options.adversarial_weight
@@ -185,14 +185,14 @@ class GanTrainer:
             self.averaged.update(self.generator)
         return {name: value for name, (_, value) in terms.items()} | {"gradient": norm}
 
-    def _adversarial_loss(self, shown: Shown) -> Tensor:
+    def _adversarial_loss(self, shown: StepOutputs) -> Tensor:
         # The discriminator is only looked through: it keeps no gradients, and sends none about.
         self.discriminator.requires_grad_(False)
         scores = self.discriminator(self._seen(shown, lambda s: s.colour_Bchw))
         self.discriminator.requires_grad_(True)
         return generator_loss(scores, self.options.gan)
 
-    def _seen(self, shown: Shown, colour: Callable[[Shown], Tensor]) -> Tensor:
+    def _seen(self, shown: StepOutputs, colour: Callable[[StepOutputs], Tensor]) -> Tensor:
         """Return what the discriminator looks at: colour, and the grey and mask it belongs to.
 
         A discriminator of pairs sees that of the frame before as well.

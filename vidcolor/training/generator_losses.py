@@ -20,7 +20,7 @@ from vidcolor.network.card import Card
 from vidcolor.network.family import Setup
 from vidcolor.network.outputs import colour_space
 from vidcolor.options.train import TrainOptions
-from vidcolor.training.generator_step import Shown
+from vidcolor.training.generator_step import StepOutputs
 from vidcolor.training.losses import bin_loss, cell_index, pixel_loss, rarity_weights
 
 Terms = dict[str, tuple[float, Tensor]]
@@ -28,7 +28,7 @@ Terms = dict[str, tuple[float, Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Witnesses:
+class AuxiliaryLosses:
     """What some terms ask that no network here knows; None where they are not wanted."""
 
     perceptual: Callable[[Tensor, Tensor], Tensor] | None = None
@@ -50,7 +50,7 @@ class GeneratorTerms:
         card: Card,
         setup: Setup,
         options: TrainOptions,
-        witnesses: Witnesses,
+        witnesses: AuxiliaryLosses,
         colour_counts: Tensor | None,
         device: torch.device,
     ) -> None:
@@ -68,7 +68,7 @@ class GeneratorTerms:
             return rebalancing_weights(prior_Q, self.options.rebalance)
         return rarity_weights(counts, self.options.rarity)
 
-    def of(self, shown: Shown) -> Terms:
+    def of(self, shown: StepOutputs) -> Terms:
         """Return the terms of a batch; a new one is one more entry."""
         options = self.options
         terms = {"pixel": (options.pixel_weight, self._pixel_loss(shown))}
@@ -78,7 +78,7 @@ class GeneratorTerms:
             terms["temporal"] = (options.temporal_weight, self._temporal_loss(shown))
         return terms
 
-    def _pixel_loss(self, shown: Shown) -> Tensor:
+    def _pixel_loss(self, shown: StepOutputs) -> Tensor:
         predicted_Bchw, truth_Bchw = shown.predicted_Bchw, shown.truth_Bchw
         if self.card.output == "bins":
             size = (predicted_Bchw.shape[-2], predicted_Bchw.shape[-1])
@@ -90,7 +90,7 @@ class GeneratorTerms:
             weight_Bhw = self.colour_weights[cell_index(chroma_B2hw)]
         return pixel_loss(predicted_Bchw, truth_Bchw, self.setup.pixel_loss, weight_Bhw)
 
-    def _perceptual_loss(self, shown: Shown) -> Tensor:
+    def _perceptual_loss(self, shown: StepOutputs) -> Tensor:
         """Return how far the result, over the film's own luma, looks from the truth."""
         assert self.witnesses.perceptual is not None
         card, matrix = self.card, matrix_of(self.card.grey)
@@ -101,7 +101,7 @@ class GeneratorTerms:
         result_B3hw = rgb_from_ycbcr(luma_B1hw, chroma_B2hw, matrix)
         return self.witnesses.perceptual(result_B3hw, shown.rgb_B3hw)
 
-    def _temporal_loss(self, shown: Shown) -> Tensor:
+    def _temporal_loss(self, shown: StepOutputs) -> Tensor:
         """Return how much colour changes along the motion (Lai et al. 2018, equation 3)."""
         assert self.witnesses.carry is not None
         assert shown.before is not None

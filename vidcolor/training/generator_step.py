@@ -18,7 +18,7 @@ DrawMasks = Callable[[int, Iterable[int]], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class StepOutputs:
     """A batch, and what the generator made of it, as the losses see them."""
 
     grey_B1hw: Tensor
@@ -33,15 +33,15 @@ class Shown:
     """What the generator returned: colour, or logits of bins."""
     colour_Bchw: Tensor
     """That as colour, in the space of the truth."""
-    before: "Shown | None" = None
+    before: "StepOutputs | None" = None
     """The frames before these, where a loss looks at two."""
 
-    def frames(self) -> list["Shown"]:
+    def frames(self) -> list["StepOutputs"]:
         """Return the frame before, where there is one, and this one."""
         return [self] if self.before is None else [self.before, self]
 
 
-class Stage:
+class GeneratorStep:
     """Makes of a batch of windows what the generator sees: greys, noise, masks; and shows it.
 
     Everything is a function of the options' seed, the step and the sample's place in the batch.
@@ -62,7 +62,7 @@ class Stage:
         self.shows_two = bool(options.temporal_weight or options.pair_discriminator)
         self._noise_channels = generator.noise_channels
 
-    def show(self, forger: nn.Module, rgb_BT3hw: Tensor, *, step: int, first: int) -> Shown:
+    def show(self, forger: nn.Module, rgb_BT3hw: Tensor, *, step: int, first: int) -> StepOutputs:
         """Show the generator a batch.
 
         Args:
@@ -93,11 +93,11 @@ class Stage:
 
     def _shown(
         self, rgb_B3hw: Tensor, grey_B1hw: Tensor, mask_B1hw: Tensor | None, predicted_Bchw: Tensor
-    ) -> Shown:
+    ) -> StepOutputs:
         card, size = self.card, (grey_B1hw.shape[-2], grey_B1hw.shape[-1])
         if mask_B1hw is not None:
             rgb_B3hw = keep_colour(rgb_B3hw, mask_B1hw, matrix_of(card.grey))
-        return Shown(
+        return StepOutputs(
             grey_B1hw=grey_B1hw,
             rgb_B3hw=rgb_B3hw,
             truth_Bchw=target_from_rgb(rgb_B3hw, self.colour_space, card.grey),

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from vidcolor.errors import VidcolorError
 from vidcolor.options.train import LrFindOptions, TrainOptions
-from vidcolor.training.setup import Study, prepare
+from vidcolor.training.setup import TrainingSetup, prepare_training
 
 WATCHED = "pixel"
 """The loss that is watched: adversarial ones rise as the other side learns."""
 
-REACH = 1 / 20
+SMOOTHED_SHARE = 1 / 20
 """Share of the ramp on either side over which the loss is averaged: batches differ."""
 
 DIVERGED = 4.0
@@ -27,7 +27,7 @@ DIVERGED = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class LrSuggestion:
     """What a range test found."""
 
     rates: list[float]
@@ -61,7 +61,7 @@ def lr_find(
     ramp: LrFindOptions,
     *,
     on_step: Callable[[int, int], None] = lambda done, total: None,
-) -> Found:
+) -> LrSuggestion:
     """Try learning rates and write `lr-find.csv` and `lr-find.png` into the model's folder.
 
     Args:
@@ -73,7 +73,7 @@ def lr_find(
         VidcolorError: as `vidcolor.training.train.train` does.
     """
     growth = (ramp.max / ramp.min) ** (1 / (ramp.steps - 1))
-    study = prepare(
+    study = prepare_training(
         replace(
             options,
             lr=ramp.min,
@@ -88,7 +88,7 @@ def lr_find(
     if not losses:
         raise VidcolorError(f"--min {ramp.min}: the loss is not finite from the start; take less")
     smooth = smoothed(losses, ramp.steps)
-    found = Found(
+    found = LrSuggestion(
         rates=rates,
         losses=losses,
         smooth=smooth.tolist(),
@@ -104,7 +104,9 @@ def lr_find(
     return found
 
 
-def _climb(study: Study, on_step: Callable[[int, int], None]) -> tuple[list[float], list[float]]:
+def _climb(
+    study: TrainingSetup, on_step: Callable[[int, int], None]
+) -> tuple[list[float], list[float]]:
     """Return the rates that were tried and the loss at each, until it diverges."""
     trainer, rates, losses = study.trainer, [], []
     while trainer.steps_done < trainer.steps:
@@ -131,7 +133,7 @@ def smoothed(losses: Sequence[float], steps: int) -> NDArray[np.float64]:
         losses: one a step.
         steps: of the whole ramp; a twentieth of it counts on either side.
     """
-    reach = max(1, round(steps * REACH))
+    reach = max(1, round(steps * SMOOTHED_SHARE))
     return np.array(
         [np.mean(losses[max(0, i - reach) : i + reach + 1]) for i in range(len(losses))]
     )
@@ -146,7 +148,7 @@ def suggested(rates: Sequence[float], smooth: NDArray[np.float64]) -> float | No
     return rates[int(np.argmin(slope))]
 
 
-def _write(found: Found) -> None:
+def _write(found: LrSuggestion) -> None:
     with found.csv.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("step", "lr", "loss", "smoothed"))
@@ -154,7 +156,7 @@ def _write(found: Found) -> None:
         rows.writerows(zip(steps, found.rates, found.losses, found.smooth, strict=True))
 
 
-def _draw(found: Found) -> None:
+def _draw(found: LrSuggestion) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")

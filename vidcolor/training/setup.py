@@ -1,6 +1,6 @@
 """What `train` and `lr-find` do before the first step: frames opened, networks built.
 
-study = prepare(options)
+study = prepare_training(options)
 losses = study.trainer.step(study.batches.read(0))
 """
 
@@ -34,7 +34,7 @@ from vidcolor.network.weights import (
 from vidcolor.options.train import TrainOptions
 from vidcolor.training.checkpoints import FREE_ON_RESUME
 from vidcolor.training.gan_step import GanTrainer
-from vidcolor.training.generator_losses import Witnesses
+from vidcolor.training.generator_losses import AuxiliaryLosses
 from vidcolor.training.losses import CELLS, count_cells
 from vidcolor.training.optimizers import Schedule
 
@@ -45,7 +45,7 @@ COUNTED_BATCHES = 40
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study:
+class TrainingSetup:
     """A training before its first step."""
 
     folder: Path
@@ -60,9 +60,9 @@ class Study:
     """The places in a batch of the windows that this process learns from."""
 
 
-def prepare(
+def prepare_training(
     options: TrainOptions, *, steps: int | None = None, schedule: Schedule | None = None
-) -> Study:
+) -> TrainingSetup:
     """Open the frames and build the networks; nothing is written.
 
     Args:
@@ -104,7 +104,7 @@ def prepare(
     )  # fmt: skip
     if not options.resume:
         _initialise(trainer, options)
-    return Study(
+    return TrainingSetup(
         folder=folder,
         test_table=_test_frames(options) or table,
         batches=batches,
@@ -226,9 +226,9 @@ def _colour_counts(batches: Batches, card: Card, options: TrainOptions) -> Tenso
     return counts
 
 
-def _witnesses(options: TrainOptions) -> Witnesses:
+def _witnesses(options: TrainOptions) -> AuxiliaryLosses:
     backbone = options.perceptual_backbone if options.perceptual_weight else None
-    return Witnesses(
+    return AuxiliaryLosses(
         perceptual=None if backbone is None else load_perceptual_loss(backbone),
         carry=carry if options.temporal_weight else None,
     )

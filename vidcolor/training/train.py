@@ -28,12 +28,12 @@ from vidcolor.color import (
 )
 from vidcolor.dataset.sampler import Batches
 from vidcolor.errors import VidcolorError
-from vidcolor.images.contact_sheet import Picture, contact_sheet
+from vidcolor.images.contact_sheet import RgbImage, contact_sheet
 from vidcolor.network.card import Card
 from vidcolor.network.weights import save_model
 from vidcolor.options.train import TrainOptions
-from vidcolor.training.checkpoints import Journal, load_checkpoint, records_of, save_checkpoint
-from vidcolor.training.setup import Study, plan_of, prepare
+from vidcolor.training.checkpoints import TrainingLog, load_checkpoint, records_of, save_checkpoint
+from vidcolor.training.setup import TrainingSetup, plan_of, prepare_training
 from vidcolor.training.tensorboard import Board
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def train(options: TrainOptions, *, on_step: Callable[[Progress], None] | None =
         VidcolorError: the training diverged, `--resume` meets other options, or another process
             was stopped.
     """
-    study = prepare(options)
+    study = prepare_training(options)
     trainer = study.trainer
     if options.resume:
         load_checkpoint(study.folder, trainer, trainer.options)
@@ -84,7 +84,7 @@ def train(options: TrainOptions, *, on_step: Callable[[Progress], None] | None =
     return study.folder
 
 
-def _run(study: Study, stop: Event, on_step: Callable[[Progress], None]) -> None:
+def _run(study: TrainingSetup, stop: Event, on_step: Callable[[Progress], None]) -> None:
     trainer, batches = study.trainer, study.batches
     is_main = trainer.engine.is_main
     journal = _open_journal(study) if is_main else None
@@ -115,32 +115,32 @@ def _run(study: Study, stop: Event, on_step: Callable[[Progress], None]) -> None
     trainer.engine.wait()
 
 
-def _open_journal(study: Study) -> Journal:
+def _open_journal(study: TrainingSetup) -> TrainingLog:
     study.folder.mkdir(parents=True, exist_ok=True)
     done = study.trainer.steps_done
     board = Board(study.folder, from_step=done) if study.trainer.options.tensorboard else None
-    return Journal(study.folder, from_step=done, board=board)
+    return TrainingLog(study.folder, from_step=done, board=board)
 
 
-def _ends_epoch(study: Study) -> bool:
+def _ends_epoch(study: TrainingSetup) -> bool:
     """Tell whether the last step ended an epoch, or the training: then the model is saved."""
     done = study.trainer.steps_done
     return done == study.trainer.steps or done % study.batches.per_epoch == 0
 
 
-def _epoch(study: Study) -> int:
+def _epoch(study: TrainingSetup) -> int:
     """Return the epoch of the last step, from 1."""
     return (study.trainer.steps_done - 1) // study.batches.per_epoch + 1
 
 
-def _is_unclosed(study: Study) -> bool:
+def _is_unclosed(study: TrainingSetup) -> bool:
     """Tell whether a training was stopped while it closed an epoch: the log lacks its score."""
     done = study.trainer.steps_done
     closed = {record["step"] for record in records_of(study.folder) if "test" in record}
     return done > 0 and _ends_epoch(study) and done not in closed
 
 
-def _stop(study: Study) -> NoReturn:
+def _stop(study: TrainingSetup) -> NoReturn:
     """Save where it stands; the processes got here after the same step."""
     trainer = study.trainer
     if trainer.engine.is_main:
@@ -153,7 +153,7 @@ def _stop(study: Study) -> NoReturn:
     )
 
 
-def _step(study: Study, rgb_BT3hw: Tensor) -> dict[str, float]:
+def _step(study: TrainingSetup, rgb_BT3hw: Tensor) -> dict[str, float]:
     try:
         return study.trainer.step(rgb_BT3hw)
     except FloatingPointError as error:
@@ -163,7 +163,7 @@ def _step(study: Study, rgb_BT3hw: Tensor) -> dict[str, float]:
         ) from error
 
 
-def _close_epoch(study: Study, journal: Journal, epoch: int, stop: Event) -> None:
+def _close_epoch(study: TrainingSetup, journal: TrainingLog, epoch: int, stop: Event) -> None:
     """Score test windows, draw samples and plot, save the model.
 
     It stops in between when it is told to; going on begins with it again.
@@ -200,8 +200,8 @@ def _close_epoch(study: Study, journal: Journal, epoch: int, stop: Event) -> Non
 
 
 def _tell(
-    study: Study,
-    journal: Journal,
+    study: TrainingSetup,
+    journal: TrainingLog,
     epoch: int,
     errors: list[tuple[float, float]],
     leaks: list[Tensor],
@@ -217,7 +217,7 @@ def _tell(
     journal.add({"step": study.trainer.steps_done, "epoch": epoch} | scores)
 
 
-def _sample_row(sample: tuple[Tensor, Tensor], card: Card) -> list[Picture]:
+def _sample_row(sample: tuple[Tensor, Tensor], card: Card) -> list[RgbImage]:
     middle_3hw, chroma_2hw = sample
     matrix = matrix_of(card.grey)
     luma_1hw = luma_from_rgb(middle_3hw, matrix)

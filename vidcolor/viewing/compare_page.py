@@ -20,7 +20,7 @@ from urllib.parse import quote
 from vidcolor.errors import OptionsError, OutputError
 from vidcolor.media.output_errors import output_errors
 from vidcolor.media.probe import Film, frame_size, probe
-from vidcolor.media.transcode import Part, copy_for_browsers, frame_times
+from vidcolor.media.transcode import TimeSpan, copy_for_browsers, frame_times
 from vidcolor.options.preview import PageOptions
 from vidcolor.options.values import seconds_from_text, span_from_text
 
@@ -39,7 +39,9 @@ class Page:
     frame_count: int
 
 
-def compare(first: Path | str, second: Path | str, out: Path | str, options: PageOptions) -> Page:
+def write_compare_page(
+    first: Path | str, second: Path | str, out: Path | str, options: PageOptions
+) -> Page:
     """Write a page that shows two films in step.
 
     Args:
@@ -85,14 +87,14 @@ def _check_place(out: Path, beside: tuple[Path, ...], films: tuple[Film, Film]) 
         raise OutputError(f"{taken[0]}: is one of the films; give the page another name")
 
 
-def _parts(options: PageOptions) -> tuple[Part, Part]:
+def _parts(options: PageOptions) -> tuple[TimeSpan, TimeSpan]:
     """Return what is shown of both films, each counted from its own start."""
     offset = seconds_from_text(options.offset, option="--offset")
     start, end = span_from_text(options.start, options.end)
     start = max(start or offset, offset)
     if end is not None and end <= start:
         raise OptionsError(f"--end {options.end}: B begins only then, at --offset {options.offset}")
-    return Part(start, end), Part(start - offset, None if end is None else end - offset)
+    return TimeSpan(start, end), TimeSpan(start - offset, None if end is None else end - offset)
 
 
 def _write(

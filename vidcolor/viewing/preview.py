@@ -19,7 +19,7 @@ from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.guidance.exemplar import Layer
 from vidcolor.guidance.mask_files import Masks, open_masks
 from vidcolor.guidance.open_guidance import open_given
-from vidcolor.images.contact_sheet import Picture, contact_sheet
+from vidcolor.images.contact_sheet import RgbImage, contact_sheet
 from vidcolor.images.display import shown_picture
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.decode import read_frames
@@ -37,9 +37,9 @@ from vidcolor.pipeline.colorize import (
     find_film,
     load_colorizer,
     places_of,
-    while_memory_lasts,
+    with_oom_fallback,
 )
-from vidcolor.pipeline.threads import Stages
+from vidcolor.pipeline.threads import ThreadedStages
 from vidcolor.shots import detector
 from vidcolor.shots.windows import WINDOW_REACH
 
@@ -47,7 +47,7 @@ MOMENTS = 6
 """Frames that are shown unless the user says which."""
 MOST_MOMENTS = 100
 """Of 270 pixels each they reach the height beyond which many programs show no picture: 32,767."""
-LEAD_FRAMES = 2 * (detector.REACH + stabilizer.REACH + WINDOW_REACH)
+LEAD_FRAMES = 2 * (detector.CUT_REACH + stabilizer.STABILIZER_REACH + WINDOW_REACH)
 """How far before a moment reading begins: twice what a frame's colour depends on, which is its
 neighbours and where cuts are among them, for where a film's rate varies they may lie further."""
 
@@ -56,13 +56,13 @@ OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Shown:
+class PreviewFrame:
     """A frame as a player shows it."""
 
     seconds: Fraction
     """When, from the film's start."""
-    grey: Picture
-    colored: Picture
+    grey: RgbImage
+    colored: RgbImage
 
 
 def preview(
@@ -136,14 +136,14 @@ def _moments(film: Film, options: PreviewOptions) -> list[Fraction]:
 
 def _column(
     film: Film, moments: Sequence[Fraction], options: PreviewOptions, tell: Callable[[], None]
-) -> list[Shown]:
+) -> list[PreviewFrame]:
     """Return the frames that are shown at the moments, each once, in the colours of one model."""
     colorizer, masks = load_colorizer(options), open_masks(film, options)
     given = open_given(film, options)
-    column: dict[Fraction, Shown] = {}
+    column: dict[Fraction, PreviewFrame] = {}
     for moment in moments:
         look = partial(show_at, film, moment, colorizer, masks, given, options)
-        shown = while_memory_lasts(look, colorizer, options)
+        shown = with_oom_fallback(look, colorizer, options)
         tell()
         if shown is not None:
             column[shown.seconds] = shown
@@ -163,7 +163,7 @@ def show_at(
     masks: Masks,
     given: Sequence[Layer],
     options: ColorOptions,
-) -> Shown | None:
+) -> PreviewFrame | None:
     """Return the frame that is shown at a moment, with the colour that `render` gives it.
 
     Args:
@@ -184,7 +184,7 @@ def show_at(
     def is_due(frame: Frame) -> bool:
         return _end_of(frame, film) > film.start_seconds + moment
 
-    with Stages() as stages:
+    with ThreadedStages() as stages:
         all_colored = color(
             places, lambda p: is_due(p.frame.frame), colorizer, film.matrix, options, given, stages
         )
@@ -195,7 +195,7 @@ def show_at(
     size = chroma_shape(film, film.subsampling)[1:]
     chroma_2hw = film_chroma(colored, size, film.matrix)
     luma_hw = unit_luma(colored.frame.frame)
-    return Shown(
+    return PreviewFrame(
         colored.frame.frame.seconds - film.start_seconds,
         shown_picture(luma_hw, np.zeros_like(chroma_2hw), film),
         shown_picture(luma_hw, chroma_2hw, film),
@@ -209,12 +209,12 @@ def _end_of(frame: Frame, film: Film) -> Fraction:
     return frame.seconds + 1 / film.rate
 
 
-def caption_of(shown: Shown) -> str:
+def caption_of(shown: PreviewFrame) -> str:
     """Return when a frame is shown, rounded up: given to `--at`, it shows the same frame."""
     return text_from_seconds(Fraction(ceil(shown.seconds * 1000), 1000))
 
 
-def strips_of(pictures: Sequence[Picture]) -> Picture:
+def strips_of(pictures: Sequence[RgbImage]) -> RgbImage:
     """Return one picture of as many upright strips, each where it lies in its own picture."""
     width, count = pictures[0].shape[1], len(pictures)
     edges = [width * number // count for number in range(count + 1)]

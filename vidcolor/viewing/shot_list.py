@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.guidance.sidecar import write_sidecar
-from vidcolor.images.contact_sheet import Picture, contact_sheet, fit_cell
+from vidcolor.images.contact_sheet import RgbImage, contact_sheet, fit_cell
 from vidcolor.images.display import shown_picture
 from vidcolor.media.decode import Frame, read_frames, unit_luma
 from vidcolor.media.probe import Film
 from vidcolor.options.values import text_from_seconds
-from vidcolor.shots.detector import Seen, TransitionKind, find_shots
+from vidcolor.shots.detector import ShotFrame, TransitionKind, find_shots
 from vidcolor.shots.luma import shot_luma
 
 Beginning = Literal["start", "cut", "dissolve", "fade-in"]
@@ -52,7 +52,7 @@ class Shot:
     key_frame: int
     """The sharpest frame that is no other shot's as well."""
     key_seconds: Fraction
-    key_picture: Picture = field(repr=False, compare=False)
+    key_picture: RgbImage = field(repr=False, compare=False)
     """That frame, small, as the film is shown."""
 
 
@@ -134,7 +134,7 @@ def _without_picture(shot: Shot) -> dict[str, object]:
     }
 
 
-def _stamped(shot: Shot) -> Picture:
+def _stamped(shot: Shot) -> RgbImage:
     picture = np.ascontiguousarray(shot.key_picture)
     text = f"{shot.number}  {text_from_seconds(shot.start_seconds)}"
     for thickness, grey in ((3, 0), (1, 255)):
@@ -178,7 +178,7 @@ class _Look:
     shot: int
     seconds: Fraction
     end_seconds: Fraction
-    seen: Seen[Frame]
+    seen: ShotFrame[Frame]
     worth: float
     """How sharp it is, if all of it belongs to its shot."""
     small_hw: NDArray[np.float32]

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from vidcolor.options.render import RenderOptions
-from vidcolor.workers.pool import Crew, LocalCrew
+from vidcolor.workers.pool import LocalPool, WorkerPool
 
 log = logging.getLogger(__name__)
 
@@ -19,27 +19,27 @@ merging and encoding go on side by side. Estimated from these stages; it was not
 
 
 @contextmanager
-def hired(options: RenderOptions) -> Iterator[Crew | None]:
+def create_pool(options: RenderOptions) -> Iterator[WorkerPool | None]:
     """Provide the crew that the options name; None: this process is to do it by itself.
 
     Raises:
         OptionsError: there is no Ray here, or no such cluster.
     """
     if options.ray is not None:
-        from vidcolor.workers.ray_pool import ray_crew
+        from vidcolor.workers.ray_pool import open_ray_pool
 
-        with ray_crew(options.ray, options) as far:
+        with open_ray_pool(options.ray, options) as far:
             yield far
         return
     size = _workers_that_pay(options) if options.workers == "auto" else options.workers
     if size == 1:
         yield None
         return
-    with LocalCrew(size) as crew:
+    with LocalPool(size) as crew:
         yield crew
 
 
-def without_crew(options: RenderOptions) -> RenderOptions:
+def single_process(options: RenderOptions) -> RenderOptions:
     """Return options that hire nobody and otherwise say the same."""
     return replace(options, workers=1, ray=None, store=None)
 

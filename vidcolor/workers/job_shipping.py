@@ -28,7 +28,7 @@ from vidcolor.network.library import find_model
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.fingerprint import content_digest
 from vidcolor.pipeline.journal import Segment, segment_from
-from vidcolor.pipeline.segment_job import Job, Part
+from vidcolor.pipeline.segment_job import Job, SegmentTask
 from vidcolor.workers.object_store import Store
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Packed:
     job: bytes
 
 
-def pack(job: Job, store: Store) -> Packed:
+def pack_job(job: Job, store: Store) -> Packed:
     """Put what a job reads into the store, where it is not there yet, and pack the job.
 
     Raises:
@@ -70,11 +70,11 @@ def pack(job: Job, store: Store) -> Packed:
     return Packed(items, file.getvalue())
 
 
-def unpack(packed: Packed, places: Sequence[Path], folder: Path) -> Job:
+def unpack_job(packed: Packed, places: Sequence[Path], folder: Path) -> Job:
     """Return a job as it is here.
 
     Args:
-        packed: what `pack` made.
+        packed: what `pack_job` made.
         places: where each of its items is.
         folder: for its segments.
     """
@@ -185,7 +185,7 @@ def put_segment(segment: Segment, job: Job, store: Store) -> None:
     store.put(note, _note_key(job, segment.number))
 
 
-def take_segment(job: Job, part: Part, store: Store) -> Segment | None:
+def take_segment(job: Job, part: SegmentTask, store: Store) -> Segment | None:
     """Fetch the segment that was made of a part, by this run or another; None: there is none.
 
     Raises:

@@ -24,7 +24,7 @@ import torch
 
 from vidcolor.errors import OutputError, VidcolorError
 from vidcolor.pipeline.journal import Segment
-from vidcolor.pipeline.segment_job import Job, Part, Renderer
+from vidcolor.pipeline.segment_job import Job, Renderer, SegmentTask
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +42,15 @@ AHEAD = 2
 """Parts in flight for each worker: the one that it renders, and the next."""
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Renders the parts of films, several at a time."""
 
     size: int
     """How many."""
 
-    def render_parts(self, job: Job, parts: Iterable[Part]) -> Generator[Segment, None, None]:
+    def render_parts(
+        self, job: Job, parts: Iterable[SegmentTask]
+    ) -> Generator[Segment, None, None]:
         """Yield the segments as they are done, in any order; their files are in the job's folder.
 
         Several threads may call it, each for its film. When the generator is closed, or raises,
@@ -72,7 +74,7 @@ class DeathError(Exception):
 class Worker(Protocol):
     """Renders one part after the other; when it dies, another takes its place."""
 
-    def render(self, job: Job, part: Part, is_over: threading.Event) -> Segment:
+    def render(self, job: Job, part: SegmentTask, is_over: threading.Event) -> Segment:
         """Return the segment made of a part, or raise what went wrong with it.
 
         Args:
@@ -91,7 +93,7 @@ class Worker(Protocol):
         """End it for good."""
 
 
-class WorkerCrew:
+class BasePool:
     """A crew of workers, each of which a thread waits for."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
@@ -125,8 +127,10 @@ class WorkerCrew:
         while not self._idle.empty():
             self._idle.get().end()
 
-    def render_parts(self, job: Job, parts: Iterable[Part]) -> Generator[Segment, None, None]:
-        """Yield the segments as they are done, as every `Crew` does."""
+    def render_parts(
+        self, job: Job, parts: Iterable[SegmentTask]
+    ) -> Generator[Segment, None, None]:
+        """Yield the segments as they are done, as every `WorkerPool` does."""
         call = _Call()
         futures: set[Future[Segment]] = set()
         try:
@@ -145,14 +149,14 @@ class WorkerCrew:
             wait(futures)
             self._calls.discard(call)
 
-    def _begun(self, job: Job, part: Part, call: "_Call") -> "Future[Segment]":
+    def _begun(self, job: Job, part: SegmentTask, call: "_Call") -> "Future[Segment]":
         with self._lock:
             if self._is_dismissed:
                 raise CancelledError
             self._calls.add(call)
             return self._threads.submit(self._render, job, part, call)
 
-    def _render(self, job: Job, part: Part, call: "_Call") -> Segment:
+    def _render(self, job: Job, part: SegmentTask, call: "_Call") -> Segment:
         worker = self._idle.get()
         try:
             for _ in range(TRIES):
@@ -170,10 +174,10 @@ class WorkerCrew:
         )
 
 
-class LocalCrew(WorkerCrew):
+class LocalPool(BasePool):
     """Processes of this machine; on one with several GPUs they take turns in having these.
 
-    with LocalCrew(2) as crew, closing(crew.render_parts(job, parts)) as segments:
+    with LocalPool(2) as crew, closing(crew.render_parts(job, parts)) as segments:
         for segment in segments:
             work.note(segment)
     """
@@ -238,7 +242,7 @@ class _Process:
         self._connection: Connection
         self._lock = threading.Lock()
 
-    def render(self, job: Job, part: Part, is_over: threading.Event) -> Segment:
+    def render(self, job: Job, part: SegmentTask, is_over: threading.Event) -> Segment:
         """Return the segment that the process made of a part, or raise what went wrong there.
 
         Raises:

@@ -32,11 +32,11 @@ from vidcolor.errors import OptionsError, OutputError
 from vidcolor.files import cache
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.journal import Segment
-from vidcolor.pipeline.segment_job import Job, Part, Renderer
-from vidcolor.workers.job_shipping import Packed, pack, put_segment, take_segment, unpack
+from vidcolor.pipeline.segment_job import Job, Renderer, SegmentTask
+from vidcolor.workers.job_shipping import Packed, pack_job, put_segment, take_segment, unpack_job
 from vidcolor.workers.object_cache import Cache
 from vidcolor.workers.object_store import Store
-from vidcolor.workers.pool import Crew, DeathError, WorkerCrew, answer, send_messages
+from vidcolor.workers.pool import BasePool, DeathError, WorkerPool, answer, send_messages
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ STORE_BYTES = 100_000_000
 
 
 @contextmanager
-def ray_crew(where: str, options: RenderOptions) -> Iterator[Crew]:
+def open_ray_pool(where: str, options: RenderOptions) -> Iterator[WorkerPool]:
     """Provide a crew of a Ray cluster's actors: as many as it has room for, or `--workers` says.
 
     Args:
@@ -66,8 +66,8 @@ def ray_crew(where: str, options: RenderOptions) -> Iterator[Crew]:
         size = max(1, _room(needs)) if options.workers in (1, "auto") else int(options.workers)
         log.info("workers: %d on the Ray cluster %s, each with %s", size, where, _in_words(needs))
         actors = _Actors(size, needs, options.store)
-        seats = [_Seat(actors) for _ in range(size)]
-        with _StoreCrew(seats, options.store) if options.store else WorkerCrew(seats) as crew:
+        seats = [_RaySlot(actors) for _ in range(size)]
+        with _StorePool(seats, options.store) if options.store else BasePool(seats) as crew:
             yield crew
 
 
@@ -163,7 +163,9 @@ class _Actor:
         """Return the version that it runs."""
         return __version__
 
-    def render(self, job: Any, part: Part) -> tuple[list[logging.LogRecord], Segment | Exception]:
+    def render(
+        self, job: Any, part: SegmentTask
+    ) -> tuple[list[logging.LogRecord], Segment | Exception]:
         """Return what is to be said, and the segment or what went wrong."""
         made = answer(partial(self._renderer.render, job, part))
         return [self._messages.get() for _ in range(self._messages.qsize())], made
@@ -175,7 +177,7 @@ class _SharingRenderer:
     def __init__(self) -> None:
         self._renderer = Renderer()
 
-    def render(self, job: Job, part: Part) -> Segment:
+    def render(self, job: Job, part: SegmentTask) -> Segment:
         if not job.folder.is_dir():
             raise OutputError(
                 f"{job.folder}: is not on {os.uname().nodename}, which shall write there; put film "
@@ -192,10 +194,10 @@ class _FetchingRenderer:
         self._store = Store(store)
         self._cache = Cache(cache() / "films", self._store)
 
-    def render(self, packed: Packed, part: Part) -> Segment:
+    def render(self, packed: Packed, part: SegmentTask) -> Segment:
         places = self._cache.keep(packed.items)
         with TemporaryDirectory(prefix="vidcolor-") as folder:
-            job = unpack(packed, places, Path(folder))
+            job = unpack_job(packed, places, Path(folder))
             segment = self._renderer.render(job, part)
             put_segment(segment, job, self._store)
         return segment
@@ -267,14 +269,14 @@ def _reason(error: Exception) -> str:
     return lines[-1 if "creation task" in lines[0] else 0]
 
 
-class _Seat:
+class _RaySlot:
     """A worker whom an actor stands for, now this one and then that."""
 
     def __init__(self, actors: _Actors) -> None:
         self._actors = actors
         self._actor: Any = None
 
-    def render(self, job: Job, part: Part, is_over: threading.Event) -> Segment:
+    def render(self, job: Job, part: SegmentTask, is_over: threading.Event) -> Segment:
         """Return the segment that an actor made of a part, or raise what went wrong there.
 
         Raises:
@@ -290,7 +292,7 @@ class _Seat:
             raise DeathError(f"its segment is gone from the store {job.store.address}")
         return found
 
-    def _rendered(self, job: Job | Packed, part: Part, is_over: threading.Event) -> Segment:
+    def _rendered(self, job: Job | Packed, part: SegmentTask, is_over: threading.Event) -> Segment:
         import ray
 
         made: Segment | Exception
@@ -326,14 +328,16 @@ class _SentJob(Job):
     store: Store
 
 
-class _StoreCrew(WorkerCrew):
+class _StorePool(BasePool):
     """A crew of machines that share a store."""
 
-    def __init__(self, seats: Sequence[_Seat], store: str) -> None:
+    def __init__(self, seats: Sequence[_RaySlot], store: str) -> None:
         super().__init__(seats)
         self._store = Store(store)
 
-    def render_parts(self, job: Job, parts: Iterable[Part]) -> Generator[Segment, None, None]:
-        """Yield the segments as they are done, as every `Crew` does; those in the store at once."""
-        packed = pack(job, self._store)
+    def render_parts(
+        self, job: Job, parts: Iterable[SegmentTask]
+    ) -> Generator[Segment, None, None]:
+        """Yield the segments as they are done, as every pool does; those in the store at once."""
+        packed = pack_job(job, self._store)
         return super().render_parts(_SentJob(**vars(job), packed=packed, store=self._store), parts)

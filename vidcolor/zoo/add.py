@@ -24,8 +24,8 @@ from vidcolor.zoo.download import OnBytes, Remote, check_sha256, fetch, hub_file
 
 
 @dataclass(frozen=True, kw_only=True)
-class Added:
-    """A model that `add` installed."""
+class AddedModel:
+    """A model that `add_model` installed."""
 
     folder: Path
     card: Card
@@ -40,13 +40,13 @@ class _Found:
     """None: it is not a file beside the weights."""
 
 
-def add(
+def add_model(
     source: str,
     *,
     name: str | None = None,
     sha256: str | None = None,
     on_bytes: OnBytes | None = None,
-) -> Added:
+) -> AddedModel:
     """Install a model in the user's own folder, under a name that no other model there has.
 
     Args:
@@ -70,14 +70,16 @@ def add(
         _require_free(card.name)
         write_card(card, workshop)
         load_network(workshop)
-        done = Added(folder=added_models() / card.name, card=card, sha256=digest(found.weights))
+        done = AddedModel(
+            folder=added_models() / card.name, card=card, sha256=digest(found.weights)
+        )
         done.folder.parent.mkdir(exist_ok=True)
         workshop.rename(done.folder)
         shutil.rmtree(downloads, ignore_errors=True)
     return done
 
 
-def remove(name: str) -> Path:
+def remove_model(name: str) -> Path:
     """Remove a model that was added; return the folder that is gone.
 
     Raises:

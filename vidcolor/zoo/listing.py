@@ -34,7 +34,7 @@ def _row(folder: Path, card: Card) -> list[str]:
     return [folder.name, card.family, _megabytes(folder), *scores, card.licence, str(folder)]
 
 
-def describe(folder: Path) -> list[str]:
+def describe_model(folder: Path) -> list[str]:
     """Return what a model is and where it comes from, a line each.
 
     Raises:
