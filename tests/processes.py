@@ -1,4 +1,6 @@
-"""What each of two processes of torchrun does for tests/training/test_accelerator.py: FRAMES OUT RESULTS.
+"""One of two processes of torchrun, for tests/training/test_accelerator.py.
+
+Arguments: FRAMES OUT RESULTS.
 
 It trains as one of the two, then shows the engine what one process alone meets, and writes what
 it saw to RESULTS/RANK.json.

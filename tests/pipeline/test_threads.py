@@ -1,4 +1,4 @@
-"""ThreadedStages side by side give what one thread would have given, and end when they are told to."""
+"""Stages in threads give what one thread would have given, and end when they are told to."""
 
 import threading
 import time

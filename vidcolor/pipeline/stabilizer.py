@@ -4,8 +4,8 @@ A network colours one frame after the other, and its colours tremble. Here the c
 averaged with that of its neighbours, moved to where the picture has moved since. Three rounds do
 it: of the frames 1 away, of those 3 away, and of those 9 away, each round averaging the averages
 of the one before, so that 27 frames count alike (averages with gaps that grow are known as the
-"algorithme a trous", Holschneider et al. 1989). A frame's colour depends on STABILIZER_REACH neighbours
-on either side and on nothing else, wherever a run began.
+"algorithme a trous", Holschneider et al. 1989). A frame's colour depends on
+STABILIZER_REACH neighbours on either side and on nothing else, wherever a run began.
 
 Motion is dense optical flow of luma (DIS: Kroeger et al. 2016), found between neighbours and
 chained over more. A neighbour counts as far as it is believed to show the same thing: the motion

@@ -94,9 +94,8 @@ class WorkDir:
         elif record is not None and record.segments and not is_expendable:
             raise OutputError(
                 f"{self.out}: an interrupted render of it has "
-                f"{describe_difference(record.fingerprint, self._fingerprint)}; repeat that command to "
-                f"go "
-                "on with it, or add --restart to begin anew"
+                f"{describe_difference(record.fingerprint, self._fingerprint)}; "
+                "repeat that command to resume it, or add --restart to start over"
             )
         self._write()
 
