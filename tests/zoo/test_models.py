@@ -327,7 +327,7 @@ def test_a_token_of_the_hub_is_told_to_no_other_server(hub, packed, monkeypatch)
 def test_offline_is_one_clear_line_with_a_way_out(source, monkeypatch, capsys):
     template = "http://127.0.0.1:9/{repo_id}/{revision}/{filename}"  # discard: nobody listens
     monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    assert run(["models", "add_model", source, "--sha256", "0" * 64]) == ModelError.exit_code
+    assert run(["models", "add", source, "--sha256", "0" * 64]) == ModelError.exit_code
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith(f"vidcolor: error: {source}")
@@ -384,7 +384,7 @@ def test_what_is_exported_is_added_again(model, tmp_path, capsys, monkeypatch):
     assert run(["models", "export", str(model), "--out", "out.safetensors"]) == 0
     assert run(["models", "export", str(model), "--out", "out.safetensors"]) == 4
     assert "is there already" in capsys.readouterr().err
-    assert run(["models", "add_model", "out.safetensors", "--name", "again"]) == 0
+    assert run(["models", "add", "out.safetensors", "--name", "again"]) == 0
     assert sha256(tmp_path / "out.safetensors") in capsys.readouterr().out
     theirs, ours = state(model), state(find_model("again"))
     assert all(torch.equal(theirs[key], ours[key]) for key in theirs | ours)

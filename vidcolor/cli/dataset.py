@@ -45,14 +45,14 @@ def info(
 
 
 @dataset.command
-def pack_dataset(
+def pack(
     name: DatasetName, /, *, data: DataFlag = Path("data"), messages: MessageFlags = USUAL
 ) -> None:
     """Pack a dataset into one HDF5 file, which training reads as well and copies easily."""
-    from vidcolor.dataset.pack import pack_dataset as pack_frames
+    from vidcolor.dataset.pack import pack_dataset
 
     with stoppable():
-        path = pack_frames(name, data)
+        path = pack_dataset(name, data)
     console.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 

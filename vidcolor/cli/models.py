@@ -55,7 +55,7 @@ def show(name: ModelName, /, *, messages: MessageFlags = USUAL) -> None:
 
 
 @models.command
-def add_model(
+def add(
     source: Annotated[
         str,
         Parameter(
@@ -83,7 +83,7 @@ def add_model(
 
 
 @models.command
-def remove_model(
+def remove(
     name: Annotated[str, Parameter(help="Name of a model that was added.")],
     /,
     *,
@@ -109,7 +109,7 @@ def export(
     ] = None,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Write a model as one file, which `vidcolor models add_model` takes, or as ONNX graphs."""
+    """Write a model as one file, which `vidcolor models add` takes, or as ONNX graphs."""
     from vidcolor.zoo.export import export_file, export_graphs
 
     with stoppable():
