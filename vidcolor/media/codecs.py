@@ -11,6 +11,7 @@ import av
 from vidcolor.errors import OptionsError, OutputError
 from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.hdr import hdr_params
+from vidcolor.media.priority import ordinary_priority
 from vidcolor.media.probe import Film, Subsampling
 from vidcolor.options.render import RenderOptions
 from vidcolor.options.values import Codec
@@ -192,7 +193,8 @@ def check_encoder(film: Film, codec: Codec, pix_fmt: str, options: dict[str, str
         encoder.width, encoder.height, encoder.pix_fmt = film.width, film.height, pix_fmt
         encoder.time_base, encoder.framerate = film.time_base, encoder_rate(film)
         encoder.options = dict(options)
-        encoder.open()
+        with ordinary_priority():
+            encoder.open()
     except (av.FFmpegError, ValueError) as error:
         raise OutputError(
             f"{film.path}: {codec} does not take {film.width}x{film.height} {pix_fmt}; "

@@ -23,6 +23,7 @@ from vidcolor.media.frame import Frame, plane_of
 from vidcolor.media.interlacing import FieldMarker
 from vidcolor.media.output_errors import output_errors
 from vidcolor.media.output_plan import OutputPlan
+from vidcolor.media.priority import ordinary_priority
 from vidcolor.media.probe import KEEP_BYTES, Film
 from vidcolor.media.quantization import Codes, luma_at_depth
 
@@ -91,6 +92,8 @@ class SegmentWriter:
                 encoder.flags |= Flags.interlaced_dct
             size = plan.width, plan.height
             self._mark = FieldMarker(film.field_order, *size, plan.pix_fmt, film.time_base)
+        with ordinary_priority():
+            encoder.open()
         return stream
 
     def write(self, frame: Frame, chroma_2hw: Codes) -> None:
