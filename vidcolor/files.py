@@ -2,13 +2,17 @@
 
 import fcntl
 import hashlib
+import json
 import os
+import secrets
+import shutil
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from vidcolor.errors import OutputError
+from vidcolor.errors import InputError, OutputError
 
 
 def lock(file: IO[Any], *, if_held: str) -> None:
@@ -59,19 +63,49 @@ def sync_file(path: Path) -> None:
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, *, sync: bool = True, is_shared: bool = False) -> Iterator[Path]:
     """Yield a path beside `path` to write to; the file gets its name when it is whole and on disk.
 
-    After an error what was written is removed, and an older file of that name is as it was.
+    After an error what was written is removed, and an older file of that name is as it was. A link
+    is followed; what is no file, a pipe or /dev/stdout, is written to as it is.
+
+    Args:
+        path: in a folder that is there.
+        sync: wait for the disk. Without, a process may be killed at any moment, but after a power
+            failure the file may be empty: for files by the thousand that can be made again.
+        is_shared: other processes may write the same file at the same time.
     """
-    draft = path.with_name(f"{path.name}.part")
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    path = path.resolve()
+    token = f".{secrets.token_hex(4)}" if is_shared else ""
+    draft = path.with_name(f"{path.name}{token}.part")
     try:
         yield draft
-        sync_file(draft)
+        if sync:
+            sync_file(draft)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    sync_file(path.parent)
+    if sync:
+        sync_file(path.parent)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, which gets its name after the block.
+
+    After an error it is removed; what a killed process left of it is removed first.
+    """
+    draft = path.with_name(f"{path.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        yield draft
+        draft.rename(path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def append(path: Path, text: str) -> None:
@@ -80,6 +114,62 @@ def append(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def read_json_lines(path: Path) -> list[Any]:
+    """Return the value of each line of a file of JSON lines; of a missing file, none.
+
+    A last line that a crash cut short is dropped. None stands for any other line that is not JSON:
+    the reader knows whether the lines after it still count.
+
+    Raises:
+        OSError: the file is there and cannot be read.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    return [_value_or_none(line) for line in lines]
+
+
+def _value_or_none(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def read_toml(path: Path, *, what: str, if_missing: str) -> dict[str, Any]:
+    """Return the tables of a TOML file.
+
+    Args:
+        path: the file.
+        what: it is, for messages.
+        if_missing: what to do where it cannot be opened.
+
+    Raises:
+        InputError: it cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{what} {path}: {error.strerror}; {if_missing}") from error
+    except ValueError as error:
+        raise InputError(f"{what} {path}: {toml_fault(error)}") from error
+
+
+def toml_fault(error: ValueError) -> str:
+    """Return why a text is not TOML, as a sentence for users.
+
+    Args:
+        error: what reading or decoding it raised.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return "is not valid TOML: it is not UTF-8 text; save it as UTF-8"
+    fault, has_place, place = str(error).rstrip(")").rpartition(" (at ")
+    if not has_place:
+        return f"is not valid TOML: {error}; correct that value"
+    return f"is not valid TOML ({place}): {fault}; correct that line"
 
 
 DIGEST_LETTERS = 64

@@ -229,7 +229,7 @@ def test_recipe_of_two_tables_serves_both_verbs(recipe):
         ('[train]\ndataset = "z"\nepochs = 0', 2, "--epochs 0"),
         ("[training]\nepochs = 4", 2, "[train]"),
         ("[extract]\nsize = 4", 2, "no [train]"),
-        ("[train", 3, "not TOML"),
+        ("[train", 3, "is not valid TOML"),
     ],
 )
 def test_a_wrong_recipe_is_explained(text, code, hint, recipe, capsys):

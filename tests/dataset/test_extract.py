@@ -384,7 +384,7 @@ def test_a_full_disk_is_named_and_the_work_so_far_is_kept(draw, take, tmp_path, 
     write = Path.write_bytes
 
     def write_or_fail(path, content):
-        if path.name == "00008.part":
+        if path.name == "00008.jpg.part":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(path, content)
 

@@ -107,7 +107,7 @@ def test_what_is_done_is_not_done_again(recipe, options, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "error", "complaint"),
     [
-        ("rows", InputError, "not TOML"),
+        ("rows", InputError, "is not valid TOML"),
         ("rows = 3", OptionsError, r"must have \[rows.NAME\]"),
         ("[train]\nsize = 64", OptionsError, r"must have \[rows.NAME\]"),
         ("[rows.a]\nlearning = 1", OptionsError, "learning"),

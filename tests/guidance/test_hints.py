@@ -198,9 +198,9 @@ def test_a_hint_that_cannot_be_meant_is_named_by_its_number(film, tmp_path, hint
     ("name", "text", "kind", "message"),
     [
         ("none.toml", None, InputError, "No such file"),
-        ("bad.toml", "[[hint", InputError, "not TOML"),
-        ("bad.json", "{", InputError, "not TOML, nor JSON"),
-        ("bytes.toml", "\udcff", InputError, "not TOML"),
+        ("bad.toml", "[[hint", InputError, "is not valid TOML"),
+        ("bad.json", "{", InputError, "is not valid JSON"),
+        ("bytes.toml", "\udcff", InputError, "not UTF-8 text"),
         ("empty.toml", "", OptionsError, "something else than hints"),
         ("other.json", "[1]", OptionsError, "something else than hints"),
         ("more.json", '{"hint": [{}], "x": 1}', OptionsError, "something else than hints"),

@@ -136,7 +136,7 @@ def test_a_time_in_text_is_never_later_than_the_time(seconds):
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        ("[[shot]\n", InputError, "not TOML"),
+        ("[[shot]\n", InputError, "is not valid TOML"),
         ("shots = 3\n", OptionsError, "more than shots"),
         ("shot = [3]\n", OptionsError, "more than shots"),
         ('[[shot]]\nstart = "0"\n', OptionsError, "end ''"),

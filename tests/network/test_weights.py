@@ -82,7 +82,7 @@ def test_a_folder_is_a_model_and_so_is_a_name_below_models(model, tmp_path, monk
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ("[[", "not a card"),
+        ("[[", "is not valid TOML"),
         ('name = "x"\n', "lacks family"),
         ("", "lacks"),
     ],

@@ -53,7 +53,7 @@ def finish(work, number, content=b"frames"):
         last_pts=30 * number + 29,
         changes=(),
     )
-    work.note(segment)
+    work.append_entry(segment)
     return segment
 
 

@@ -6,12 +6,13 @@ which results are whole: a render gives its result the name when it is.
 """
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 
 from vidcolor.errors import OutputError
-from vidcolor.files import append
+from vidcolor.files import append, read_json_lines
 from vidcolor.media.output_errors import output_errors
 from vidcolor.pipeline.journal import Fingerprint, describe_difference
 
@@ -88,14 +89,12 @@ class Ledger:
 
 def _read(path: Path) -> list[_Entry]:
     """Return the entries of a ledger; lines that a crash cut short are passed over."""
-    entries = []
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = read_json_lines(path)
     except OSError:
         return []
+    entries = []
     for line in lines:
-        try:
-            entries.append(_Entry(**json.loads(line)))
-        except (ValueError, TypeError):
-            continue
+        with suppress(TypeError):
+            entries.append(_Entry(**line))
     return entries

@@ -5,7 +5,6 @@ fields of ExtractOptions, TrainOptions and BatchOptions. A flag on the command l
 """
 
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +13,8 @@ from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 
 from vidcolor.cli import console
-from vidcolor.errors import InputError, OptionsError
+from vidcolor.errors import OptionsError
+from vidcolor.files import read_toml
 
 VERBS = ("extract", "train", "batch")
 """Tables that a recipe may have: the verbs whose options it may fill."""
@@ -96,12 +96,7 @@ def _lone_recipe(commands: tuple[str, ...], arguments: ArgumentCollection) -> st
 
 
 def _read_recipe(path: Path, verb: str) -> dict[str, Any]:
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"recipe {path}: {error.strerror}; pipelines/ holds recipes") from error
-    except ValueError as error:
-        raise InputError(f"recipe {path}: not TOML: {error}; mend it") from error
+    tables = read_toml(path, what="recipe", if_missing="pipelines/ holds recipes")
     unknown = [table for table in tables if table not in VERBS]
     if unknown:
         raise OptionsError(

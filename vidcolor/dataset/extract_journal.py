@@ -5,7 +5,6 @@ that is whole. When the last is there they move to train/ and test/; the manifes
 """
 
 import json
-import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import IO, Any
 
 from vidcolor.dataset.manifest import UNFINISHED_NAME, Stretch
 from vidcolor.errors import OutputError, VidcolorError
-from vidcolor.files import lock
+from vidcolor.files import atomic_write, lock, read_json_lines
 
 JOURNAL_NAME = "journal.jsonl"
 _COMPLETE = "complete"
@@ -55,9 +54,8 @@ class Staging:
     def add(self, content: bytes, kept: Kept) -> None:
         """Keep a frame: its file appears whole, then its line in the journal."""
         path = self.path(len(self.kept) + 1)
-        unfinished = path.with_suffix(".part")
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
+        with atomic_write(path, sync=False) as draft:
+            draft.write_bytes(content)
         self._write([kept.pts, kept.starts_shot])
         self.kept.append(kept)
 
@@ -91,22 +89,20 @@ class Staging:
         Raises:
             OutputError: the run had other settings.
         """
-        self._journal.seek(0)
-        lines = self._journal.read().splitlines(keepends=True)
-        if lines and not lines[-1].endswith("\n"):
-            del lines[-1]  # cut off while it was written
-        entries = [json.loads(line) for line in lines]
+        path = self.folder / JOURNAL_NAME
+        entries = read_json_lines(path)
+        if None in entries:
+            raise OutputError(f"{path}: is damaged; delete this folder to start over")
         if entries and entries[0]["fingerprint"] in finished:
-            lines, entries = [], []
+            entries = []
         if entries and entries[0] != dict(settings):
             raise OutputError(
                 f"{self.folder}: another extraction was interrupted here "
                 f"({_difference(entries[0], settings)}); finish it with its own command, "
                 "or delete this folder"
             )
-        self._journal.seek(0)
-        self._journal.truncate(len("".join(lines)))
-        self._journal.seek(0, os.SEEK_END)
+        # A last line that was cut short makes room for the next.
+        self._journal.truncate(path.read_bytes().rfind(b"\n") + 1 if entries else 0)
         if not entries:
             self._write(dict(settings))
         self.is_complete = _COMPLETE in entries

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from vidcolor.errors import InputError, OutputError
+from vidcolor.files import atomic_write
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -147,10 +148,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    unfinished = folder / f".{MANIFEST_NAME}"
     try:
-        unfinished.write_text(manifest.to_json(), encoding="utf-8")
-        unfinished.replace(folder / MANIFEST_NAME)
+        with atomic_write(folder / MANIFEST_NAME) as draft:
+            draft.write_text(manifest.to_json(), encoding="utf-8")
     except OSError as error:
         raise OutputError(
             f"dataset {folder}: {error.strerror}; free some space and run the command again"

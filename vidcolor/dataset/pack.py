@@ -27,6 +27,7 @@ from vidcolor.dataset.manifest import (
     write_manifest,
 )
 from vidcolor.errors import InputError, OutputError
+from vidcolor.files import atomic_write
 from vidcolor.images.image_files import (
     RgbImage,
     encode_picture,
@@ -63,16 +64,14 @@ def pack_dataset(name: str, data: Path) -> Path:
             f"dataset {folder}: not there, or not finished; "
             f"make it with: vidcolor extract FILM --dataset {name}"
         )
-    path, unfinished = data / f"{name}.h5", data / f".{name}.h5.part"
+    path = data / f"{name}.h5"
     try:
-        _write_pack(unfinished, folder, manifest)
-        unfinished.replace(path)
+        with atomic_write(path) as draft:
+            _write_pack(draft, folder, manifest)
     except InputError:
         raise
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror or error}; free some space") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 

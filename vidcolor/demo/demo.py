@@ -11,8 +11,9 @@ from av.container import OutputContainer
 from vidcolor.demo.drawing import HEIGHT, WIDTH
 from vidcolor.demo.scenes import SHOTS, frames
 from vidcolor.errors import OutputError
-from vidcolor.images.contact_sheet import RgbImage, contact_sheet
+from vidcolor.images.contact_sheet import contact_sheet
 from vidcolor.images.display import shown_picture
+from vidcolor.images.image_files import RgbImage
 from vidcolor.media.decode import read_frames, unit_chroma, unit_luma
 from vidcolor.media.probe import Film, probe
 

@@ -17,6 +17,7 @@ from vidcolor.errors import OutputError
 from vidcolor.evaluation.ground_truth import Reference, Truth, open_references
 from vidcolor.evaluation.report import Kind, Report, Row
 from vidcolor.evaluation.scores import Compared, FilmScores, Judges, ScoredImage, pictures_of
+from vidcolor.files import atomic_write
 from vidcolor.images.contact_sheet import contact_sheet, fit_cell
 from vidcolor.images.guided_upsampling import enlarge_chroma
 from vidcolor.inference.colorizer import ColoredFrame, Colorizer
@@ -208,9 +209,8 @@ def _check_writable(path: Path | None) -> None:
 
 
 def _write_text(text: str, path: Path) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
+        with atomic_write(path) as draft:
+            draft.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror}; give another path") from error

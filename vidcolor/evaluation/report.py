@@ -10,14 +10,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from vidcolor.images.image_files import RgbImage
 
 Kind = Literal["result", "grey", "truth"]
 """The model's result; the film without colour; the film's own colour, for scores it has."""
-
-RgbImage = NDArray[np.uint8]
-"""(H, W, 3) RGB."""
 
 KINDS: tuple[Kind, ...] = ("result", "grey", "truth")
 

@@ -8,7 +8,6 @@ kept: the same command goes on where it was stopped. What is written is for peop
 import json
 import logging
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -19,10 +18,12 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vidcolor.errors import InputError, OptionsError
+from vidcolor.errors import OptionsError
 from vidcolor.evaluation.evaluate import evaluate
 from vidcolor.evaluation.report import METRICS, Report
-from vidcolor.images.contact_sheet import RgbImage, contact_sheet
+from vidcolor.files import atomic_write, read_toml
+from vidcolor.images.contact_sheet import contact_sheet
+from vidcolor.images.image_files import RgbImage
 from vidcolor.network.generator import Generator
 from vidcolor.network.weights import load_network
 from vidcolor.options.evaluate import CompareOptions, EvaluateOptions
@@ -93,14 +94,7 @@ def compare_models(
 
 def read_rows(recipe: Path, options: CompareOptions) -> dict[str, TrainOptions]:
     """Return the training of each row: the table [train] and the row's own, [rows.NAME]."""
-    try:
-        tables = tomllib.loads(recipe.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"recipe {recipe}: {error.strerror}; pipelines/compare.toml is one"
-        ) from error
-    except ValueError as error:
-        raise InputError(f"recipe {recipe}: not TOML: {error}; mend it") from error
+    tables = read_toml(recipe, what="recipe", if_missing="pipelines/compare.toml is one")
     rows = tables.get("rows")
     if not isinstance(rows, dict) or not rows or set(tables) - {"train", "rows"}:
         raise OptionsError(
@@ -160,9 +154,11 @@ def _compared(name: str, row: TrainOptions, options: CompareOptions, tell: OnRow
         for number, pictures in enumerate(report.pictures)
         for column, picture in enumerate(pictures)
     }
-    np.savez_compressed(folder / PICTURES, **pictures)  # type: ignore[arg-type]
+    with atomic_write(folder / PICTURES) as draft, draft.open("wb") as file:
+        np.savez_compressed(file, **pictures)  # type: ignore[arg-type]
     done = _described(name, told, folder, report)
-    (folder / KEPT).write_text(json.dumps(asdict(done), indent=2) + "\n", encoding="utf-8")
+    with atomic_write(folder / KEPT) as draft:
+        draft.write_text(json.dumps(asdict(done), indent=2) + "\n", encoding="utf-8")
     return done
 
 
@@ -204,11 +200,13 @@ def cost_of(network: Generator, side: int) -> tuple[float, float]:
 
 def _write_table(compared: list[Compared], options: CompareOptions) -> None:
     text = json.dumps([asdict(row) for row in compared], indent=2) + "\n"
-    (options.out / "table.json").write_text(text, encoding="utf-8")
+    with atomic_write(options.out / "table.json") as draft:
+        draft.write_text(text, encoding="utf-8")
     lines = [" | ".join(cells) for cells in table_of(compared)]
     rule = " | ".join("---" for _ in table_of(compared)[0])
     markdown = "\n".join(f"| {line} |" for line in (lines[0], rule, *lines[1:]))
-    (options.out / "table.md").write_text(markdown + "\n", encoding="utf-8")
+    with atomic_write(options.out / "table.md") as draft:
+        draft.write_text(markdown + "\n", encoding="utf-8")
 
 
 def table_of(compared: list[Compared]) -> list[list[str]]:
@@ -255,7 +253,8 @@ def _plot_curves(compared: list[Compared], out: Path) -> None:
     for axes in (learning, testing):
         axes.set_xlabel("step")
     testing.legend(fontsize="small")
-    figure.savefig(out / "curves.png")
+    with atomic_write(out / "curves.png") as draft:
+        figure.savefig(draft, format="png")
 
 
 def _plot_scores(compared: list[Compared], out: Path) -> None:
@@ -275,7 +274,8 @@ def _plot_scores(compared: list[Compared], out: Path) -> None:
         axes.set_title(by_key[key].heading, fontsize="medium")
         axes.legend(fontsize="x-small")
     panels[0].invert_yaxis()
-    figure.savefig(out / "scores.png")
+    with atomic_write(out / "scores.png") as draft:
+        figure.savefig(draft, format="png")
 
 
 def _write_sheet(names: list[str], out: Path) -> None:

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from vidcolor.color import chroma_from_rgb
 from vidcolor.errors import InputError, OptionsError
+from vidcolor.files import toml_fault
 from vidcolor.guidance.exemplar import Known, Plane
 from vidcolor.guidance.hint_spreading import spread_hints
-from vidcolor.guidance.mask_files import as_stored, shown_size
+from vidcolor.guidance.mask_files import shown_size
 from vidcolor.images.resize import resize
+from vidcolor.media.orientation import stored_from_shown
 from vidcolor.media.probe import Film
 from vidcolor.options.values import seconds_from_text
 
@@ -80,13 +82,13 @@ def _content(path: Path) -> bytes:
 def _tables(path: Path) -> list[Any]:
     content = _content(path)
     # Numbers stay text: 0.1 shall be a tenth.
-    parse = json.loads if path.suffix.lower() == ".json" else tomllib.loads
+    is_json = path.suffix.lower() == ".json"
+    parse = json.loads if is_json else tomllib.loads
     try:
         file = parse(content.decode(), parse_float=str)
     except ValueError as error:
-        raise InputError(
-            f"--hints {path}: not TOML, nor JSON in a name that ends so: {error}; mend it"
-        ) from error
+        fault = f"is not valid JSON: {error}; correct it" if is_json else toml_fault(error)
+        raise InputError(f"--hints {path}: {fault}") from error
     hints = file.get("hint") if isinstance(file, dict) else None
     if not isinstance(hints, list) or not hints or set(file) != {"hint"}:
         raise OptionsError(
@@ -155,7 +157,7 @@ def _place(hint: Hint, film: Film, size: tuple[int, ...]) -> NDArray[np.bool_]:
     rows = slice(int(y), max(int(y) + 1, math.ceil(y + high)))
     columns = slice(int(x), max(int(x) + 1, math.ceil(x + wide)))
     shown_HW[rows, columns] = 1
-    return resize(as_stored(shown_HW, film), *size) > 0
+    return resize(stored_from_shown(shown_HW, film.display_matrix), *size) > 0
 
 
 def _chroma(hint: Hint, film: Film) -> tuple[float, float]:

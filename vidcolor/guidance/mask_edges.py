@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.guidance.mask_shapes import Mask
+from vidcolor.images.guided_upsampling import window_mean
 
 EDGE_EPSILON = 1e-3
 """Variance of luma (0 to 1) under which a window counts as flat: grain, contrasts of 3 %."""
@@ -57,23 +58,17 @@ def soften(mask_hw: Mask, luma_hw: Mask, radii: tuple[int, int]) -> Mask:
     if radii == (0, 0) or mask_hw.all():
         return mask_hw
     is_white_hw = (mask_hw > 0).astype(np.float32)
-    window = (2 * radii[1] + 1, 2 * radii[0] + 1)
-    mean_luma, mean_white = _mean(luma_hw, window), _mean(is_white_hw, window)
-    variance = _mean(luma_hw * luma_hw, window) - mean_luma * mean_luma
-    covariance = _mean(luma_hw * is_white_hw, window) - mean_luma * mean_white
+    mean_luma, mean_white = window_mean(luma_hw, radii), window_mean(is_white_hw, radii)
+    variance = window_mean(luma_hw * luma_hw, radii) - mean_luma * mean_luma
+    covariance = window_mean(luma_hw * is_white_hw, radii) - mean_luma * mean_white
     slope_hw = np.divide(covariance, variance + EDGE_EPSILON, dtype=np.float32)
     offset_hw = np.subtract(mean_white, slope_hw * mean_luma, dtype=np.float32)
-    belief_hw = _mean(slope_hw, window) * luma_hw + _mean(offset_hw, window)
+    belief_hw = window_mean(slope_hw, radii) * luma_hw + window_mean(offset_hw, radii)
     fade_hw = np.clip(2 * belief_hw - 1, 0, 1)
     reach = np.ones((4 * radii[0] + 1, 4 * radii[1] + 1), np.uint8)
     # What is far from black is exactly itself, whatever sums of floats say.
     fade_hw[cv2.erode(is_white_hw, reach) == 1] = 1
     return np.asarray(mask_hw * fade_hw, dtype=np.float32)
-
-
-def _mean(plane_hw: Mask, window: tuple[int, int]) -> Mask:
-    mean = cv2.blur(plane_hw, window, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(mean, dtype=np.float32)
 
 
 def chroma_mask(

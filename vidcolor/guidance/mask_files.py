@@ -21,6 +21,7 @@ from vidcolor.guidance.mask_shapes import Mask, shape_from_text
 from vidcolor.guidance.sidecar import ShotSettings, Sidecar, open_sidecar
 from vidcolor.media.decode import Frame, read_frames, unit_luma
 from vidcolor.media.image_sequence import PICTURE_SUFFIXES
+from vidcolor.media.orientation import orientation, stored_from_shown
 from vidcolor.media.probe import Film, probe
 from vidcolor.media.source import find_source
 from vidcolor.options.render import ColorOptions
@@ -73,7 +74,7 @@ def _masks(film: Film, options: ColorOptions) -> Masks:
         raise OptionsError(
             f"--pick {options.pick}: {options.mask} has no labels; give a file of them as --mask"
         )
-    return _DrawnMask(as_stored(draw(*shown_size(film)), film))
+    return _DrawnMask(stored_from_shown(draw(*shown_size(film)), film.display_matrix))
 
 
 class _MasksOfShots:
@@ -164,7 +165,9 @@ class _MasksInFiles:
         if not mask_hw.any():
             self._warn("white", f"nothing in it is white at {seconds:.2f} s; the film stays grey")
         is_turned_alike = self._masks.display_matrix == self._film.display_matrix
-        return mask_hw if is_turned_alike else as_stored(mask_hw, self._film)
+        if is_turned_alike:
+            return mask_hw
+        return stored_from_shown(mask_hw, self._film.display_matrix)
 
     def _clean(self, frame: Frame) -> Mask:
         unit_hw = (unit_luma(frame) - CLEAN_LEVELS) / (1 - 2 * CLEAN_LEVELS)
@@ -205,24 +208,5 @@ def _labelled(masks: Film) -> Film:
 
 def shown_size(film: Film) -> tuple[int, int]:
     """Return height and width of the film as a player shows it."""
-    is_turned = film.display_matrix is not None and _is_turned(film.display_matrix)
+    is_turned = orientation(film.display_matrix).is_turned
     return (film.width, film.height) if is_turned else (film.height, film.width)
-
-
-def _is_turned(display_matrix: tuple[int, ...]) -> bool:
-    return abs(display_matrix[1]) > abs(display_matrix[0])
-
-
-def as_stored(shown_hw: Mask, film: Film) -> Mask:
-    """Return a mask that was drawn on the film as shown, turned and mirrored as it is stored.
-
-    The display matrix takes a stored x, y to a x + c y, b x + d y, its first five numbers being
-    a, b, 0, c and d (ISO/IEC 14496-12, 6.2.2).
-    """
-    if film.display_matrix is None:
-        return shown_hw
-    a, b, _, c, d = film.display_matrix[:5]
-    is_turned = _is_turned(film.display_matrix)
-    down, across = (b, c) if is_turned else (d, a)
-    mirrored_hw = shown_hw[:: 1 if down >= 0 else -1, :: 1 if across >= 0 else -1]
-    return np.ascontiguousarray(mirrored_hw.T if is_turned else mirrored_hw)

@@ -13,10 +13,10 @@ import torch
 from vidcolor.color import chroma_from_rgb, luma_from_rgb
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.guidance.exemplar import Known, Span
-from vidcolor.guidance.mask_files import as_stored
 from vidcolor.guidance.sidecar import open_sidecar
 from vidcolor.images.image_files import picture_paths, read_picture
 from vidcolor.images.resize import resize
+from vidcolor.media.orientation import stored_from_shown
 from vidcolor.media.probe import Film
 from vidcolor.options.render import ColorOptions
 from vidcolor.options.values import seconds_from_text
@@ -121,7 +121,8 @@ def known_of_picture(picture: GivenPicture, film: Film, height: int, width: int)
     """Return a picture, which is meant as the film is shown, at a working size."""
     rgb_3hw = _rgb(picture.path)
     planes = (*luma_from_rgb(rgb_3hw, film.matrix), *chroma_from_rgb(rgb_3hw, film.matrix))
-    luma_hw, *chroma = (resize(as_stored(plane.numpy(), film), height, width) for plane in planes)
+    stored = (stored_from_shown(plane.numpy(), film.display_matrix) for plane in planes)
+    luma_hw, *chroma = (resize(plane, height, width) for plane in stored)
     return Known(luma_hw, np.stack(chroma), np.ones_like(luma_hw))
 
 

@@ -9,7 +9,6 @@
 `vidcolor shots FILM --write-sidecar` begins one.
 """
 
-import tomllib
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,7 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from vidcolor.errors import InputError, OptionsError, OutputError
+from vidcolor.errors import OptionsError, OutputError
+from vidcolor.files import read_toml
 from vidcolor.media.probe import Film
 from vidcolor.options.render import ColorOptions
 from vidcolor.options.values import seconds_from_text, text_from_seconds
@@ -106,12 +106,7 @@ def read_sidecar(path: Path) -> Sidecar:
         InputError: it cannot be read, or is no TOML.
         OptionsError: it says what cannot be meant.
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"sidecar {path}: {error.strerror}; check --sidecar") from error
-    except ValueError as error:
-        raise InputError(f"sidecar {path}: not TOML: {error}; mend it") from error
+    document = read_toml(path, what="sidecar", if_missing="check --sidecar")
     tables = document.get("shot", [])
     if set(document) - {"shot"} or not all(isinstance(table, dict) for table in tables):
         raise OptionsError(f"sidecar {path}: holds more than shots; write [[shot]] above each")

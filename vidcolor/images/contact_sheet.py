@@ -1,18 +1,14 @@
 """Contact sheets: pictures side by side on one PNG, for the eye."""
 
-import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vidcolor.errors import OutputError
-
-RgbImage = NDArray[np.uint8]
-"""(H, W, 3) RGB."""
+from vidcolor.files import atomic_write
+from vidcolor.images.image_files import RgbImage
 
 CELL_PX = 320
 """Longest side of a picture on the sheet; larger ones are shrunk, smaller ones stay."""
@@ -99,14 +95,11 @@ def _heading(labels: Sequence[str], width: int, columns: int | None = None) -> R
 
 def _write_png(picture: RgbImage, path: Path) -> None:
     _, png = cv2.imencode(".png", picture[:, :, ::-1])
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(png.tobytes())
-        unfinished.replace(path)
+        with atomic_write(path) as draft:
+            draft.write_bytes(png.tobytes())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
         reason = error.strerror or error
         raise OutputError(
             f"contact sheet {path}: {reason}; give a path that can be written"

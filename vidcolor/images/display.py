@@ -6,7 +6,8 @@ import torch
 from numpy.typing import NDArray
 
 from vidcolor.color import rgb_from_ycbcr
-from vidcolor.images.contact_sheet import RgbImage
+from vidcolor.images.image_files import RgbImage
+from vidcolor.media.orientation import shown_from_stored
 from vidcolor.media.probe import Film
 
 
@@ -28,7 +29,8 @@ def shown_picture(
         torch.from_numpy(luma_hw)[None], torch.from_numpy(enlarged_2hw), film.matrix
     )
     codes: NDArray[np.float32] = rgb_3hw.clamp(0, 1).permute(1, 2, 0).numpy() * 255
-    return _upright(_with_square_pixels(codes.round().astype(np.uint8), film), film)
+    square_hw3 = _with_square_pixels(codes.round().astype(np.uint8), film)
+    return shown_from_stored(square_hw3, film.display_matrix)
 
 
 def _with_square_pixels(picture: RgbImage, film: Film) -> RgbImage:
@@ -37,18 +39,3 @@ def _with_square_pixels(picture: RgbImage, film: Film) -> RgbImage:
     height, width = picture.shape[:2]
     size = max(1, round(width * film.sample_aspect_ratio)), height
     return np.asarray(cv2.resize(picture, size), dtype=np.uint8)
-
-
-def _upright(stored: RgbImage, film: Film) -> RgbImage:
-    """Return a picture turned and mirrored as it is shown.
-
-    The display matrix takes a stored x, y to a x + c y, b x + d y, its first five numbers being
-    a, b, 0, c and d (ISO/IEC 14496-12, 6.2.2).
-    """
-    if film.display_matrix is None:
-        return stored
-    a, b, _, c, d = film.display_matrix[:5]
-    is_turned = abs(b) > abs(a)
-    down, across = (b, c) if is_turned else (d, a)
-    turned = stored.transpose(1, 0, 2) if is_turned else stored
-    return np.ascontiguousarray(turned[:: 1 if down >= 0 else -1, :: 1 if across >= 0 else -1])

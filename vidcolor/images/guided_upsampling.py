@@ -30,22 +30,31 @@ def enlarge_chroma(chroma_2hw: Plane, luma_hw: Plane, luma_HW: Plane) -> Plane:
         luma_HW: (H, W) in [0, 1], at the size that the chroma planes shall have.
     """
     height, width = luma_HW.shape
-    mean_luma = _window_mean(luma_hw)
-    variance = _window_mean(luma_hw * luma_hw) - mean_luma * mean_luma
+    radii = (GUIDE_RADIUS, GUIDE_RADIUS)
+    mean_luma = window_mean(luma_hw, radii)
+    variance = window_mean(luma_hw * luma_hw, radii) - mean_luma * mean_luma
     detail_HW = np.subtract(luma_HW, _enlarged(luma_hw, height, width), dtype=np.float32)
     enlarged = np.empty((len(chroma_2hw), height, width), dtype=np.float32)
     for chroma_hw, target_HW in zip(chroma_2hw, enlarged, strict=True):
-        covariance = _window_mean(luma_hw * chroma_hw) - mean_luma * _window_mean(chroma_hw)
+        covariance = window_mean(luma_hw * chroma_hw, radii) - mean_luma * window_mean(
+            chroma_hw, radii
+        )
         slope_hw = np.divide(covariance, variance + GUIDE_EPSILON, dtype=np.float32)
         np.multiply(_enlarged(slope_hw, height, width), detail_HW, out=target_HW)
         target_HW += _enlarged(chroma_hw, height, width)
     return enlarged
 
 
-def _window_mean(plane_hw: Plane) -> Plane:
-    side = 2 * GUIDE_RADIUS + 1
-    # A picture may be smaller than a window; replicated borders keep means within its values.
-    mean = cv2.blur(plane_hw, (side, side), borderType=cv2.BORDER_REPLICATE)
+def window_mean(plane_hw: Plane, radii: tuple[int, int]) -> Plane:
+    """Return the mean of the window around each pixel, (h, w): the guided filter's box filter.
+
+    Args:
+        plane_hw: (h, w); it may be smaller than a window.
+        radii: of the windows, pixels down and across.
+    """
+    down, across = (2 * radius + 1 for radius in radii)
+    # Replicated borders keep means within the plane's values.
+    mean = cv2.blur(plane_hw, (across, down), borderType=cv2.BORDER_REPLICATE)
     return np.asarray(mean, dtype=np.float32)
 
 

@@ -1,4 +1,4 @@
-"""RgbImage files: read, compressed, written, listed. OpenCV is imported when one is touched."""
+"""Image files: read, compressed, written, listed. OpenCV is imported when one is touched."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.errors import InputError, OutputError
+from vidcolor.files import atomic_write
 
 RgbImage = NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -80,7 +81,8 @@ def write_picture(path: Path, content: bytes, advice: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        with atomic_write(path, sync=False) as draft:
+            draft.write_bytes(content)
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror}; {advice}") from error
 

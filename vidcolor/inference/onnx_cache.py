@@ -1,13 +1,12 @@
 """A model's ONNX graphs, made once for each user and machine."""
 
 import hashlib
-import shutil
 from pathlib import Path
 
 import torch
 
 from vidcolor.errors import ModelError
-from vidcolor.files import cache, wait_for_lock
+from vidcolor.files import atomic_folder, cache, wait_for_lock
 from vidcolor.inference.fold import fold_norms
 from vidcolor.inference.onnx_export import require, write_graphs
 from vidcolor.network.card import CARD, WEIGHTS
@@ -41,16 +40,10 @@ def graphs_of(model: Path) -> Path:
 
 
 def _make(model: Path, graphs: Path) -> None:
-    unfinished = graphs.with_suffix(".part")
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
-    unfinished.mkdir()
-    try:
-        _, network = load_network(model)
-        fold_norms(network)
-        write_graphs(network, unfinished)
-        unfinished.rename(graphs)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    _, network = load_network(model)
+    fold_norms(network)
+    with atomic_folder(graphs) as draft:
+        write_graphs(network, draft)
 
 
 def _name(model: Path) -> str:

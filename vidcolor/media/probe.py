@@ -22,6 +22,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidcolor.errors import InputError
+from vidcolor.media.orientation import orientation
 from vidcolor.media.pixel_format import PictureFormat, picture_format
 from vidcolor.media.pixel_format import Subsampling as Subsampling
 from vidcolor.media.source import DEFAULT_MEGAPIXELS, Source, find_source, open_source
@@ -161,7 +162,7 @@ def frame_size(film: Film, size: int) -> tuple[int, int]:
     Pixels become square and rotation is applied. A small film is not enlarged.
     """
     width, height = film.width * film.sample_aspect_ratio, Fraction(film.height)
-    if film.display_matrix and abs(film.display_matrix[1]) > abs(film.display_matrix[0]):
+    if orientation(film.display_matrix).is_turned:
         width, height = height, width
     scale = min(Fraction(1), size / min(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))

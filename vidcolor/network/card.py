@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import tomli_w
 
 from vidcolor.errors import ModelError
+from vidcolor.files import atomic_write, toml_fault
 from vidcolor.options.values import Grey, Prediction
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def card_from_text(text: str, path: Path) -> Card:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ModelError(f"{path}: not a card: {error}") from error
+        raise ModelError(f"{path}: {toml_fault(error)}") from error
     known = {item.name for item in fields(Card)}
     unknown = sorted(set(values) - known)
     missing = sorted({"family", "network", "output", "grey", "working_size", "name"} - set(values))
@@ -149,6 +150,5 @@ def text_from_card(card: Card) -> str:
 
 def write_card(card: Card, folder: Path) -> None:
     """Write `card.toml` into the folder, whole or not at all."""
-    unfinished = folder / f"{CARD}.part"
-    unfinished.write_text(text_from_card(card), encoding="utf-8")
-    unfinished.replace(folder / CARD)
+    with atomic_write(folder / CARD) as draft:
+        draft.write_text(text_from_card(card), encoding="utf-8")

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from vidcolor.errors import ModelError
+from vidcolor.files import atomic_write
 from vidcolor.network.architectures.backbones import read_weights
 from vidcolor.network.blocks import load_plain_state, plain_state, remove_spectral_norms
 from vidcolor.network.card import WEIGHTS as WEIGHTS
@@ -66,10 +67,9 @@ def save_model(card: Card, network: nn.Module, folder: Path) -> None:
         name: value.detach().to("cpu", torch.float16 if _is_weight(value) else value.dtype)
         for name, value in plain_state(network).items()
     }
-    unfinished = folder / f"{WEIGHTS}.part"
     # Written by us: safetensors' own writer hides the file from other users.
-    unfinished.write_bytes(safetensors.torch.save({k: v.contiguous() for k, v in state.items()}))
-    unfinished.replace(folder / WEIGHTS)
+    with atomic_write(folder / WEIGHTS) as draft:
+        draft.write_bytes(safetensors.torch.save({k: v.contiguous() for k, v in state.items()}))
     write_card(card, folder)
 
 
@@ -80,9 +80,8 @@ def pack_model(folder: Path, path: Path) -> None:
         ModelError: card or weights are missing or damaged.
     """
     card, state = read_card(folder), read_weights(folder / WEIGHTS)
-    unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_bytes(safetensors.torch.save(state, {CARD_KEY: text_from_card(card)}))
-    unfinished.replace(path)
+    with atomic_write(path) as draft:
+        draft.write_bytes(safetensors.torch.save(state, {CARD_KEY: text_from_card(card)}))
 
 
 def packed_card(path: Path) -> Card | None:

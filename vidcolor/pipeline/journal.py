@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vidcolor.files import DIGEST_LETTERS, append, sync_file
+from vidcolor.files import DIGEST_LETTERS, append, atomic_write, read_json_lines
 
 Fingerprint = Mapping[str, str | int | float | bool | None]
 """What decides the frames of a result, by its name for users."""
@@ -72,14 +72,13 @@ def read_journal(path: Path) -> Record | None:
     A crash can cut the last line short, and nothing else.
     """
     try:
-        first, *lines = path.read_bytes().split(b"\n")[:-1]
-        fingerprint = json.loads(first)["work"]
+        first, *entries = read_json_lines(path)
+        fingerprint = first["work"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     segments: list[Segment] = []
-    for line in lines:
+    for entry in entries:
         try:
-            entry = json.loads(line)
             if "published" in entry:
                 return Record(fingerprint, tuple(segments), Published(**entry["published"]))
             segments.append(segment_from(entry["segment"]))
@@ -97,11 +96,8 @@ def write_journal(path: Path, record: Record) -> None:
     """Replace the journal as a whole."""
     lines = [_line("work", record.fingerprint)]
     lines += [_line("segment", asdict(segment)) for segment in record.segments]
-    draft = path.with_suffix(".part")
-    draft.write_text("".join(lines), encoding="utf-8")
-    sync_file(draft)
-    draft.replace(path)
-    sync_file(path.parent)
+    with atomic_write(path) as draft:
+        draft.write_text("".join(lines), encoding="utf-8")
 
 
 def append_entry(path: Path, done: Segment | Published) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vidcolor._version import __version__
 from vidcolor.errors import OutputError
+from vidcolor.files import atomic_write
 from vidcolor.guidance.mask_files import Masks, open_masks
 from vidcolor.guidance.open_guidance import open_given
 from vidcolor.guidance.sidecar import sidecar_path
@@ -177,8 +178,8 @@ def write_report(path: Path | None, document: str) -> None:
         OutputError: it cannot be written.
     """
     if path is not None:
-        with output_errors(path):
-            path.write_text(document + "\n", encoding="utf-8")
+        with output_errors(path), atomic_write(path) as draft:
+            draft.write_text(document + "\n", encoding="utf-8")
 
 
 def _rendered(

@@ -1,7 +1,6 @@
 """What a training leaves behind so that it can go on: its state, and its log."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 
 from vidcolor._version import __version__
 from vidcolor.errors import ModelError, OptionsError
+from vidcolor.files import atomic_write, read_json_lines
 from vidcolor.options.train import TrainOptions
 from vidcolor.training.gan_step import GanTrainer
 from vidcolor.training.tensorboard import Board
@@ -26,14 +26,10 @@ FREE_ON_RESUME = {
 
 def save_checkpoint(folder: Path, trainer: GanTrainer) -> None:
     """Write the trainer's state, whole or not at all, even if the power fails."""
-    unfinished = folder / f"{CHECKPOINT}.part"
     options = {key: str(value) for key, value in asdict(trainer.options).items()}
     state = {"vidcolor": __version__, "options": options, "state": trainer.state()}
-    with unfinished.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(folder / CHECKPOINT)
+    with atomic_write(folder / CHECKPOINT) as draft:
+        torch.save(state, draft)
 
 
 def load_checkpoint(folder: Path, trainer: GanTrainer, options: TrainOptions) -> None:
@@ -75,7 +71,8 @@ class TrainingLog:
     def __init__(self, folder: Path, *, from_step: int, board: Board | None = None) -> None:
         self.path, self.folder, self.board = folder / LOG, folder, board
         kept = [r for r in records_of(folder) if r["step"] <= from_step] if from_step else []
-        self.path.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        with atomic_write(self.path) as draft:
+            draft.write_text("".join(json.dumps(record) + "\n" for record in kept))
 
     def add(self, record: dict[str, float]) -> None:
         """Append a record."""
@@ -104,15 +101,10 @@ class TrainingLog:
             axes.set_xlabel("step")
             if name == "test":
                 axes.legend()
-        figure.savefig(self.folder / "losses.png", dpi=90)
+        with atomic_write(self.folder / "losses.png") as draft:
+            figure.savefig(draft, dpi=90, format="png")
 
 
 def records_of(folder: Path) -> list[dict[str, float]]:
     """Return every whole record of a model's log; a line that a crash cut short is left out."""
-    path, records = folder / LOG, []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return records
+    return [record for record in read_json_lines(folder / LOG) if record is not None]

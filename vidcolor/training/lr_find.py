@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.errors import VidcolorError
+from vidcolor.files import atomic_write
 from vidcolor.options.train import LrFindOptions, TrainOptions
 from vidcolor.training.setup import TrainingSetup, prepare_training
 
@@ -149,7 +150,7 @@ def suggested(rates: Sequence[float], smooth: NDArray[np.float64]) -> float | No
 
 
 def _write(found: LrSuggestion) -> None:
-    with found.csv.open("w", newline="") as file:
+    with atomic_write(found.csv) as draft, draft.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("step", "lr", "loss", "smoothed"))
         steps = range(1, len(found.rates) + 1)
@@ -168,4 +169,5 @@ def _draw(found: LrSuggestion) -> None:
     axes.set_xlabel("learning rate")
     axes.set_ylabel(f"{WATCHED} loss")
     axes.legend()
-    figure.savefig(found.plot, dpi=90)
+    with atomic_write(found.plot) as draft:
+        figure.savefig(draft, dpi=90, format="png")

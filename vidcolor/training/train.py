@@ -28,7 +28,8 @@ from vidcolor.color import (
 )
 from vidcolor.dataset.sampler import Batches
 from vidcolor.errors import VidcolorError
-from vidcolor.images.contact_sheet import RgbImage, contact_sheet
+from vidcolor.images.contact_sheet import contact_sheet
+from vidcolor.images.image_files import RgbImage
 from vidcolor.network.card import Card
 from vidcolor.network.weights import save_model
 from vidcolor.options.train import TrainOptions

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from vidcolor.errors import OptionsError, OutputError
+from vidcolor.files import atomic_write
 from vidcolor.media.output_errors import output_errors
 from vidcolor.media.probe import Film, frame_size, probe
 from vidcolor.media.transcode import TimeSpan, copy_for_browsers, frame_times
@@ -111,12 +112,11 @@ def _write(
         [_data_uri(copy) for copy in copies] if is_whole else [quote(path.name) for path in beside]
     )
     page = _filled(films, sources, times, loud)
-    unfinished = copies[0].with_name(out.name)
-    unfinished.write_text(page, encoding="utf-8")
-    if not is_whole:
-        for copy, path in zip(copies, beside, strict=True):
-            copy.replace(path)
-    unfinished.replace(out)
+    with atomic_write(out) as draft:
+        draft.write_text(page, encoding="utf-8")
+        if not is_whole:
+            for copy, path in zip(copies, beside, strict=True):
+                copy.replace(path)
     return Page(out, () if is_whole else beside, len(times) - 1)
 
 

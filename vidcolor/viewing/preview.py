@@ -19,8 +19,9 @@ from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.guidance.exemplar import Layer
 from vidcolor.guidance.mask_files import Masks, open_masks
 from vidcolor.guidance.open_guidance import open_given
-from vidcolor.images.contact_sheet import RgbImage, contact_sheet
+from vidcolor.images.contact_sheet import contact_sheet
 from vidcolor.images.display import shown_picture
+from vidcolor.images.image_files import RgbImage
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.decode import read_frames
 from vidcolor.media.frame import Frame, unit_luma

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcolor.guidance.sidecar import write_sidecar
-from vidcolor.images.contact_sheet import RgbImage, contact_sheet, fit_cell
+from vidcolor.images.contact_sheet import contact_sheet, fit_cell
 from vidcolor.images.display import shown_picture
+from vidcolor.images.image_files import RgbImage
 from vidcolor.media.decode import Frame, read_frames, unit_luma
 from vidcolor.media.probe import Film
 from vidcolor.options.values import text_from_seconds

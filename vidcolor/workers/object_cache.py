@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from vidcolor.errors import OutputError
-from vidcolor.files import is_named, lock, wait_for_lock
+from vidcolor.files import atomic_folder, is_named, lock, wait_for_lock
 from vidcolor.workers.job_shipping import Item
 from vidcolor.workers.object_store import Store
 
@@ -78,14 +78,12 @@ class Cache:
             file.close()  # in between, another may have fetched it, or removed it again
 
     def _fetch(self, item: Item) -> None:
-        draft = self._folder / f"{item.digest}.part"
-        shutil.rmtree(draft, ignore_errors=True)
-        place = draft / Path(item.path).name
-        for name, key in item.keys:
-            file = place / name if name else place
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._store.fetch(key, file)
-        draft.rename(draft.with_suffix(""))
+        with atomic_folder(self._folder / item.digest) as draft:
+            place = draft / Path(item.path).name
+            for name, key in item.keys:
+                file = place / name if name else place
+                file.parent.mkdir(parents=True, exist_ok=True)
+                self._store.fetch(key, file)
 
     def _remove_unused(self) -> None:
         for path in self._folder.glob("*.lock"):

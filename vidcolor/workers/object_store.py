@@ -9,14 +9,13 @@ arrived, and in a folder files get their names last. Who may read and write is w
 own settings say (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, a role, GOOGLE_APPLICATION_CREDENTIALS, ...).
 """
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from vidcolor.errors import OptionsError, OutputError
-from vidcolor.files import sync_file
+from vidcolor.files import atomic_write
 from vidcolor.options.render import STORES
 
 
@@ -55,21 +54,14 @@ class Store:
             if not self._is_folder:
                 self._files.put_file(str(path), place)
                 return
-            draft = Path(f"{place}.{secrets.token_hex(4)}.part")
-            draft.parent.mkdir(parents=True, exist_ok=True)
-            self._files.put_file(str(path), str(draft))
-            draft.replace(place)
+            Path(place).parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(Path(place), is_shared=True) as draft:
+                self._files.put_file(str(path), str(draft))
 
     def fetch(self, key: str, path: Path) -> None:
         """Copy a file from the store; it is whole and on the disk when it has its name."""
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-        try:
-            with self._explained():
-                self._files.get_file(f"{self._root}/{key}", str(draft))
-                sync_file(draft)
-                draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        with self._explained(), atomic_write(path, is_shared=True) as draft:
+            self._files.get_file(f"{self._root}/{key}", str(draft))
 
     def text(self, key: str) -> str | None:
         """Return what a small file says, None if there is none."""

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from vidcolor.errors import OutputError
+from vidcolor.files import atomic_folder
 from vidcolor.inference.onnx_export import write_embedding, write_graphs
 from vidcolor.network.card import CARD
 from vidcolor.network.library import find_model
@@ -49,19 +50,14 @@ def export_graphs(name: str, out: Path | None = None) -> tuple[Path, float]:
     folder = find_model(name)
     out = out or Path(f"{folder.absolute().name}-onnx")
     _require_free(out)
-    unfinished = out.with_name(f"{out.name}.part")
     _, network = load_network(folder)
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir()
-        write_embedding(network, unfinished)
-        error = write_graphs(network, unfinished)
-        shutil.copyfile(folder / CARD, unfinished / CARD)
-        unfinished.rename(out)
+        with atomic_folder(out) as draft:
+            write_embedding(network, draft)
+            error = write_graphs(network, draft)
+            shutil.copyfile(folder / CARD, draft / CARD)
     except OSError as problem:
         raise _not_written(out, problem) from problem
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return out, error
 
 
