@@ -84,14 +84,14 @@ class Seen:
         self.expected[film.name] = expected
         frames = self.films.setdefault(film.name, [])
 
-        class Watch:
+        class FilmWatcher:
             def frame(self, done: int) -> None:
                 frames.append(done)
 
             def segment(watch, segment: Segment) -> None:  # noqa: N805
                 self.segments += 1
 
-        yield Watch()
+        yield FilmWatcher()
 
     def note(self, outcome: Outcome, total: int) -> None:
         self.outcomes.append((outcome.film.name, outcome.state))
@@ -333,8 +333,8 @@ def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing(films, model, tmp
     begun = time.monotonic()
     found = dry_run(options)
     took = time.monotonic() - begun
-    assert [o.what for o in found.outlooks] == ["render", "render", "fail", "render"]
-    assert [o.frames_left for o in found.outlooks] == [60, 60, 0, 60]
+    assert [o.what for o in found.estimates] == ["render", "render", "fail", "render"]
+    assert [o.frames_left for o in found.estimates] == [60, 60, 0, 60]
     assert not (tmp_path / "out").exists()
     assert found.measured is not None
     assert 0 < found.measured.seconds_per_pixel * SAMPLE_SECONDS * 25 * 64 * 48 < took
@@ -344,7 +344,7 @@ def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing(films, model, tmp
     assert found.measured.bytes_per_pixel * pixels == pytest.approx(size, rel=0.3)
     assert report.count("done") == 3
     after = dry_run(options)
-    assert [o.what for o in after.outlooks] == ["skip", "skip", "fail", "skip"]
+    assert [o.what for o in after.estimates] == ["skip", "skip", "fail", "skip"]
     assert after.measured is None
     assert "nothing to measure" in after.summary()
 
@@ -386,7 +386,7 @@ def test_a_dry_run_knows_what_an_interrupted_run_left(films, model, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         batch(options, watching=Stopping())
     found = dry_run(options)
-    assert [(o.what, o.frames_left) for o in found.outlooks] == [
+    assert [(o.what, o.frames_left) for o in found.estimates] == [
         ("go on", 30), ("render", 60), ("render", 60)
     ]  # fmt: skip
 

@@ -25,8 +25,8 @@ from vidcolor.dataset.dataset import (
 from vidcolor.dataset.manifest import (
     MANIFEST_NAME,
     UNFINISHED_NAME,
+    DatasetSource,
     Manifest,
-    Source,
     Split,
     Stretch,
     frame_path,
@@ -60,7 +60,7 @@ def make_dataset(data: Path, name: str = "toy", sizes=((48, 64),)):
         for number, rgb in enumerate(pictures, start=1):
             write_png(frame_path(data / name, split, number, "png"), rgb)
     sources = tuple(
-        Source(film=f"film{n}.mkv", fingerprint=str(n), width=width, height=height)
+        DatasetSource(film=f"film{n}.mkv", fingerprint=str(n), width=width, height=height)
         for n, (height, width) in enumerate(sizes)
     )
     train, test = (tuple(found) for found in stretches.values())
@@ -132,7 +132,7 @@ def test_a_pack_of_films_of_different_shape_has_the_middle_that_all_fill(tmp_pat
 def test_a_pack_with_no_test_frames_opens(tmp_path):
     write_png(tmp_path / "one" / "train" / "00001.png", picture(0, 0, 64, 48))
     stretch = Stretch(first=1, count=1, source=0)
-    source = Source(film="a", fingerprint="a", width=64, height=48)
+    source = DatasetSource(film="a", fingerprint="a", width=64, height=48)
     manifest = Manifest(name="one", format="png", size=48, sources=(source,), train=(stretch,))
     write_manifest(tmp_path / "one", manifest)
     pack_dataset("one", tmp_path)
@@ -250,7 +250,12 @@ stretches = st.builds(
     Stretch, first=numbers, count=numbers, source=numbers, pts=st.lists(numbers).map(tuple)
 )
 sources = st.builds(
-    Source, film=st.text(), fingerprint=st.text(), width=numbers, height=numbers, every=numbers
+    DatasetSource,
+    film=st.text(),
+    fingerprint=st.text(),
+    width=numbers,
+    height=numbers,
+    every=numbers,
 )
 
 

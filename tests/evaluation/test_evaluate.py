@@ -13,7 +13,7 @@ from vidcolor.errors import InputError, ModelError, OptionsError, OutputError
 from vidcolor.evaluation.evaluate import SampleKeeper, compare_with_truth, evaluate
 from vidcolor.evaluation.ground_truth import open_references
 from vidcolor.evaluation.report import METRICS
-from vidcolor.evaluation.scores import Compared, FilmScores, pictures_of
+from vidcolor.evaluation.scores import ComparedFrame, FilmScores, scored_images
 from vidcolor.images.resize import resize
 from vidcolor.inference.colorizer import ColoredFrame, Colorizer
 from vidcolor.network.card import Card
@@ -66,7 +66,7 @@ def scored(path, answer):
     (reference,) = open_references(EvaluateOptions(clips=path, size=64))
     scores = FilmScores({})
     for frame in compare_with_truth(reference, Standin(answer)):
-        scores.add(frame, pictures_of(frame, reference.matrix))
+        scores.add(frame, scored_images(frame, reference.matrix))
     return {row.kind: row.scores for row in scores.rows("film")}
 
 
@@ -101,7 +101,7 @@ def test_pictures_are_shown_in_the_film_s_matrix():
     luma = np.full((16, 16), 0.2126, dtype=np.float32)
     red = np.empty((2, 16, 16), dtype=np.float32)
     red[0], red[1] = -0.2126 / 1.8556, 0.5
-    pictures = pictures_of(Compared(luma, red, red * 2, starts_shot=True), "bt709")
+    pictures = scored_images(ComparedFrame(luma, red, red * 2, starts_shot=True), "bt709")
     for kind in ("truth", "result"):  # twice the colour is drawn back into the gamut
         assert torch.allclose(
             pictures[kind].rgb_3hw[:, 0, 0], torch.tensor((1.0, 0, 0)).double(), atol=1e-6
@@ -123,7 +123,7 @@ def test_an_answer_at_a_smaller_working_size_is_enlarged_along_the_luma(colour_c
     scores = FilmScores({})
     for frame in compare_with_truth(reference, Small(own_colour)):
         assert frame.result_2hw.shape == frame.truth_2hw.shape
-        scores.add(frame, pictures_of(frame, reference.matrix))
+        scores.add(frame, scored_images(frame, reference.matrix))
     errors = {row.kind: row.scores["chroma_error"] or 0.0 for row in scores.rows("film")}
     assert errors["result"] < errors["grey"] / 3
 
@@ -153,7 +153,7 @@ def test_colours_are_scored_as_steady_as_a_render_holds_them(draw):
         (reference,) = open_references(EvaluateOptions(clips=film, size=64))
         scores = FilmScores({})
         for frame in compare_with_truth(reference, Standin(flickering), stabilize=stabilize):
-            scores.add(frame, pictures_of(frame, reference.matrix))
+            scores.add(frame, scored_images(frame, reference.matrix))
         rows = scores.rows("film")
         errors[stabilize] = {row.kind: row.scores["warp_error"] or 0.0 for row in rows}
     assert errors[1]["result"] < errors[0]["result"] / 2
@@ -220,11 +220,11 @@ def test_nothing_is_compared_across_a_cut():
     def shot(level):
         luma = random.random((32, 48), dtype=np.float32)
         chroma = np.full((2, 32, 48), level, dtype=np.float32)
-        return [Compared(luma, chroma, chroma, starts_shot=i == 0) for i in range(5)]
+        return [ComparedFrame(luma, chroma, chroma, starts_shot=i == 0) for i in range(5)]
 
     scores = FilmScores({})
     for frame in (*shot(-0.1), *shot(0.1)):
-        scores.add(frame, pictures_of(frame, "bt709"))
+        scores.add(frame, scored_images(frame, "bt709"))
     truth = scores.rows("film")[-1].scores
     assert truth["warp_error"] == pytest.approx(0, abs=1e-4)
     assert truth["cdc_chroma"] == 0
@@ -372,13 +372,13 @@ def test_a_place_that_cannot_be_written_is_an_error_before_any_work(colour_clip,
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9, 100])
 def test_keepsakes_are_few_and_from_all_over_the_film(count):
-    keepsakes = SampleKeeper(2)
+    samples = SampleKeeper(2)
     grey = np.zeros((2, 4, 4), dtype=np.float32)
     for index in range(count):
         luma = np.full((4, 4), index / count, dtype=np.float32)
-        frame = Compared(luma, grey, grey, starts_shot=False)
-        keepsakes.offer(index, pictures_of(frame, "bt709"))
-    rows = keepsakes.rows(("grey",))
+        frame = ComparedFrame(luma, grey, grey, starts_shot=False)
+        samples.offer(index, scored_images(frame, "bt709"))
+    rows = samples.rows(("grey",))
     places = [number / count for number, _ in rows]
     assert [row[0][0, 0, 0] for _, row in rows] == [round(place * 255) for place in places]
     assert len(rows) == min(count, 2)

@@ -5,15 +5,15 @@ import math
 
 import pytest
 
-from vidcolor.evaluation.report import KINDS, METRICS, Report, Row
+from vidcolor.evaluation.report import KINDS, METRICS, EvaluationReport, ScoreRow
 
 
 def row(film="a.mp4", kind="result", in_mean=True, **scores):
-    return Row(film, kind, 10, {metric.key: None for metric in METRICS} | scores, in_mean)
+    return ScoreRow(film, kind, 10, {metric.key: None for metric in METRICS} | scores, in_mean)
 
 
 def mean_of(rows, kind="result"):
-    report = Report("default", 256, tuple(rows))
+    report = EvaluationReport("default", 256, tuple(rows))
     return next(mean for mean in report.mean if mean.kind == kind).scores
 
 
@@ -38,7 +38,7 @@ def test_kinds_do_not_mix_in_the_mean():
 
 
 def test_the_table_has_a_cell_for_every_column_and_shows_na():
-    report = Report("default", 256, (row(psnr_db=math.inf, cdc=0.00376),))
+    report = EvaluationReport("default", 256, (row(psnr_db=math.inf, cdc=0.00376),))
     headings, rows = report.table()
     assert {len(cells) for cells in rows} == {len(headings)}
     shown = dict(zip(headings, rows[0], strict=True))
@@ -52,7 +52,9 @@ def test_the_table_has_a_cell_for_every_column_and_shows_na():
 
 
 def test_the_summary_has_a_row_for_every_metric():
-    headings, rows = Report("default", 256, (row(ssim=0.9), row(kind="grey", ssim=0.5))).summary()
+    headings, rows = EvaluationReport(
+        "default", 256, (row(ssim=0.9), row(kind="grey", ssim=0.5))
+    ).summary()
     assert [cells[0] for cells in rows] == [metric.heading for metric in METRICS]
     assert {len(cells) for cells in rows} == {len(headings)}
     assert rows[1][1:4] == ["0.9000", "0.5000", "n/a"]
@@ -60,7 +62,7 @@ def test_the_summary_has_a_row_for_every_metric():
 
 def test_json_holds_every_number_and_null_where_there_is_none():
     rows = (row(psnr_db=math.inf, ssim=0.25), row("b.mp4", ssim=0.75))
-    read = json.loads(Report("default", 256, rows, ("LPIPS: n/a: no file",)).to_json())
+    read = json.loads(EvaluationReport("default", 256, rows, ("LPIPS: n/a: no file",)).to_json())
     assert read["rows"][0]["psnr_db"] == "infinity"
     assert read["rows"][0]["ssim"] == 0.25
     assert read["rows"][0]["lpips"] is None
@@ -71,4 +73,4 @@ def test_json_holds_every_number_and_null_where_there_is_none():
 
 def test_json_never_holds_what_json_does_not_know():
     with pytest.raises(ValueError, match="JSON"):
-        Report("default", 256, (row(ssim=math.nan),)).to_json()
+        EvaluationReport("default", 256, (row(ssim=math.nan),)).to_json()

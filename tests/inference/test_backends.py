@@ -146,7 +146,7 @@ def test_references_are_seen_as_the_plain_network_sees_frames(model, engine):
 def test_half_precision_is_a_code_away_at_most(model):
     colorizer = Colorizer.load(model, "cpu")
     whole = _colored(colorizer)
-    colorizer.coder = AutocastBackend(colorizer.network)
+    colorizer.backend = AutocastBackend(colorizer.network)
     half = _colored(colorizer)
     assert np.abs(half - whole).max() > 0
     np.testing.assert_allclose(half, whole, atol=HALF_TOLERANCE)
@@ -155,7 +155,7 @@ def test_half_precision_is_a_code_away_at_most(model):
 def test_what_overflows_in_half_precision_is_computed_without(caplog):
     colorizer = Colorizer(TINY, Loud(NoisyConfig()), torch.device("cpu"))
     whole = _colored(colorizer)
-    colorizer.coder = AutocastBackend(colorizer.network)
+    colorizer.backend = AutocastBackend(colorizer.network)
     with pytest.raises(HalfPrecisionError):
         _colored(colorizer)
     found = with_oom_fallback(lambda: _colored(colorizer), colorizer, ColorOptions())
@@ -166,13 +166,13 @@ def test_what_overflows_in_half_precision_is_computed_without(caplog):
 def test_half_precision_is_of_gpus_and_does_not_come_back_after_an_overflow(monkeypatch):
     network = Loud(NoisyConfig())
     monkeypatch.setattr(network, "to", lambda device: network)  # there need not be a GPU
-    assert not isinstance(Colorizer(TINY, network, torch.device("cpu")).coder, AutocastBackend)
+    assert not isinstance(Colorizer(TINY, network, torch.device("cpu")).backend, AutocastBackend)
     colorizer = Colorizer(TINY, network, torch.device("cuda"))
-    kinds = [type(colorizer.coder)]
+    kinds = [type(colorizer.backend)]
     colorizer.disable_half()
-    kinds.append(type(colorizer.coder))
+    kinds.append(type(colorizer.backend))
     colorizer.reduce_memory(min_size=16)
-    kinds.append(type(colorizer.coder))
+    kinds.append(type(colorizer.backend))
     assert colorizer.device.type == "cuda"
     assert kinds == [AutocastBackend, Loud, Loud]
 
@@ -291,12 +291,12 @@ import resource, sys
 from pathlib import Path
 import torch
 from vidcolor.inference.backends import OnnxBackend
-coder = OnnxBackend(Path(sys.argv[1]))
+backend = OnnxBackend(Path(sys.argv[1]))
 frame_B1hw = torch.zeros(8, 1, 1024, 1024)
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**26,) * 2)
 try:
-    coder.encode(frame_B1hw)
+    backend.encode(frame_B1hw)
 except MemoryError:
     print("short of memory")
 """

@@ -13,7 +13,7 @@ from vidcolor.network.architectures.efficient_unet import (
     EfficientUNet,
     EfficientUNetConfig,
 )
-from vidcolor.network.architectures.efficientnet import Block, EfficientNetLite
+from vidcolor.network.architectures.efficientnet import EfficientNetLite, InvertedResidual
 from vidcolor.network.card import Card
 from vidcolor.network.families import FAMILIES
 from vidcolor.network.weights import load_imagenet_encoder
@@ -38,7 +38,7 @@ def _published(encoder: EfficientNetLite) -> dict[str, Tensor]:
 
     add("_conv_stem", encoder.stem[0])
     add("_bn0", encoder.stem[1])
-    blocks = [module for module in encoder.modules() if isinstance(module, Block)]
+    blocks = [module for module in encoder.modules() if isinstance(module, InvertedResidual)]
     for number, block in enumerate(blocks):
         for part, (convolution, norm) in LAYERS.items():
             layers = getattr(block, part)

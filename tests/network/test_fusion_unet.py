@@ -206,8 +206,8 @@ def test_weights_of_the_classifier_come_from_the_file_that_is_named(tmp_path):
     torch.save(classifier.state_dict(), tmp_path / "squeezenet.pth")
     options = replace(OPTIONS, random_backbone=False, backbone_weights=tmp_path / "squeezenet.pth")
     setup, network = FAMILIES["fusion-unet"].set_up(options), _network()
-    assert setup.prepare is not None
-    setup.prepare(network)
+    assert setup.load_published is not None
+    setup.load_published(network)
     assert all(map(torch.equal, network.backbone.parameters(), classifier.parameters()))
 
 
@@ -215,9 +215,9 @@ def test_random_weights_are_used_only_when_asked_for(tmp_path):
     assert FAMILIES["fusion-unet"].set_up(OPTIONS).prepare is None
     options = replace(OPTIONS, random_backbone=False, backbone_weights=tmp_path / "missing.pth")
     setup = FAMILIES["fusion-unet"].set_up(options)
-    assert setup.prepare is not None
+    assert setup.load_published is not None
     with pytest.raises(ModelError, match=r"missing\.pth"):
-        setup.prepare(_network())
+        setup.load_published(_network())
 
 
 def test_weights_and_none_at_once_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""The engine: precision, clipping, what is not finite, and several processes as one."""
+"""The accelerator: precision, clipping, what is not finite, and several processes as one."""
 
 import json
 import os
@@ -170,9 +170,9 @@ def test_gradients_are_shortened_to_the_norm_that_was_asked_for():
     for clip in (None, 0.5):
         layer = nn.Linear(1, 1, bias=False)
         nn.init.zeros_(layer.weight)
-        engine = Accelerator(CPU, precision="fp32", clip=clip)
-        descent = engine.prepare_optimiser(torch.optim.SGD(layer.parameters(), lr=1))
-        norm = engine.learn(engine.prepare(layer)(torch.tensor([[4.0]])).sum(), descent)
+        accelerator = Accelerator(CPU, precision="fp32", clip=clip)
+        descent = accelerator.prepare_optimiser(torch.optim.SGD(layer.parameters(), lr=1))
+        norm = accelerator.learn(accelerator.prepare(layer)(torch.tensor([[4.0]])).sum(), descent)
         assert float(norm) == 4
         moved.append(-layer.weight.item())
     assert moved == pytest.approx([4.0, 0.5])
@@ -255,8 +255,8 @@ def test_a_second_engine_of_a_process_may_have_another_precision():
 
 
 def test_random_states_are_among_what_is_kept():
-    engine = Accelerator(CPU, precision="fp32")
-    state = engine.state()
+    accelerator = Accelerator(CPU, precision="fp32")
+    state = accelerator.state()
     first = torch.rand(3)
-    engine.load_state(state)
+    accelerator.load_state(state)
     assert torch.equal(torch.rand(3), first)

@@ -88,20 +88,20 @@ def test_a_training_step_in_half_precision_is_near_one_in_fp32(precision):
 
 def test_auto_takes_bf16_where_the_gpu_has_it():
     has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    engine = Accelerator(torch.device("cuda"), precision="auto")
-    assert engine.precision == ("bf16" if has_bf16 else "fp32")
+    accelerator = Accelerator(torch.device("cuda"), precision="auto")
+    assert accelerator.precision == ("bf16" if has_bf16 else "fp32")
 
 
 def test_fp16_leaves_out_a_step_that_overflows_and_remembers_its_smaller_scale():
-    engine = Accelerator(torch.device("cuda"), precision="fp16")
+    accelerator = Accelerator(torch.device("cuda"), precision="fp16")
     layer = nn.Linear(1, 1)
-    prepared = engine.prepare(layer)
-    adam = engine.prepare_optimiser(torch.optim.Adam(layer.parameters()))
-    before, weight = engine.state()["scaler"]["scale"], layer.weight.item()
+    prepared = accelerator.prepare(layer)
+    adam = accelerator.prepare_optimiser(torch.optim.Adam(layer.parameters()))
+    before, weight = accelerator.state()["scaler"]["scale"], layer.weight.item()
     loss = prepared(torch.ones(1, 1, device="cuda")).sum() * 1e38
-    assert float(engine.learn(loss, adam)) == 0
+    assert float(accelerator.learn(loss, adam)) == 0
     assert layer.weight.item() == weight
-    state = engine.state()
+    state = accelerator.state()
     assert state["scaler"]["scale"] == before / 2
     later = Accelerator(torch.device("cuda"), precision="fp16")
     later.load_state(state)

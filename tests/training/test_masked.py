@@ -216,7 +216,7 @@ def test_each_step_and_each_process_has_masks_of_its_own(monkeypatch):
 
     trainer = _trainer(draw, adversarial_weight=0.0)
     trainer.step(torch.rand(2, 1, 3, 64, 64))
-    monkeypatch.setattr(trainer.engine, "share", lambda count: range(2, 4))
+    monkeypatch.setattr(trainer.accelerator, "share", lambda count: range(2, 4))
     trainer.step(torch.rand(2, 1, 3, 64, 64))
     assert asked == [(0, [0, 1]), (1, [2, 3])]
 

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 State = Literal["done", "skipped", "failed"]
 
 
-class Watch(Protocol):
+class FilmWatcher(Protocol):
     """Sees how a film gets on."""
 
     def frame(self, done: int) -> None:
@@ -53,7 +53,7 @@ class Watch(Protocol):
         """Take note of a segment that was rendered."""
 
 
-Watching = Callable[[Path, int | None], AbstractContextManager[Watch]]
+Watching = Callable[[Path, int | None], AbstractContextManager[FilmWatcher]]
 """Watches over a film while it is rendered, of which so many frames are expected."""
 
 

@@ -53,7 +53,7 @@ class Measured:
 class DryRun:
     """What a batch would do."""
 
-    outlooks: tuple[FilmEstimate, ...]
+    estimates: tuple[FilmEstimate, ...]
     measured: Measured | None
     """None: nothing is left to be done that could be measured."""
     workers: int
@@ -63,7 +63,7 @@ class DryRun:
         rows = [
             [str(o.task.film), o.what, "?" if o.frames_left is None else str(o.frames_left or ""),
              o.why or str(o.task.out)]
-            for o in self.outlooks
+            for o in self.estimates
         ]  # fmt: skip
         return ["film", "would", "frames", "result, or why not"], rows
 
@@ -71,10 +71,10 @@ class DryRun:
         """Return in one line how long it would take, how much disk, and how that is known."""
         if self.measured is None:
             return "nothing to measure: no film is left that could be rendered"
-        pixels = sum((o.frames_left or 0) * o.pixels for o in self.outlooks)
+        pixels = sum((o.frames_left or 0) * o.pixels for o in self.estimates)
         minutes = pixels * self.measured.seconds_per_pixel / self.workers / 60
         megabytes = pixels * self.measured.bytes_per_pixel / 1e6
-        unknown = sum(o.frames_left is None for o in self.outlooks)
+        unknown = sum(o.frames_left is None for o in self.estimates)
         besides = f"; {unknown} films do not say how long they are" if unknown else ""
         return (
             f"about {_rounded(minutes, 'minutes')} and {_rounded(megabytes, 'MB')}, by the first "
@@ -100,13 +100,13 @@ def dry_run(options: BatchOptions) -> DryRun:
     tasks = tasks_of(options)
     assert options.out is not None
     ledger, each = Ledger(options.out), options.of_each()
-    outlooks = tuple(_outlook(task, ledger, each) for task in tasks)
-    left = [outlook for outlook in outlooks if outlook.pixels]
+    estimates = tuple(_estimate(task, ledger, each) for task in tasks)
+    left = [estimate for estimate in estimates if estimate.pixels]
     workers = each.workers if isinstance(each.workers, int) else 1
-    return DryRun(outlooks, _measured(left, each), workers)
+    return DryRun(estimates, _measured(left, each), workers)
 
 
-def _outlook(task: Task, ledger: Ledger, options: RenderOptions) -> FilmEstimate:
+def _estimate(task: Task, ledger: Ledger, options: RenderOptions) -> FilmEstimate:
     try:
         found = identified(task, options, ledger)
         identity = found.fingerprint
@@ -131,24 +131,24 @@ def _frames_done(task: Task, identity: Fingerprint) -> int:
     return sum(segment.frame_count for segment in record.segments)
 
 
-def _measured(outlooks: Sequence[FilmEstimate], options: RenderOptions) -> Measured | None:
+def _measured(estimates: Sequence[FilmEstimate], options: RenderOptions) -> Measured | None:
     """Return what the first film costs of which the beginning can be rendered."""
     start, _ = span_from_text(options.start, options.end)
     end = str(float((start or 0) + SAMPLE_SECONDS))
     sample = replace(single_process(options), end=end, verify="none")
-    for outlook in outlooks:
+    for estimate in estimates:
         with suppress(VidcolorError):
-            return _measure(outlook, sample)
+            return _measure(estimate, sample)
     return None
 
 
-def _measure(outlook: FilmEstimate, options: RenderOptions) -> Measured:
-    task, times = outlook.task, list[float]()
+def _measure(estimate: FilmEstimate, options: RenderOptions) -> Measured:
+    task, times = estimate.task, list[float]()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / task.out.name
         done = render(task.film, out, options, on_frame=lambda _: times.append(time.monotonic()))
         byte_count = out.stat().st_size
-    pixels = outlook.pixels * done.frame_count
+    pixels = estimate.pixels * done.frame_count
     # The first frame waits for the model and for those that are looked at ahead of it.
     seconds = (times[-1] - times[0]) * len(times) / max(1, len(times) - 1)
     return Measured(task.film, seconds / pixels, byte_count / pixels)

@@ -31,7 +31,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _NamedFilm:
     film: Path
     name: Path
     """Within what was given: folders are kept."""
@@ -65,22 +65,22 @@ def find_tasks(sources: Sequence[Path], out: Path, codec: Codec) -> list[Task]:
     return tasks
 
 
-def _films_of(source: Path, out: Path) -> Iterator[_Found]:
+def _films_of(source: Path, out: Path) -> Iterator[_NamedFilm]:
     """Yield the films of one source."""
     if source.is_dir():
         films = [film for film in sorted(source.rglob("*")) if _is_film(film, source, out)]
-        yield from (_Found(film, film.relative_to(source)) for film in films)
+        yield from (_NamedFilm(film, film.relative_to(source)) for film in films)
     elif source.suffix.lower() == LIST_SUFFIX and source.is_file():
         films = [source.parent / line for line in _lines(source)]
-        yield from (_Found(film, Path(film.name)) for film in films)
+        yield from (_NamedFilm(film, Path(film.name)) for film in films)
     elif source.exists():
         films = [source]
-        yield _Found(source, Path(source.name))
+        yield _NamedFilm(source, Path(source.name))
     else:
         fixed = _fixed_part(source)
         films = [Path(name) for name in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207  a pattern may begin anywhere
         films = [film for film in films if film.is_file()]
-        yield from (_Found(film, film.relative_to(fixed)) for film in films)
+        yield from (_NamedFilm(film, film.relative_to(fixed)) for film in films)
     if not films:
         raise InputError(f"{source}: no film is there; give films, or a folder that holds some")
 

@@ -158,7 +158,7 @@ def _colored(
 ) -> list[ColoredFrame[FrameContext]]:
     """Return the frames with their chroma; what the network is asked meanwhile is asked again."""
     small = stages.time("luma resize", lambda: _small(places, colorizer.size))
-    colorizer.coder = tape = _Tape(colorizer.coder)
+    colorizer.backend = tape = _Tape(colorizer.backend)
 
     def colorize() -> list[ColoredFrame[FrameContext]]:
         return list(
@@ -192,31 +192,31 @@ def _encode(frames: list[Frame], codes: list[Codes], film: Film, plan: OutputPla
 
 
 class _Tape:
-    """Stands in for a coder: asks it, and remembers what it was asked and what it answered."""
+    """Stands in for a backend: asks it, and remembers what it was asked and what it answered."""
 
-    def __init__(self, coder: Backend) -> None:
-        self._coder = coder
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._asked: dict[str, list[tuple[Any, ...]]] = {"encode": [], "decode": []}
         self._answers: dict[str, list[Any]] = {"encode": [], "decode": []}
         self.plays = False
         """Whether it answers from memory, in the order in which it was asked."""
 
     def encode(self, *inputs: Any) -> Any:
-        """Return the features that the coder makes, or made."""
+        """Return the features that the backend makes, or made."""
         return self._answer("encode", inputs)
 
     def decode(self, *inputs: Any) -> Any:
-        """Return the colour that the coder makes, or made."""
+        """Return the colour that the backend makes, or made."""
         return self._answer("decode", inputs)
 
     def _answer(self, question: str, inputs: tuple[Any, ...]) -> Any:
         if self.plays:
             return self._answers[question].pop(0)
         self._asked[question].append(inputs)
-        self._answers[question].append(getattr(self._coder, question)(*inputs))
+        self._answers[question].append(getattr(self._backend, question)(*inputs))
         return self._answers[question][-1]
 
     def ask_again(self, question: str) -> None:
-        """Ask the coder all that it was asked."""
+        """Ask the backend all that it was asked."""
         for inputs in self._asked[question]:
-            getattr(self._coder, question)(*inputs)
+            getattr(self._backend, question)(*inputs)

@@ -24,7 +24,7 @@ from vidcolor.signals import stoppable
 
 if TYPE_CHECKING:
     from vidcolor.batch.batch import Outcome
-    from vidcolor.cli.metrics_server import Monitor, Watch
+    from vidcolor.cli.metrics_server import FilmMetrics, Monitor
     from vidcolor.pipeline.journal import Segment
 
 WORDS = "result, or why not"
@@ -75,8 +75,8 @@ def _batch(options: BatchOptions, metrics_port: int | None) -> None:
         console.rows() as row,
         row("all films", unit="films") as films,
     ):
-        desk = _BatchProgress(monitor, row, films)
-        report = colour(options, watching=desk.watching, on_outcome=desk.note)
+        progress = _BatchProgress(monitor, row, films)
+        report = colour(options, watching=progress.watching, on_outcome=progress.add_outcome)
     if not console.is_quiet():
         console.show_table("what became of each film", *report.table(), words=[WORDS])
     count = len(report.outcomes)
@@ -91,20 +91,22 @@ def _batch(options: BatchOptions, metrics_port: int | None) -> None:
 class _BatchProgress:
     """Where what happens to the films is counted and shown."""
 
-    def __init__(self, monitor: "Monitor", row: console.Row, films: console.Report) -> None:
+    def __init__(
+        self, monitor: "Monitor", row: console.ProgressRow, films: console.ShowProgress
+    ) -> None:
         self._monitor, self._row, self._films = monitor, row, films
         self._count = 0
 
     @contextmanager
-    def watching(self, film: Path, expected: int | None) -> Iterator["_Watch"]:
-        """Watch over a film."""
+    def watching(self, film: Path, expected: int | None) -> Iterator["_FilmProgress"]:
+        """Count and show the progress of a film while the block lasts."""
         with (
             self._monitor.film(film, expected) as counts,
             self._row(film.name, unit="frames") as report,
         ):
-            yield _Watch(counts, report, expected)
+            yield _FilmProgress(counts, report, expected)
 
-    def note(self, outcome: "Outcome", total: int) -> None:
+    def add_outcome(self, outcome: "Outcome", total: int) -> None:
         """Tell what became of a film."""
         if outcome.state == "failed":
             console.fail(outcome.reason)
@@ -117,9 +119,9 @@ class _BatchProgress:
 
 
 @dataclass(frozen=True)
-class _Watch:
-    counts: "Watch"
-    report: console.Report
+class _FilmProgress:
+    counts: "FilmMetrics"
+    report: console.ShowProgress
     expected: int | None
 
     def frame(self, done: int) -> None:

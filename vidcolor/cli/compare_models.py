@@ -26,7 +26,7 @@ def compare_models(
     from vidcolor.experiments.compare_models import compare_models as compare
     from vidcolor.experiments.compare_models import table_of
 
-    bars: dict[str, console.Report] = {}
+    bars: dict[str, console.ShowProgress] = {}
     with stoppable(), ExitStack() as bar:
 
         def show(name: str, progress: "Progress | None") -> None:

@@ -34,7 +34,7 @@ Numbers = Mapping[str, float]
 NOTHING: Numbers = MappingProxyType({})
 
 
-class Report(Protocol):
+class ShowProgress(Protocol):
     """What a progress bar is fed with."""
 
     def __call__(self, done: int, total: int | None, numbers: Numbers = NOTHING) -> None:
@@ -138,7 +138,7 @@ def show_table(
 
 
 @contextmanager
-def progress(task: str, *, unit: str) -> Iterator[Report]:
+def progress(task: str, *, unit: str) -> Iterator[ShowProgress]:
     """Show how much is done and the time left, until the block ends.
 
     Args:
@@ -149,15 +149,15 @@ def progress(task: str, *, unit: str) -> Iterator[Report]:
         yield report
 
 
-class Row(Protocol):
+class ProgressRow(Protocol):
     """Shows one of several things that are done side by side, until its block ends."""
 
-    def __call__(self, task: str, *, unit: str) -> AbstractContextManager[Report]:
+    def __call__(self, task: str, *, unit: str) -> AbstractContextManager[ShowProgress]:
         """Begin with it, as `progress` does."""
 
 
 @contextmanager
-def rows() -> Iterator[Row]:
+def rows() -> Iterator[ProgressRow]:
     """Show how much is done of several things, and the time left, until the block ends.
 
     Any thread may add a row.
@@ -179,7 +179,7 @@ def rows() -> Iterator[Row]:
 
 
 @contextmanager
-def _row(bars: Progress, task: str, *, unit: str) -> Iterator[Report]:
+def _row(bars: Progress, task: str, *, unit: str) -> Iterator[ShowProgress]:
     number = bars.add_task(one_line(task), total=None, unit=unit, numbers="")
     try:
         yield _drawn(bars, number)
@@ -187,14 +187,14 @@ def _row(bars: Progress, task: str, *, unit: str) -> Iterator[Report]:
         bars.remove_task(number)
 
 
-def _drawn(bar: Progress, task: TaskID) -> Report:
+def _drawn(bar: Progress, task: TaskID) -> ShowProgress:
     def report(done: int, total: int | None, numbers: Numbers = NOTHING) -> None:
         bar.update(task, completed=done, total=_known(done, total), numbers=_shown(numbers))
 
     return report
 
 
-def _lines(task: str, unit: str) -> Report:
+def _lines(task: str, unit: str) -> ShowProgress:
     began = told = time.monotonic()
     done_before: int | None = None
 

@@ -87,8 +87,8 @@ class Monitor:
         )
 
     @contextmanager
-    def film(self, film: Path, expected_frames: int | None) -> Iterator["Watch"]:
-        """Watch over a film while the block lasts, and count how it ends.
+    def film(self, film: Path, expected_frames: int | None) -> Iterator["FilmMetrics"]:
+        """Count the frames of a film while the block lasts, and how it ends.
 
         Args:
             film: names it; films that are under way at once have different names.
@@ -99,7 +99,7 @@ class Monitor:
             self.frames_expected.put(expected_frames, name)
         outcome = "interrupted"
         try:
-            yield Watch(self, name)
+            yield FilmMetrics(self, name)
             outcome = "done"
         except Exception as error:
             outcome = "failed"
@@ -111,7 +111,7 @@ class Monitor:
             self.frames_expected.drop(name)
 
 
-class Watch:
+class FilmMetrics:
     """Counts the frames of a film that is under way."""
 
     def __init__(self, monitor: Monitor, name: str) -> None:

@@ -24,8 +24,8 @@ from vidcolor.dataset.film_source import (
 from vidcolor.dataset.manifest import (
     SPLITS,
     UNFINISHED_NAME,
+    DatasetSource,
     Manifest,
-    Source,
     frame_path,
     read_manifest,
     write_manifest,
@@ -90,7 +90,7 @@ def extract(
     return extracted
 
 
-def _manifest_to_extend(folder: Path, source: Source, options: ExtractOptions) -> Manifest:
+def _manifest_to_extend(folder: Path, source: DatasetSource, options: ExtractOptions) -> Manifest:
     manifest = read_manifest(folder)
     if manifest is None:
         is_ours = (folder / UNFINISHED_NAME).is_dir()
@@ -204,7 +204,11 @@ def _warn_if_cut_off(last_pts: int | None, film: Film) -> None:
 
 
 def _place(
-    staging: Staging, folder: Path, manifest: Manifest, source: Source, options: ExtractOptions
+    staging: Staging,
+    folder: Path,
+    manifest: Manifest,
+    source: DatasetSource,
+    options: ExtractOptions,
 ) -> Extracted:
     """Move the kept frames to their splits and write the manifest; safe to do again."""
     kept, border = staging.kept, split_sizes(staging.kept, split_from_text(options.split))

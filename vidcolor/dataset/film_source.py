@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidcolor.dataset.manifest import Source
+from vidcolor.dataset.manifest import DatasetSource
 from vidcolor.errors import InputError
 from vidcolor.media.decode import read_frames, unit_chroma
 from vidcolor.media.probe import Film, frame_size, probe
@@ -58,13 +58,13 @@ def expected_frames(film: Path, options: ExtractOptions) -> int | None:
     return min(frames, limit) if limit else frames
 
 
-def source_from(film: Film, options: ExtractOptions) -> Source:
+def source_from(film: Film, options: ExtractOptions) -> DatasetSource:
     """Return what the manifest says of a film."""
     files = film.source.files
     with files[0].open("rb") as file:
         start = hashlib.sha256(file.read(FINGERPRINT_BYTES)).hexdigest()
     width, height = frame_size(film, options.size)
-    return Source(
+    return DatasetSource(
         film=film.path.name,
         fingerprint=f"{start}-{sum(file.stat().st_size for file in files)}",
         width=width,

@@ -37,7 +37,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class DatasetSource:
     """A film, or a folder of photos, that frames were taken from."""
 
     film: str
@@ -65,7 +65,7 @@ class Manifest:
     """Ending of the frame files, without a dot."""
     size: int
     """Short side of a frame at most, pixels."""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[DatasetSource, ...] = ()
     train: tuple[Stretch, ...] = ()
     test: tuple[Stretch, ...] = ()
     version: int = VERSION
@@ -120,7 +120,7 @@ def _manifest_from_record(record: Mapping[str, Any]) -> Manifest:
         name=record["name"],
         format=record["format"],
         size=record["size"],
-        sources=tuple(Source(**source) for source in record["sources"]),
+        sources=tuple(DatasetSource(**source) for source in record["sources"]),
         train=train,
         test=test,
     )

@@ -18,8 +18,8 @@ import numpy as np
 from vidcolor.dataset.dataset import FolderFrames, dataset_frames
 from vidcolor.dataset.manifest import (
     SPLITS,
+    DatasetSource,
     Manifest,
-    Source,
     Split,
     Stretch,
     frame_path,
@@ -189,7 +189,7 @@ def _add_folder(
             write_picture(frame_path(folder, split, number, "jpg"), content, "free some space")
     if not counts["photos"]:
         raise InputError(f"{photos}: no photo in colour in it; give a folder of colour photos")
-    source = Source(film=photos.name, fingerprint=fingerprint, width=0, height=0)
+    source = DatasetSource(film=photos.name, fingerprint=fingerprint, width=0, height=0)
     stretches = tuple(
         Stretch(first=before + n, count=1, source=len(manifest.sources))
         for n in range(1, counts["photos"] + 1)

@@ -26,7 +26,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Layer:
+class SceneLayer:
     """A painted sheet: what it shows, where it is opaque, how much it moves with the camera."""
 
     tone: Grey
@@ -98,12 +98,12 @@ class Sheet:
         self.tone[box] += mask * (new_tone - self.tone[box])
         self.cover[box] = np.maximum(self.cover[box], mask)
 
-    def layer(self, nearness: float) -> Layer:
+    def layer(self, nearness: float) -> SceneLayer:
         """Return what was painted, at the picture's scale."""
         size = self.shape[1] // FINENESS, self.shape[0] // FINENESS
         tone = cv2.resize(self.tone * self.cover, size, interpolation=cv2.INTER_AREA)
         cover = cv2.resize(self.cover, size, interpolation=cv2.INTER_AREA)
-        return Layer(np.asarray(tone, np.float32), np.asarray(cover, np.float32), nearness)
+        return SceneLayer(np.asarray(tone, np.float32), np.asarray(cover, np.float32), nearness)
 
 
 def blurred(mask: Grey, soft_px: float) -> Grey:
@@ -122,7 +122,7 @@ class Camera:
     zoom: float
 
 
-def photograph(layers: list[Layer], camera: Camera) -> Grey:
+def photograph(layers: list[SceneLayer], camera: Camera) -> Grey:
     """Return (HEIGHT, WIDTH) grey in [0, 1]: the layers as the camera sees them."""
     picture = np.zeros((HEIGHT, WIDTH), np.float32)
     for layer in layers:

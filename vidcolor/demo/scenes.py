@@ -11,20 +11,20 @@ from vidcolor.demo.drawing import (
     WIDTH,
     Camera,
     Grey,
-    Layer,
     Point,
+    SceneLayer,
     Sheet,
     blurred,
     photograph,
 )
 
 
-def landscape() -> list[Layer]:
+def landscape() -> list[SceneLayer]:
     """Paint sky, far hills, woods, a house on a meadow and the trees beside it."""
     return [_sky(), _hills(), _woods(), _meadow(), _nearest_trees()]
 
 
-def _sky() -> Layer:
+def _sky() -> SceneLayer:
     sheet = Sheet(1)
     clouds = np.clip(sheet.noise(90, stretch=2.5) * 1.4 + 0.1, 0, 1)
     height = np.clip(sheet.y / 210, 0, 1)
@@ -32,21 +32,21 @@ def _sky() -> Layer:
     return sheet.layer(0.1)
 
 
-def _hills() -> Layer:
+def _hills() -> SceneLayer:
     sheet = Sheet(2)
     ridge = 172 + 26 * sheet.noise(150)[0] + 10 * np.sin(sheet.x[0] / 70)
     sheet.ground(ridge, 0.57 + 0.03 * sheet.noise(40) - 0.0006 * (sheet.y - 170))
     return sheet.layer(0.25)
 
 
-def _woods() -> Layer:
+def _woods() -> SceneLayer:
     sheet = Sheet(3)
     ridge = 203 + 8 * sheet.noise(60)[0] + 5 * sheet.noise(9)[1]
     sheet.ground(ridge, 0.33 + 0.09 * sheet.noise(9, octaves=3))
     return sheet.layer(0.4)
 
 
-def _meadow() -> Layer:
+def _meadow() -> SceneLayer:
     sheet = Sheet(4)
     depth = np.clip((sheet.y - 222) / 140, 0, 1)
     grass = sheet.noise(14, stretch=3) * 0.06 + sheet.noise(3, octaves=2) * 0.07 * (0.3 + depth)
@@ -108,7 +108,7 @@ def _tree(sheet: Sheet, foot: Point, height: float) -> None:
         sheet.ellipse(centre, (radius * 1.2, radius), lit + leaves, soft_px=0.6)
 
 
-def _nearest_trees() -> Layer:
+def _nearest_trees() -> SceneLayer:
     sheet = Sheet(5)
     _tree(sheet, (-20, 400), 330)
     edge = 338 + 7 * sheet.noise(30)[0] + 9 * np.abs(sheet.noise(3, octaves=2)[3])
@@ -116,12 +116,12 @@ def _nearest_trees() -> Layer:
     return sheet.layer(1.0)
 
 
-def portrait() -> list[Layer]:
+def portrait() -> list[SceneLayer]:
     """Paint a garden out of focus and a man in a coat before it."""
     return [_garden(), _man()]
 
 
-def _garden() -> Layer:
+def _garden() -> SceneLayer:
     sheet = Sheet(6)
     light = np.clip(1 - np.hypot(sheet.x - 120, sheet.y - 30) / 520, 0, 1)
     foliage = blurred(sheet.noise(34, octaves=3), 2.5)
@@ -135,7 +135,7 @@ def _garden() -> Layer:
     return sheet.layer(0.35)
 
 
-def _man() -> Layer:
+def _man() -> SceneLayer:
     sheet = Sheet(7)
     _coat(sheet)
     _head(sheet)
@@ -213,7 +213,7 @@ def _face(sheet: Sheet) -> None:
     sheet.ellipse((331, 252), (14, 3), skin - 0.07, soft_px=2.5)
 
 
-SHOTS: tuple[tuple[Callable[[], list[Layer]], Camera, Camera], ...] = (
+SHOTS: tuple[tuple[Callable[[], list[SceneLayer]], Camera, Camera], ...] = (
     (landscape, Camera(-60, 0, 1.0), Camera(50, 0, 1.0)),
     (portrait, Camera(-12, 4, 1.0), Camera(14, -4, 1.12)),
 )

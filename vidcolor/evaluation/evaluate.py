@@ -15,8 +15,8 @@ from torch import Tensor
 
 from vidcolor.errors import OutputError
 from vidcolor.evaluation.ground_truth import Reference, Truth, open_references
-from vidcolor.evaluation.report import Kind, Report, Row
-from vidcolor.evaluation.scores import Compared, FilmScores, Judges, ScoredImage, pictures_of
+from vidcolor.evaluation.report import EvaluationReport, Kind, ScoreRow
+from vidcolor.evaluation.scores import ComparedFrame, FilmScores, Judges, ScoredImage, scored_images
 from vidcolor.files import atomic_write
 from vidcolor.images.contact_sheet import contact_sheet, fit_cell
 from vidcolor.images.guided_upsampling import enlarge_chroma
@@ -41,7 +41,9 @@ SHEET_FILMS = 24
 SheetRow = list[NDArray[np.uint8]]
 
 
-def evaluate(options: EvaluateOptions, *, on_progress: OnProgress | None = None) -> Report:
+def evaluate(
+    options: EvaluateOptions, *, on_progress: OnProgress | None = None
+) -> EvaluationReport:
     """Score a model on colour films, or on the test frames of a dataset.
 
     Args:
@@ -64,7 +66,7 @@ def evaluate(options: EvaluateOptions, *, on_progress: OnProgress | None = None)
     )
     with half_the_cores():
         rows, pictures, more = _score_all(options, references, colorizer, judges, on_progress)
-    report = Report(options.model, options.size, tuple(rows), (*notes, *more), pictures)
+    report = EvaluationReport(options.model, options.size, tuple(rows), (*notes, *more), pictures)
     if options.json is not None:
         _write_text(report.to_json() + "\n", options.json)
     if options.sheet is not None:
@@ -92,29 +94,29 @@ def _score_all(
     colorizer: Colorizer,
     judges: Judges,
     on_progress: OnProgress | None,
-) -> tuple[list[Row], list[SheetRow], list[str]]:
+) -> tuple[list[ScoreRow], list[SheetRow], list[str]]:
     counts = [reference.frame_count for reference in references]
     total = None if None in counts else sum(count or 0 for count in counts)
-    rows: list[Row] = []
+    rows: list[ScoreRow] = []
     pictures: list[SheetRow] = []
     notes: list[str] = []
     done = 0
     for reference in references:
         scores = FilmScores(judges)
-        keepsakes = SampleKeeper(len(set(options.frames)) or SHEET_ROWS)
+        samples = SampleKeeper(len(set(options.frames)) or SHEET_ROWS)
         for frame in compare_with_truth(
             reference, colorizer, options.frames, stabilize=options.stabilize
         ):
-            seen = pictures_of(frame, reference.matrix)
+            seen = scored_images(frame, reference.matrix)
             scores.add(frame, seen)
-            keepsakes.offer(frame.number, seen)
+            samples.offer(frame.number, seen)
             done += 1
             if on_progress is not None:
                 on_progress(done, total)
         rows += scores.rows(reference.name)
         if not scores.has_colour:
             notes.append(f"{reference.name}: has no colour of its own; left out of the mean")
-        kept = keepsakes.rows(SHEET_COLUMNS if scores.has_colour else SHEET_COLUMNS[:2])
+        kept = samples.rows(SHEET_COLUMNS if scores.has_colour else SHEET_COLUMNS[:2])
         if options.pictures is not None:
             for number, row in kept:
                 path = options.pictures / f"{reference.name}-{number:05d}.png"
@@ -130,7 +132,7 @@ def compare_with_truth(
     chosen: Collection[int] = (),
     *,
     stabilize: float = 0,
-) -> Iterator[Compared]:
+) -> Iterator[ComparedFrame]:
     """Yield each frame of a film, or each chosen one, with its own colour and the one given back.
 
     A chosen frame's colour is what it is in the whole film, held as steady as in `render`.
@@ -151,7 +153,7 @@ def compare_with_truth(
                 continue
             starts_shot = frame.place.starts_shot or truth.number != last + 1
             last = truth.number
-            yield Compared(
+            yield ComparedFrame(
                 truth.luma_hw, truth.chroma_2hw, _at_scoring_size(frame), starts_shot, truth.number
             )
 

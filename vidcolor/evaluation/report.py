@@ -54,7 +54,7 @@ Scores = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
-class Row:
+class ScoreRow:
     """One line of the table: what one kind of picture scores on one film."""
 
     film: str
@@ -66,13 +66,13 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationReport:
     """All that an evaluation found."""
 
     model: str
     size_px: int
     """Short side at which the scores were taken."""
-    rows: tuple[Row, ...]
+    rows: tuple[ScoreRow, ...]
     """One for each film and kind."""
     notes: tuple[str, ...] = ()
     """Why numbers are missing or say little."""
@@ -80,7 +80,7 @@ class Report:
     """Grey, result and truth of a few frames of each film."""
 
     @property
-    def mean(self) -> tuple[Row, ...]:
+    def mean(self) -> tuple[ScoreRow, ...]:
         """A row a kind: the mean over the films that have a number, each film weighing alike."""
         rows = [row for row in self.rows if row.in_mean]
         return tuple(_mean_row(kind, [row for row in rows if row.kind == kind]) for kind in KINDS)
@@ -113,11 +113,11 @@ class Report:
         return ["mean", *KINDS, "what it is"], rows
 
 
-def _mean_row(kind: Kind, rows: Sequence[Row]) -> Row:
+def _mean_row(kind: Kind, rows: Sequence[ScoreRow]) -> ScoreRow:
     scores = {
         metric.key: _mean_or_none(row.scores[metric.key] for row in rows) for metric in METRICS
     }
-    return Row("mean", kind, sum(row.frame_count for row in rows), scores)
+    return ScoreRow("mean", kind, sum(row.frame_count for row in rows), scores)
 
 
 def _mean_or_none(values: Iterable[float | None]) -> float | None:
@@ -126,7 +126,7 @@ def _mean_or_none(values: Iterable[float | None]) -> float | None:
     return fmean(numbers) if numbers else None
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def _plain(row: ScoreRow) -> dict[str, Any]:
     numbers = {metric.key: _json_number(row.scores[metric.key]) for metric in METRICS}
     about = {"film": row.film, "kind": row.kind, "frames": row.frame_count, "in_mean": row.in_mean}
     return {**about, **numbers}
@@ -137,7 +137,7 @@ def _json_number(value: float | None) -> float | str | None:
     return "infinity" if value is not None and math.isinf(value) else value
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: ScoreRow) -> list[str]:
     return [row.film, row.kind, *(_shown(metric, row.scores[metric.key]) for metric in METRICS)]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from vidcolor.color import fit_gamut, lab_from_rgb, rgb_from_ycbcr
 from vidcolor.evaluation import metrics
 from vidcolor.evaluation.metrics import warp_error
-from vidcolor.evaluation.report import KINDS, METRICS, Kind, Row, Scores
+from vidcolor.evaluation.report import KINDS, METRICS, Kind, ScoreRow, Scores
 from vidcolor.images.optical_flow import Motion, find_motion
 from vidcolor.options.values import Matrix
 
@@ -21,7 +21,7 @@ Judges = Mapping[str, Callable[[Tensor, Tensor], float]]
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedFrame:
     """A frame at the scoring size: one luma, with the true and the predicted chroma."""
 
     luma_hw: NDArray[np.float32]
@@ -45,7 +45,7 @@ class ScoredImage:
     lab_3hw: Tensor
 
 
-def pictures_of(frame: Compared, matrix: Matrix) -> dict[Kind, ScoredImage]:
+def scored_images(frame: ComparedFrame, matrix: Matrix) -> dict[Kind, ScoredImage]:
     """Return the result, the grey and the truth of a frame, over the same luma."""
     luma_1hw = torch.from_numpy(frame.luma_hw)[None].double()
     truth_2hw = torch.from_numpy(frame.truth_2hw).double()
@@ -73,7 +73,7 @@ class FilmScores:
 
     scores = FilmScores({"lpips": lpips.distance})
     for frame in frames:
-        scores.add(frame, pictures_of(frame, "bt709"))
+        scores.add(frame, scored_images(frame, "bt709"))
     rows = scores.rows("film.mp4")
     """
 
@@ -83,8 +83,8 @@ class FilmScores:
         self._sums = {kind: _Sums() for kind in KINDS}
         self._previous_luma_hw: NDArray[np.float32] | None = None
 
-    def add(self, frame: Compared, pictures: dict[Kind, ScoredImage]) -> None:
-        """Score the next frame; `pictures` are its `pictures_of`."""
+    def add(self, frame: ComparedFrame, pictures: dict[Kind, ScoredImage]) -> None:
+        """Score the next frame; `pictures` are its `scored_images`."""
         motion = None
         if self._previous_luma_hw is not None and not frame.starts_shot:
             motion = find_motion(self._previous_luma_hw, frame.luma_hw)
@@ -101,12 +101,14 @@ class FilmScores:
         truth = self._sums["grey"].scores()["chroma_error"]
         return truth is not None and truth >= COLOURLESS_CODES
 
-    def rows(self, film: str) -> tuple[Row, ...]:
+    def rows(self, film: str) -> tuple[ScoreRow, ...]:
         """Return the scores of all frames so far, one row a kind."""
         truth = self._sums["truth"].scores()["colourfulness"]
         scores = {kind: sums.scores() for kind, sums in self._sums.items()}
         return tuple(
-            Row(film, kind, self.frame_count, _with_difference(kind, own, truth), self.has_colour)
+            ScoreRow(
+                film, kind, self.frame_count, _with_difference(kind, own, truth), self.has_colour
+            )
             for kind, own in scores.items()
         )
 

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vidcolor.errors import OptionsError
 from vidcolor.evaluation.evaluate import evaluate
-from vidcolor.evaluation.report import METRICS, Report
+from vidcolor.evaluation.report import METRICS, EvaluationReport
 from vidcolor.files import atomic_write, read_toml
 from vidcolor.images.contact_sheet import contact_sheet
 from vidcolor.images.image_files import RgbImage
@@ -50,7 +50,7 @@ OnRow = Callable[[str, Progress | None], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
+class ComparedModel:
     """A row of the comparison."""
 
     name: str
@@ -68,7 +68,7 @@ class Compared:
 
 def compare_models(
     recipe: Path, options: CompareOptions, *, on_row: OnRow | None = None
-) -> list[Compared]:
+) -> list[ComparedModel]:
     """Train and score every row of a recipe, and write what came out into `options.out`.
 
     Args:
@@ -122,12 +122,12 @@ def _with_paths(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _compared(name: str, row: TrainOptions, options: CompareOptions, tell: OnRow) -> Compared:
+def _compared(name: str, row: TrainOptions, options: CompareOptions, tell: OnRow) -> ComparedModel:
     """Train and score a row, or take what an earlier run kept of it."""
     folder = options.out / name
     told = {key: str(value) for key, value in asdict(row).items()}
     if (folder / KEPT).is_file():
-        kept = Compared(**json.loads((folder / KEPT).read_text(encoding="utf-8")))
+        kept = ComparedModel(**json.loads((folder / KEPT).read_text(encoding="utf-8")))
         if kept.options == told:
             return kept
     (folder / KEPT).unlink(missing_ok=True)
@@ -162,12 +162,14 @@ def _compared(name: str, row: TrainOptions, options: CompareOptions, tell: OnRow
     return done
 
 
-def _described(name: str, told: dict[str, str], folder: Path, report: Report) -> Compared:
+def _described(
+    name: str, told: dict[str, str], folder: Path, report: EvaluationReport
+) -> ComparedModel:
     card, network = load_network(folder)
     side = max(network.multiple, card.working_size // network.multiple * network.multiple)
     mega_macs, frame_seconds = cost_of(network, side)
     keys = [metric.key for metric in METRICS]
-    return Compared(
+    return ComparedModel(
         name=name,
         options=told,
         steps=max(int(record["step"]) for record in records_of(folder)),
@@ -198,7 +200,7 @@ def cost_of(network: Generator, side: int) -> tuple[float, float]:
     return counter.get_total_flops() / 2e6, median(seconds)
 
 
-def _write_table(compared: list[Compared], options: CompareOptions) -> None:
+def _write_table(compared: list[ComparedModel], options: CompareOptions) -> None:
     text = json.dumps([asdict(row) for row in compared], indent=2) + "\n"
     with atomic_write(options.out / "table.json") as draft:
         draft.write_text(text, encoding="utf-8")
@@ -209,7 +211,7 @@ def _write_table(compared: list[Compared], options: CompareOptions) -> None:
         draft.write_text(markdown + "\n", encoding="utf-8")
 
 
-def table_of(compared: list[Compared]) -> list[list[str]]:
+def table_of(compared: list[ComparedModel]) -> list[list[str]]:
     """Return the heading and the rows of the table, with grey and truth as the last two."""
     metrics = [metric for metric in METRICS if metric.key in TABLE_METRICS]
     heading = ["model", "parameters", "MMAC", "ms a frame", "steps"]
@@ -231,7 +233,7 @@ def _scored(scores: dict[str, float | None]) -> list[str]:
     return shown
 
 
-def _plot_curves(compared: list[Compared], out: Path) -> None:
+def _plot_curves(compared: list[ComparedModel], out: Path) -> None:
     """Draw the pixel loss over the steps, and the error on test frames after each epoch."""
     from matplotlib.figure import Figure
 
@@ -257,7 +259,7 @@ def _plot_curves(compared: list[Compared], out: Path) -> None:
         figure.savefig(draft, format="png")
 
 
-def _plot_scores(compared: list[Compared], out: Path) -> None:
+def _plot_scores(compared: list[ComparedModel], out: Path) -> None:
     """Draw a bar a row for the scores that say most, with lines for grey and truth."""
     from matplotlib.figure import Figure
 

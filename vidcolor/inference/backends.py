@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vidcolor.errors import ModelError
 from vidcolor.inference.onnx_cache import graphs_of
-from vidcolor.inference.onnx_export import WINDOW, require
+from vidcolor.inference.onnx_export import WINDOW, import_package
 from vidcolor.network.generator import Features, Generator
 from vidcolor.options.values import Device, Engine
 
@@ -76,7 +76,7 @@ class OnnxBackend:
 
 
 def _session(path: Path) -> Any:
-    onnxruntime = require("onnxruntime")
+    onnxruntime = import_package("onnxruntime")
     options = onnxruntime.SessionOptions()
     # Threads of our own work side by side, a frame each; what they free is for others.
     options.intra_op_num_threads = options.inter_op_num_threads = 1

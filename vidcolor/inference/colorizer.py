@@ -119,7 +119,7 @@ class Colorizer:
         self.network.to(device)
         is_half = device.type == "cuda" and self._may_halve
         own = AutocastBackend(self.network) if is_half else self.network
-        self.coder: Backend = self._onnx or own
+        self.backend: Backend = self._onnx or own
 
     @classmethod
     def load(
@@ -244,7 +244,7 @@ class Colorizer:
         """
         grey_B1hw = grey_from_luma(self._filled([luma_hw]), self.card.grey)
         frame_Bchw = self.network.frame(grey_B1hw, None, self._noise(grey_B1hw))
-        features = self.coder.encode(frame_Bchw, self.network.embed(grey_B1hw))
+        features = self.backend.encode(frame_Bchw, self.network.embed(grey_B1hw))
         return [level[:1] for level in features]
 
     def _look(
@@ -262,7 +262,7 @@ class Colorizer:
 
     @torch.inference_mode()
     def _encoded(self, batch: FrameBatch[Frame]) -> tuple[FrameBatch[Frame], Features]:
-        return batch, self.coder.encode(batch.frame_Bchw, batch.embedding_BC)
+        return batch, self.backend.encode(batch.frame_Bchw, batch.embedding_BC)
 
     def _prepared(
         self,
@@ -343,10 +343,10 @@ class Colorizer:
         if self.card.window == 1:
             filled = [(current, current, current) for _, current, _ in filled]
         previous, current, next_ = (stacked([w[n].features for w in filled]) for n in range(3))
-        predicted_Bchw = self.coder.decode(previous, current, next_).float()
+        predicted_Bchw = self.backend.decode(previous, current, next_).float()
         # What is not finite makes the sum so, which takes a tenth of looking at each.
         if not bool(torch.isfinite(predicted_Bchw.sum())):
-            if isinstance(self.coder, AutocastBackend):
+            if isinstance(self.backend, AutocastBackend):
                 raise HalfPrecisionError(f"model {self.card.name!r}: overflows in half precision")
             raise ModelError(
                 f"model {self.card.name!r}: its network returned values that are not numbers; "

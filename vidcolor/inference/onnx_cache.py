@@ -8,7 +8,7 @@ import torch
 from vidcolor.errors import ModelError
 from vidcolor.files import atomic_folder, cache, wait_for_lock
 from vidcolor.inference.fold import fold_norms
-from vidcolor.inference.onnx_export import require, write_graphs
+from vidcolor.inference.onnx_export import import_package, write_graphs
 from vidcolor.network.card import CARD, WEIGHTS
 from vidcolor.network.weights import load_network
 
@@ -22,7 +22,7 @@ def graphs_of(model: Path) -> Path:
         ModelError: ONNX is not installed, cannot express the network, or the folder cannot be
             written; or the model is damaged.
     """
-    require("onnxruntime")
+    import_package("onnxruntime")
     graphs = cache() / "graphs" / _name(model)
     if graphs.is_dir():
         return graphs

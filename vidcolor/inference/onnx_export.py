@@ -47,8 +47,8 @@ def write_graphs(network: Generator, folder: Path) -> float:
     Raises:
         ModelError: ONNX is not installed, or cannot express the network, or computes another.
     """
-    onnxruntime = require("onnxruntime")
-    require("onnx")
+    onnxruntime = import_package("onnxruntime")
+    import_package("onnx")
     with torch.no_grad():
         _write(network, folder)
         error = max(_error(network, folder, onnxruntime, size) for size in ((1, 3, 2), (2, 2, 5)))
@@ -70,7 +70,7 @@ def write_embedding(network: Generator, folder: Path) -> None:
     with torch.no_grad():
         if network.embed(grey_B1hw) is None:
             return
-        require("onnxscript")
+        import_package("onnxscript")
         path, axes = folder / "embed.onnx", dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)
         with _quiet(), _saying_what_is_inexpressible(path):
             # Only the newer exporter knows how classifiers shrink pictures; it takes seconds.
@@ -87,7 +87,7 @@ def write_embedding(network: Generator, folder: Path) -> None:
             )
 
 
-def require(package: str) -> Any:
+def import_package(package: str) -> Any:
     """Return a package of the extra `onnx`.
 
     Raises:

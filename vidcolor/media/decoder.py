@@ -171,7 +171,7 @@ class Decoder:
             ends = (packet.pts + (packet.duration or 0)) * packet.time_base
             self._end_seconds = max(self._end_seconds, Fraction(ends))
         if self._hole is not None:
-            self._hole.note(packet)
+            self._hole.add(packet)
 
     def report(self) -> None:
         """Say, at the film's end, how much was damaged and whether the end itself is missing."""
@@ -204,7 +204,7 @@ class _HoleFinder:
         self._packets_since_hole = HOLE_PACKETS
         self._tick: int | None = None
 
-    def note(self, packet: "Packet[Stream]") -> None:
+    def add(self, packet: "Packet[Stream]") -> None:
         """Remember where a packet lies in the file."""
         if packet.pos is None or packet.pos < 0:
             return

@@ -71,6 +71,6 @@ class Written:
     """Digests of attached files and covers, by the stream's number in the film."""
 
 
-def digest(data: bytes) -> bytes:
+def digest_of(data: bytes) -> bytes:
     """Return what identifies an attached file."""
     return hashlib.blake2b(data).digest()

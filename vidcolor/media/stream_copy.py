@@ -16,7 +16,7 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 from vidcolor.errors import InputError
 from vidcolor.media.audio_convert import SoundConverter
 from vidcolor.media.conversion_warnings import Changes
-from vidcolor.media.expected import WrittenTrack, digest
+from vidcolor.media.expected import WrittenTrack, digest_of
 from vidcolor.media.metadata import note_stream
 from vidcolor.media.probe import fraction
 from vidcolor.media.stream_plan import TEXT_CODEC_OF_FORMAT, Carried, codec_name, describe_stream
@@ -84,14 +84,14 @@ class TrackCopier:
         if stream.type == "attachment":
             added = output.add_stream_from_template(stream, opaque=True)
             note_stream(stream, added, output.format.name, with_timecode=True)
-            self.attached[stream.index] = digest(cast(Any, stream).data)
+            self.attached[stream.index] = digest_of(cast(Any, stream).data)
         elif output.format.name == "matroska":
             data = _cover_bytes(self._source, stream)
             name = stream.codec_context.name
             kind = COVER_KINDS.get(name, name)
             file_name = stream.metadata.get("filename", f"cover.{kind.replace('jpeg', 'jpg')}")
             output.add_attachment(file_name, f"image/{kind}", data)
-            self.attached[stream.index] = digest(data)
+            self.attached[stream.index] = digest_of(data)
         else:
             added = output.add_stream_from_template(stream, opaque=True)
             note_stream(stream, added, output.format.name, with_timecode=True)
@@ -143,7 +143,7 @@ class TrackCopier:
     def _cover(self, packet: "Packet[Stream]") -> "Iterator[Packet[Stream]]":
         index = packet.stream.index
         if index not in self.attached:
-            self.attached[index] = digest(bytes(packet))
+            self.attached[index] = digest_of(bytes(packet))
             packet.pts = packet.dts = 0
             packet.stream = self._outputs[index]
             yield packet

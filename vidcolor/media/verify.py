@@ -15,7 +15,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from vidcolor.errors import OutputError
-from vidcolor.media.expected import TrackDigest, Written, WrittenTrack, digest
+from vidcolor.media.expected import TrackDigest, Written, WrittenTrack, digest_of
 from vidcolor.media.output_plan import OutputPlan
 from vidcolor.media.probe import KEEP_BYTES, fraction
 from vidcolor.media.timing import PacketTimes
@@ -26,7 +26,7 @@ OTHER_BYTES = (
 
 
 @dataclass
-class _Found:
+class _ReadBack:
     """What a file holds, stream by stream."""
 
     indexes: list[int]
@@ -65,31 +65,31 @@ def verify(whole: Path, plan: OutputPlan, written: Written) -> None:
         _check_ends(whole, plan)
 
 
-def _read(container: InputContainer) -> _Found:
+def _read(container: InputContainer) -> _ReadBack:
     """Read all packets; memory holds a time a frame, nothing else that grows."""
     picture = container.streams.video[0]
     shown = array("q")
-    found = _Found([], np.empty(0, np.int64), Counter())
+    found = _ReadBack([], np.empty(0, np.int64), Counter())
     for packet in container.demux():
         stream = packet.stream
         if not packet.size:
             continue
         if stream.disposition & Disposition.attached_pic:
-            found.attached.add(digest(bytes(packet)))
+            found.attached.add(digest_of(bytes(packet)))
             continue
         found.packet_counts[stream.index] += 1
         if stream.index == picture.index:
             shown.append(packet.pts or 0)
         found.fingerprints.setdefault(stream.index, TrackDigest()).add(stream, packet)
     for stream in container.streams.attachments:
-        found.attached.add(digest(cast(Any, stream).data))
+        found.attached.add(digest_of(cast(Any, stream).data))
     found.indexes = sorted(found.packet_counts)
     found.shown = np.sort(np.frombuffer(shown, np.int64))
     return found
 
 
 def _check_tracks(
-    found: _Found, plan: OutputPlan, tracks: Sequence[WrittenTrack], *, is_full: bool
+    found: _ReadBack, plan: OutputPlan, tracks: Sequence[WrittenTrack], *, is_full: bool
 ) -> None:
     """Compare the streams beside the picture; MP4 adds its own for chapters after them."""
     company = found.indexes[1:]
@@ -112,7 +112,7 @@ def _check_tracks(
             raise OutputError(f"{plan.out}: {OTHER_BYTES.format(index)}")
 
 
-def _check_attached(found: _Found, plan: OutputPlan, attached: Mapping[int, bytes]) -> None:
+def _check_attached(found: _ReadBack, plan: OutputPlan, attached: Mapping[int, bytes]) -> None:
     for index, meant in attached.items():
         if meant not in found.attached:
             raise OutputError(

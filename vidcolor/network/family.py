@@ -24,7 +24,7 @@ class Setup:
     """Mean absolute or squared error; what is predicted in bins has its own loss."""
     is_conditional: bool = True
     """The discriminator sees the grey, and the mask, beside the colour."""
-    prepare: Callable[[Generator], None] | None = None
+    load_published: Callable[[Generator], None] | None = None
     """Gives a fresh network the published weights that it builds on.
 
     Raises:

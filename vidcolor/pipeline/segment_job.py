@@ -138,7 +138,7 @@ class Renderer:
 
     renderer = Renderer()
     for part in plan_segments(places, is_wanted, reach):
-        work.note(renderer.render(job, part))
+        work.append_entry(renderer.render(job, part))
     """
 
     def __init__(self) -> None:

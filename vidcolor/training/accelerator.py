@@ -27,10 +27,10 @@ overflows here is not to blame on the small range of fp16: the training diverged
 class Accelerator:
     """What a training step needs of devices, precision and processes.
 
-    engine = Accelerator(torch.device("cpu"), precision="auto", clip=None)
-    trained = engine.prepare(network)
-    adam = engine.prepare_optimiser(torch.optim.AdamW(network.parameters()))
-    engine.learn(loss_of(trained(batch)), adam)
+    accelerator = Accelerator(torch.device("cpu"), precision="auto", clip=None)
+    trained = accelerator.prepare(network)
+    adam = accelerator.prepare_optimiser(torch.optim.AdamW(network.parameters()))
+    accelerator.learn(loss_of(trained(batch)), adam)
     """
 
     def __init__(

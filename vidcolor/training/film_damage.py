@@ -52,17 +52,17 @@ def film_look(grey_BT1hw: Tensor, strength: float, *, seed: int) -> Tensor:
         seed: decides everything, on one kind of device.
     """
     random = torch.Generator(grey_BT1hw.device).manual_seed(seed)
-    look = _Look(grey_BT1hw, strength, random)
-    for damage in (
-        look.soften, look.darken_corners, look.print_by_hand, look.flicker, look.add_grain,
-        look.add_dust, look.scratch,
+    damage = _Damage(grey_BT1hw, strength, random)
+    for add_damage in (
+        damage.soften, damage.darken_corners, damage.print_by_hand, damage.flicker,
+        damage.add_grain, damage.add_dust, damage.scratch,
     ):  # fmt: skip
-        grey_BT1hw = damage(grey_BT1hw).clamp(0, 1)
+        grey_BT1hw = add_damage(grey_BT1hw).clamp(0, 1)
     return grey_BT1hw
 
 
-class _Look:
-    """Random numbers in the shapes that the damages need."""
+class _Damage:
+    """The kinds of damage, and random numbers in the shapes that they need."""
 
     def __init__(self, like_BT1hw: Tensor, strength: float, random: torch.Generator) -> None:
         self.batch, self.frames, _, self.height, self.width = like_BT1hw.shape

@@ -52,7 +52,7 @@ class GanTrainer:
         colour_counts: Tensor | None = None,
         schedule: Schedule | None = None,
         draw_masks: DrawMasks | None = None,
-        witnesses: AuxiliaryLosses | None = None,
+        auxiliary_losses: AuxiliaryLosses | None = None,
     ) -> None:
         """Build the networks.
 
@@ -66,16 +66,16 @@ class GanTrainer:
                 (`--rarity`), or in each bin (`--rebalance`).
             schedule: of the learning rates; default: what the options say.
             draw_masks: for a network that takes masks; default: colour is wanted everywhere.
-            witnesses: for the perceptual and the temporal loss, where they have a weight.
+            auxiliary_losses: for the perceptual and the temporal loss, where they have a weight.
 
         Raises:
             OptionsError: the device does not have the precision.
         """
         self.card, self.setup, self.options, self.steps = card, setup, options, steps
         self.schedule = schedule or schedule_of(options, steps)
-        self.engine = Accelerator(device, precision=options.precision, clip=options.clip)
-        self.device = self.engine.device
-        self.generator = self.engine.synchronised(self._network())
+        self.accelerator = Accelerator(device, precision=options.precision, clip=options.clip)
+        self.device = self.accelerator.device
+        self.generator = self.accelerator.synchronised(self._network())
         self.averaged = (
             MovingAverage(self._network(), like=self.generator, decay=options.average)
             if options.average
@@ -85,9 +85,9 @@ class GanTrainer:
             card, options, generator=self.generator, draw_masks=draw_masks, device=self.device
         )
         self.terms = GeneratorTerms(
-            card, setup, options, witnesses or AuxiliaryLosses(), colour_counts, self.device
+            card, setup, options, auxiliary_losses or AuxiliaryLosses(), colour_counts, self.device
         )
-        self.discriminator = self.engine.synchronised(
+        self.discriminator = self.accelerator.synchronised(
             build_discriminator(
                 options.discriminator,
                 self._seen_channels(),
@@ -96,10 +96,12 @@ class GanTrainer:
                 self_attention=options.self_attention,
             )
         )
-        self._wrapped_generator = self.engine.prepare(WindowedGenerator(self.generator))
-        self._wrapped_discriminator = self.engine.prepare(self.discriminator)
-        self.generator_adam = self.engine.prepare_optimiser(generator_adam(self.generator, options))
-        self.discriminator_adam = self.engine.prepare_optimiser(
+        self._wrapped_generator = self.accelerator.prepare(WindowedGenerator(self.generator))
+        self._wrapped_discriminator = self.accelerator.prepare(self.discriminator)
+        self.generator_adam = self.accelerator.prepare_optimiser(
+            generator_adam(self.generator, options)
+        )
+        self.discriminator_adam = self.accelerator.prepare_optimiser(
             discriminator_adam(self.discriminator, options)
         )
         self.steps_done = 0
@@ -154,7 +156,7 @@ class GanTrainer:
         if done % options.generator_every == 0:
             losses |= self._generator_step(shown, is_adversarial=is_adversarial)
         self.steps_done += 1
-        return self.engine.mean(losses)
+        return self.accelerator.mean(losses)
 
     def look(self, rgb_BT3hw: Tensor) -> StepOutputs:
         """Show the generator this process's share of a batch, R'G'B' in [0, 1]."""
@@ -162,7 +164,7 @@ class GanTrainer:
             self._wrapped_generator,
             rgb_BT3hw.to(self.device, non_blocking=True),
             step=self.steps_done,
-            first=self.engine.share(self.options.batch_size).start,
+            first=self.accelerator.share(self.options.batch_size).start,
         )
 
     def _discriminator_step(self, shown: StepOutputs) -> dict[str, Tensor]:
@@ -171,7 +173,7 @@ class GanTrainer:
         )
         fake = self._wrapped_discriminator(self._seen(shown, lambda s: s.colour_Bchw.detach()))
         loss = discriminator_loss(real, fake, self.options.gan)
-        self.engine.learn(loss, self.discriminator_adam)
+        self.accelerator.learn(loss, self.discriminator_adam)
         return {"discriminator": loss}
 
     def _generator_step(self, shown: StepOutputs, *, is_adversarial: bool) -> dict[str, Tensor]:
@@ -180,7 +182,7 @@ class GanTrainer:
             weight = self.options.adversarial_weight
             terms["adversarial"] = (weight, self._adversarial_loss(shown))
         loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
-        norm = self.engine.learn(loss, self.generator_adam)
+        norm = self.accelerator.learn(loss, self.generator_adam)
         if self.averaged is not None:
             self.averaged.update(self.generator)
         return {name: value for name, (_, value) in terms.items()} | {"gradient": norm}
@@ -241,11 +243,11 @@ class GanTrainer:
     def state(self) -> dict[str, Any]:
         """Return everything that a resumed training needs: tensors and plain values."""
         states = {name: part.state_dict() for name, part in self._parts().items()}
-        return states | {"steps_done": self.steps_done, "engine": self.engine.state()}
+        return states | {"steps_done": self.steps_done, "engine": self.accelerator.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go back to a state that `state` returned."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.steps_done = int(state["steps_done"])
-        self.engine.load_state(state["engine"])
+        self.accelerator.load_state(state["engine"])

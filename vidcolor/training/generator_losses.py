@@ -41,7 +41,7 @@ class AuxiliaryLosses:
 class GeneratorTerms:
     """The terms of the generator's loss that need no discriminator.
 
-    terms = GeneratorTerms(card, setup, options, witnesses, None, device)
+    terms = GeneratorTerms(card, setup, options, auxiliary_losses, None, device)
     for name, (weight, value) in terms.of(shown).items(): ...
     """
 
@@ -50,12 +50,12 @@ class GeneratorTerms:
         card: Card,
         setup: Setup,
         options: TrainOptions,
-        witnesses: AuxiliaryLosses,
+        auxiliary_losses: AuxiliaryLosses,
         colour_counts: Tensor | None,
         device: torch.device,
     ) -> None:
         self.card, self.setup, self.options = card, setup, options
-        self.witnesses = witnesses
+        self.auxiliary_losses = auxiliary_losses
         self._bins_Q2 = ab_bins().to(device)
         self.colour_weights = (
             None if colour_counts is None else self._weights(colour_counts.to(device))
@@ -92,21 +92,21 @@ class GeneratorTerms:
 
     def _perceptual_loss(self, shown: StepOutputs) -> Tensor:
         """Return how far the result, over the film's own luma, looks from the truth."""
-        assert self.witnesses.perceptual is not None
+        assert self.auxiliary_losses.perceptual is not None
         card, matrix = self.card, matrix_of(self.card.grey)
         luma_B1hw = luma_from_rgb(shown.rgb_B3hw, matrix)
         chroma_B2hw = chroma_from_prediction(
             shown.colour_Bchw, luma_B1hw, colour_space(card.output), card.grey
         )
         result_B3hw = rgb_from_ycbcr(luma_B1hw, chroma_B2hw, matrix)
-        return self.witnesses.perceptual(result_B3hw, shown.rgb_B3hw)
+        return self.auxiliary_losses.perceptual(result_B3hw, shown.rgb_B3hw)
 
     def _temporal_loss(self, shown: StepOutputs) -> Tensor:
         """Return how much colour changes along the motion (Lai et al. 2018, equation 3)."""
-        assert self.witnesses.carry is not None
+        assert self.auxiliary_losses.carry is not None
         assert shown.before is not None
         matrix = matrix_of(self.card.grey)
-        moved_Bchw, visible_Bhw = self.witnesses.carry(
+        moved_Bchw, visible_Bhw = self.auxiliary_losses.carry(
             luma_from_rgb(shown.before.rgb_B3hw, matrix),
             luma_from_rgb(shown.rgb_B3hw, matrix),
             shown.before.colour_Bchw,

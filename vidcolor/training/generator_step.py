@@ -62,11 +62,13 @@ class GeneratorStep:
         self.shows_two = bool(options.temporal_weight or options.pair_discriminator)
         self._noise_channels = generator.noise_channels
 
-    def show(self, forger: nn.Module, rgb_BT3hw: Tensor, *, step: int, first: int) -> StepOutputs:
+    def show(
+        self, generator: nn.Module, rgb_BT3hw: Tensor, *, step: int, first: int
+    ) -> StepOutputs:
         """Show the generator a batch.
 
         Args:
-            forger: the generator, as a `WindowedGenerator`.
+            generator: the generator, as a `WindowedGenerator`.
             rgb_BT3hw: R'G'B' in [0, 1].
             step: number of the step.
             first: windows of the same step that other processes take before these.
@@ -77,12 +79,12 @@ class GeneratorStep:
         aged_BT1hw = self._aged(grey_BT1hw, step, first)
         noise_Bnhw = self.noise(grey_BT1hw, step, first)
         if not self.shows_two:
-            predicted_Bchw = forger(aged_BT1hw, noise_Bnhw, mask_B1hw)
+            predicted_Bchw = generator(aged_BT1hw, noise_Bnhw, mask_B1hw)
             return self._shown(
                 rgb_BT3hw[:, middle], grey_BT1hw[:, middle], mask_B1hw, predicted_Bchw
             )
         # The second window is that of a frame with none before it, as where a shot begins.
-        predicted_Nchw = forger(
+        predicted_Nchw = generator(
             torch.cat((aged_BT1hw, aged_BT1hw[:, [0, 0, 1]])), _twice(noise_Bnhw), _twice(mask_B1hw)
         )
         now, before = (

@@ -74,7 +74,7 @@ def lr_find(
         VidcolorError: as `vidcolor.training.train.train` does.
     """
     growth = (ramp.max / ramp.min) ** (1 / (ramp.steps - 1))
-    study = prepare_training(
+    setup = prepare_training(
         replace(
             options,
             lr=ramp.min,
@@ -85,7 +85,7 @@ def lr_find(
         steps=ramp.steps,
         schedule=lambda step: growth**step,
     )
-    rates, losses = _climb(study, on_step)
+    rates, losses = _climb(setup, on_step)
     if not losses:
         raise VidcolorError(f"--min {ramp.min}: the loss is not finite from the start; take less")
     smooth = smoothed(losses, ramp.steps)
@@ -94,24 +94,24 @@ def lr_find(
         losses=losses,
         smooth=smooth.tolist(),
         suggestion=suggested(rates, smooth),
-        csv=study.folder / "lr-find.csv",
-        plot=study.folder / "lr-find.png",
+        csv=setup.folder / "lr-find.csv",
+        plot=setup.folder / "lr-find.png",
     )
-    if study.trainer.engine.is_main:
-        study.folder.mkdir(parents=True, exist_ok=True)
+    if setup.trainer.accelerator.is_main:
+        setup.folder.mkdir(parents=True, exist_ok=True)
         _write(found)
         _draw(found)
-    study.trainer.engine.wait()
+    setup.trainer.accelerator.wait()
     return found
 
 
 def _climb(
-    study: TrainingSetup, on_step: Callable[[int, int], None]
+    setup: TrainingSetup, on_step: Callable[[int, int], None]
 ) -> tuple[list[float], list[float]]:
     """Return the rates that were tried and the loss at each, until it diverges."""
-    trainer, rates, losses = study.trainer, [], []
+    trainer, rates, losses = setup.trainer, [], []
     while trainer.steps_done < trainer.steps:
-        batch = study.batches.read(trainer.steps_done, study.places)
+        batch = setup.batches.read(trainer.steps_done, setup.places)
         try:
             step = trainer.step(batch)
         except FloatingPointError:

@@ -1,7 +1,7 @@
 """What `train` and `lr-find` do before the first step: frames opened, networks built.
 
-study = prepare_training(options)
-losses = study.trainer.step(study.batches.read(0))
+setup = prepare_training(options)
+losses = setup.trainer.step(setup.batches.read(0))
 """
 
 import logging
@@ -100,7 +100,7 @@ def prepare_training(
         card, setup, options,
         device=device, steps=steps, colour_counts=counts, schedule=schedule,
         draw_masks=None if masks is None else masks.draw,
-        witnesses=_witnesses(options),
+        auxiliary_losses=_auxiliary_losses(options),
     )  # fmt: skip
     if not options.resume:
         _initialise(trainer, options)
@@ -110,7 +110,7 @@ def prepare_training(
         batches=batches,
         masks=masks,
         trainer=trainer,
-        places=trainer.engine.share(options.batch_size),
+        places=trainer.accelerator.share(options.batch_size),
     )
 
 
@@ -226,7 +226,7 @@ def _colour_counts(batches: Batches, card: Card, options: TrainOptions) -> Tenso
     return counts
 
 
-def _witnesses(options: TrainOptions) -> AuxiliaryLosses:
+def _auxiliary_losses(options: TrainOptions) -> AuxiliaryLosses:
     backbone = options.perceptual_backbone if options.perceptual_weight else None
     return AuxiliaryLosses(
         perceptual=None if backbone is None else load_perceptual_loss(backbone),
@@ -236,9 +236,9 @@ def _witnesses(options: TrainOptions) -> AuxiliaryLosses:
 
 def _initialise(trainer: GanTrainer, options: TrainOptions) -> None:
     if options.init is None:
-        if trainer.setup.prepare is None:
+        if trainer.setup.load_published is None:
             return
-        trainer.setup.prepare(trainer.generator)
+        trainer.setup.load_published(trainer.generator)
     elif is_weights_file(options.init):
         load_imagenet_encoder(trainer.generator, Path(options.init))
     else:

@@ -66,110 +66,112 @@ def train(options: TrainOptions, *, on_step: Callable[[Progress], None] | None =
         VidcolorError: the training diverged, `--resume` meets other options, or another process
             was stopped.
     """
-    study = prepare_training(options)
-    trainer = study.trainer
+    setup = prepare_training(options)
+    trainer = setup.trainer
     if options.resume:
-        load_checkpoint(study.folder, trainer, trainer.options)
+        load_checkpoint(setup.folder, trainer, trainer.options)
     log.info(
         "training %s on %d frames, %d steps of %d windows, from step %d",
-        options.model, len(study.batches.table), trainer.steps, options.batch_size,
+        options.model, len(setup.batches.table), trainer.steps, options.batch_size,
         trainer.steps_done,
     )  # fmt: skip
     stop = Event()
     with ThreadPoolExecutor(1) as worker:
         try:
-            worker.submit(_run, study, stop, on_step or (lambda _: None)).result()
+            worker.submit(_run, setup, stop, on_step or (lambda _: None)).result()
         finally:
             # Ctrl-C stops this thread alone: a step is never left half done.
             stop.set()
-    return study.folder
+    return setup.folder
 
 
-def _run(study: TrainingSetup, stop: Event, on_step: Callable[[Progress], None]) -> None:
-    trainer, batches = study.trainer, study.batches
-    is_main = trainer.engine.is_main
-    journal = _open_journal(study) if is_main else None
-    if journal is not None and _is_unclosed(study):
-        _close_epoch(study, journal, _epoch(study), stop)
+def _run(setup: TrainingSetup, stop: Event, on_step: Callable[[Progress], None]) -> None:
+    trainer, batches = setup.trainer, setup.batches
+    is_main = trainer.accelerator.is_main
+    training_log = _open_log(setup) if is_main else None
+    if training_log is not None and _is_unclosed(setup):
+        _close_epoch(setup, training_log, _epoch(setup), stop)
     last_checkpoint = time.monotonic()
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(batches.read, trainer.steps_done, study.places)
+        coming = reader.submit(batches.read, trainer.steps_done, setup.places)
         while trainer.steps_done < trainer.steps:
-            if trainer.engine.any(stop.is_set()):
-                _stop(study)
+            if trainer.accelerator.any(stop.is_set()):
+                _stop(setup)
             rgb_BT3hw = coming.result()
-            coming = reader.submit(batches.read, trainer.steps_done + 1, study.places)
-            losses = _step(study, rgb_BT3hw)
-            if journal is None:
+            coming = reader.submit(batches.read, trainer.steps_done + 1, setup.places)
+            losses = _step(setup, rgb_BT3hw)
+            if training_log is None:
                 continue
-            epoch = _epoch(study)
-            journal.add({"step": trainer.steps_done, "epoch": epoch, "lr": trainer.rate} | losses)
+            epoch = _epoch(setup)
+            training_log.add(
+                {"step": trainer.steps_done, "epoch": epoch, "lr": trainer.rate} | losses
+            )
             on_step(
                 Progress(step=trainer.steps_done, steps=trainer.steps, epoch=epoch, losses=losses)
             )
-            if _ends_epoch(study):
-                _close_epoch(study, journal, epoch, stop)
+            if _ends_epoch(setup):
+                _close_epoch(setup, training_log, epoch, stop)
             elif time.monotonic() - last_checkpoint < trainer.options.checkpoint_minutes * 60:
                 continue
-            save_checkpoint(study.folder, trainer)
+            save_checkpoint(setup.folder, trainer)
             last_checkpoint = time.monotonic()
-    trainer.engine.wait()
+    trainer.accelerator.wait()
 
 
-def _open_journal(study: TrainingSetup) -> TrainingLog:
-    study.folder.mkdir(parents=True, exist_ok=True)
-    done = study.trainer.steps_done
-    board = Board(study.folder, from_step=done) if study.trainer.options.tensorboard else None
-    return TrainingLog(study.folder, from_step=done, board=board)
+def _open_log(setup: TrainingSetup) -> TrainingLog:
+    setup.folder.mkdir(parents=True, exist_ok=True)
+    done = setup.trainer.steps_done
+    board = Board(setup.folder, from_step=done) if setup.trainer.options.tensorboard else None
+    return TrainingLog(setup.folder, from_step=done, board=board)
 
 
-def _ends_epoch(study: TrainingSetup) -> bool:
+def _ends_epoch(setup: TrainingSetup) -> bool:
     """Tell whether the last step ended an epoch, or the training: then the model is saved."""
-    done = study.trainer.steps_done
-    return done == study.trainer.steps or done % study.batches.per_epoch == 0
+    done = setup.trainer.steps_done
+    return done == setup.trainer.steps or done % setup.batches.per_epoch == 0
 
 
-def _epoch(study: TrainingSetup) -> int:
+def _epoch(setup: TrainingSetup) -> int:
     """Return the epoch of the last step, from 1."""
-    return (study.trainer.steps_done - 1) // study.batches.per_epoch + 1
+    return (setup.trainer.steps_done - 1) // setup.batches.per_epoch + 1
 
 
-def _is_unclosed(study: TrainingSetup) -> bool:
+def _is_unclosed(setup: TrainingSetup) -> bool:
     """Tell whether a training was stopped while it closed an epoch: the log lacks its score."""
-    done = study.trainer.steps_done
-    closed = {record["step"] for record in records_of(study.folder) if "test" in record}
-    return done > 0 and _ends_epoch(study) and done not in closed
+    done = setup.trainer.steps_done
+    closed = {record["step"] for record in records_of(setup.folder) if "test" in record}
+    return done > 0 and _ends_epoch(setup) and done not in closed
 
 
-def _stop(study: TrainingSetup) -> NoReturn:
+def _stop(setup: TrainingSetup) -> NoReturn:
     """Save where it stands; the processes got here after the same step."""
-    trainer = study.trainer
-    if trainer.engine.is_main:
-        save_checkpoint(study.folder, trainer)
+    trainer = setup.trainer
+    if trainer.accelerator.is_main:
+        save_checkpoint(setup.folder, trainer)
         log.warning("stopped; the same command with --resume goes on from the last checkpoint")
-    trainer.engine.wait()
+    trainer.accelerator.wait()
     raise VidcolorError(
         f"training stopped at step {trainer.steps_done}: another process was stopped; "
         "the same command with --resume goes on from the last checkpoint"
     )
 
 
-def _step(study: TrainingSetup, rgb_BT3hw: Tensor) -> dict[str, float]:
+def _step(setup: TrainingSetup, rgb_BT3hw: Tensor) -> dict[str, float]:
     try:
-        return study.trainer.step(rgb_BT3hw)
+        return setup.trainer.step(rgb_BT3hw)
     except FloatingPointError as error:
         raise VidcolorError(
-            f"training stopped at step {study.trainer.steps_done}: {error}; go on from the last "
+            f"training stopped at step {setup.trainer.steps_done}: {error}; go on from the last "
             "checkpoint with --resume and a lower --lr"
         ) from error
 
 
-def _close_epoch(study: TrainingSetup, journal: TrainingLog, epoch: int, stop: Event) -> None:
+def _close_epoch(setup: TrainingSetup, training_log: TrainingLog, epoch: int, stop: Event) -> None:
     """Score test windows, draw samples and plot, save the model.
 
     It stops in between when it is told to; going on begins with it again.
     """
-    trainer, table = study.trainer, study.test_table
+    trainer, table = setup.trainer, setup.test_table
     options = trainer.options
     chosen = np.linspace(0, len(table) - 1, min(VALIDATION_WINDOWS, len(table))).astype(int)
     viewer = Batches(table, plan_of(options, is_test=True))
@@ -180,7 +182,7 @@ def _close_epoch(study: TrainingSetup, journal: TrainingLog, epoch: int, stop: E
         rgb_1T3hw = viewer.window(int(index))[None]
         middle_13hw = rgb_1T3hw[:, rgb_1T3hw.shape[1] // 2]
         matrix = matrix_of(trainer.card.grey)
-        mask_11hw = None if study.masks is None else study.masks.for_test(int(index))[None]
+        mask_11hw = None if setup.masks is None else setup.masks.for_test(int(index))[None]
         chroma_12hw = trainer.chroma(rgb_1T3hw, mask_11hw)
         if mask_11hw is not None:
             middle_13hw = keep_colour(middle_13hw, mask_11hw, matrix)
@@ -190,19 +192,19 @@ def _close_epoch(study: TrainingSetup, journal: TrainingLog, epoch: int, stop: E
             (float((chroma_12hw - truth_12hw).abs().mean()), float(truth_12hw.abs().mean()))
         )
         pictures.append((middle_13hw[0], chroma_12hw[0]))
-    _tell(study, journal, epoch, errors, leaks)
+    _tell(setup, training_log, epoch, errors, leaks)
     spread = np.linspace(0, len(pictures) - 1, min(options.samples, len(pictures))).astype(int)
     rows = [_sample_row(pictures[i], trainer.card) for i in spread]
-    sheet = study.folder / "samples" / f"epoch-{epoch:04d}.png"
+    sheet = setup.folder / "samples" / f"epoch-{epoch:04d}.png"
     contact_sheet(rows, ("grey", "result", "truth"), sheet)
-    journal.show(sheet, trainer.steps_done)
-    journal.plot()
-    save_model(trainer.card, trainer.result, study.folder)
+    training_log.show(sheet, trainer.steps_done)
+    training_log.plot()
+    save_model(trainer.card, trainer.result, setup.folder)
 
 
 def _tell(
-    study: TrainingSetup,
-    journal: TrainingLog,
+    setup: TrainingSetup,
+    training_log: TrainingLog,
     epoch: int,
     errors: list[tuple[float, float]],
     leaks: list[Tensor],
@@ -215,7 +217,7 @@ def _tell(
     if len(outside):
         scores["leakage"] = outside.mean().item() * 255
         log.info("epoch %d: %.2f codes of chroma leak out of masks", epoch, scores["leakage"])
-    journal.add({"step": study.trainer.steps_done, "epoch": epoch} | scores)
+    training_log.add({"step": setup.trainer.steps_done, "epoch": epoch} | scores)
 
 
 def _sample_row(sample: tuple[Tensor, Tensor], card: Card) -> list[RgbImage]:

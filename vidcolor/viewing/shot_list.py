@@ -58,7 +58,7 @@ class Shot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Span:
+class ShotTransition:
     """A dissolve or fade; a long dissolve's middle part."""
 
     kind: TransitionKind
@@ -73,7 +73,7 @@ class ShotList:
     film: Path
     frame_count: int
     shots: tuple[Shot, ...]
-    transitions: tuple[Span, ...]
+    transitions: tuple[ShotTransition, ...]
 
     @property
     def cuts(self) -> list[int]:
@@ -155,9 +155,9 @@ def list_shots(film: Film, *, on_frame: Callable[[int], None] | None = None) -> 
         InputError: the film cannot be read.
     """
     shots: list[Shot] = []
-    spans: list[Span] = []
+    spans: list[ShotTransition] = []
     frame_count = 0
-    for number, group in groupby(_looks(film), key=lambda look: look.shot):
+    for number, group in groupby(_candidates(film), key=lambda look: look.shot):
         first = best = last = next(group)
         for last in chain([first], group):
             best = max(best, last, key=lambda look: look.worth)
@@ -172,7 +172,7 @@ def list_shots(film: Film, *, on_frame: Callable[[int], None] | None = None) -> 
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Candidate:
     """A frame of a film, and whether it could stand for its shot."""
 
     number: int
@@ -185,14 +185,14 @@ class _Look:
     small_hw: NDArray[np.float32]
 
 
-def _looks(film: Film) -> Iterator[_Look]:
+def _candidates(film: Film) -> Iterator[_Candidate]:
     shot = 0
     for number, seen in enumerate(find_shots(read_frames(film), shot_luma)):
         frame = seen.frame
         shot += seen.starts_shot or number == 0
         small_hw = _small(unit_luma(frame))
         sharpness = float(np.abs(cv2.Laplacian(small_hw, cv2.CV_32F)).mean())
-        yield _Look(
+        yield _Candidate(
             number=number,
             shot=shot,
             seconds=frame.seconds - film.start_seconds,
@@ -210,7 +210,7 @@ def _small(luma_hw: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(luma_hw, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
-def _shot(number: int, first: _Look, best: _Look, last: _Look, film: Film) -> Shot:
+def _shot(number: int, first: _Candidate, best: _Candidate, last: _Candidate, film: Film) -> Shot:
     picture = shown_picture(best.small_hw, np.zeros((2, 1, 1), np.float32), film)
     return Shot(
         number=number,
@@ -225,7 +225,7 @@ def _shot(number: int, first: _Look, best: _Look, last: _Look, film: Film) -> Sh
     )
 
 
-def _beginning(first: _Look) -> Beginning:
+def _beginning(first: _Candidate) -> Beginning:
     if first.number == 0:
         return "start"
     if first.seen.is_cut:
@@ -233,10 +233,10 @@ def _beginning(first: _Look) -> Beginning:
     return "dissolve" if first.seen.share < 1 else "fade-in"
 
 
-def _spans(look: _Look) -> Iterator[Span]:
+def _spans(look: _Candidate) -> Iterator[ShotTransition]:
     transition = look.seen.transition
     if transition is not None:
         half = transition.half_frames
-        yield Span(
+        yield ShotTransition(
             kind=transition.kind, first_frame=look.number - half, last_frame=look.number + half
         )

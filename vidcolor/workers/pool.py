@@ -179,7 +179,7 @@ class LocalPool(BasePool):
 
     with LocalPool(2) as crew, closing(crew.render_parts(job, parts)) as segments:
         for segment in segments:
-            work.note(segment)
+            work.append_entry(segment)
     """
 
     def __init__(self, size: int) -> None:

@@ -34,7 +34,7 @@ class AddedModel:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _ModelFiles:
     weights: Path
     card: Card | None
     """None: it is not a file beside the weights."""
@@ -143,16 +143,20 @@ def _workshop() -> Iterator[Path]:
         ) from error
 
 
-def _find(source: str, sha256: str | None, downloads: Path, on_bytes: OnBytes | None) -> _Found:
+def _find(
+    source: str, sha256: str | None, downloads: Path, on_bytes: OnBytes | None
+) -> _ModelFiles:
     """Return the files of a model, from wherever they are."""
     if source.startswith("hf://"):
         return _find_on_hub(source, sha256, downloads, on_bytes)
     if source.startswith(("https://", "http://")):
         remote = Remote(address=source, now_at=source, sha256=sha256)
-        return _Found(fetch(remote, downloads, on_bytes), None)
+        return _ModelFiles(fetch(remote, downloads, on_bytes), None)
     path = Path(source)
     path = path.parent if path.name == CARD else path
-    found = _Found(path / WEIGHTS, read_card(path)) if path.is_dir() else _Found(path, None)
+    found = (
+        _ModelFiles(path / WEIGHTS, read_card(path)) if path.is_dir() else _ModelFiles(path, None)
+    )
     if not found.weights.is_file():
         raise ModelError(
             f"{found.weights}: no such file; give a model's folder or file, https://... or hf://..."
@@ -164,7 +168,7 @@ def _find(source: str, sha256: str | None, downloads: Path, on_bytes: OnBytes | 
 
 def _find_on_hub(
     source: str, sha256: str | None, downloads: Path, on_bytes: OnBytes | None
-) -> _Found:
+) -> _ModelFiles:
     words = re.fullmatch(r"hf://([^/@]+/[^/@]+)(?:/([^@]+))?(?:@(.+))?", source)
     if words is None:
         raise OptionsError(f"{source}: not on the Hub; write hf://OWNER/REPOSITORY[/FILE]")
@@ -172,11 +176,13 @@ def _find_on_hub(
     remote = hub_file(repository, name or WEIGHTS, revision)
     weights = fetch(replace(remote, sha256=sha256 or remote.sha256), downloads, on_bytes)
     if name is not None:
-        return _Found(weights, None)
-    return _Found(weights, read_card(fetch(hub_file(repository, CARD, revision), downloads).parent))
+        return _ModelFiles(weights, None)
+    return _ModelFiles(
+        weights, read_card(fetch(hub_file(repository, CARD, revision), downloads).parent)
+    )
 
 
-def _unpack(found: _Found, workshop: Path) -> Card:
+def _unpack(found: _ModelFiles, workshop: Path) -> Card:
     """Bring a model's weights into the workshop, as ours are, and return its card."""
     card = found.card
     if card is None and found.weights.suffix == ".safetensors":

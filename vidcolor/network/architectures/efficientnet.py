@@ -46,7 +46,7 @@ SCALES = {0: Scale(1.0, 1.0), 1: Scale(1.0, 1.1), 2: Scale(1.1, 1.2)}
 """Lite0 to Lite2, as published."""
 
 
-class Block(nn.Module):
+class InvertedResidual(nn.Module):
     """Inverted residual: widen by a 1x1, filter each channel, narrow by a 1x1 (Sandler 2018)."""
 
     def __init__(
@@ -88,7 +88,7 @@ class EfficientNetLite(nn.Module):
             stage = nn.Sequential()
             for repeat in range(repeats if is_end else math.ceil(repeats * scale.depth)):
                 stage.append(
-                    Block(
+                    InvertedResidual(
                         channels, out_channels,
                         kernel=kernel, stride=1 if repeat else stride, expansion=expansion,
                     )

@@ -164,18 +164,18 @@ def _set_up(options: TrainOptions) -> Setup:
         output=output,
         grey="lab" if is_seed else "bt601",
         pixel_loss=options.pixel_loss or ("l1" if output == "chroma" else "l2"),
-        prepare=None if options.random_backbone else _publish(options),
+        load_published=None if options.random_backbone else _backbone_loader(options),
     )
 
 
-def _publish(options: TrainOptions) -> Callable[[Generator], None]:
+def _backbone_loader(options: TrainOptions) -> Callable[[Generator], None]:
     """Return what gives a network the published weights of its classifier."""
 
-    def prepare(network: Generator) -> None:
+    def load_backbone(network: Generator) -> None:
         backbone = cast(FusionUNet, network).backbone
         load_published(backbone, options.backbone, options.backbone_weights)
 
-    return prepare
+    return load_backbone
 
 
 FAMILY = Family(network=FusionUNet, config=FusionUNetConfig, windows=(1,), set_up=_set_up)

@@ -26,14 +26,14 @@ class Xception(nn.Module):
         self.conv2 = nn.Conv2d(32, 64, 3, bias=False)
         self.bn2 = nn.BatchNorm2d(64)
         # Entry flow: each block halves the picture.
-        self.block1 = Block([64, 128, 128], stride=2, is_rectified=True)
-        self.block2 = Block([128, 256, 256], stride=2)
-        self.block3 = Block([256, 728, 728], stride=2)
+        self.block1 = XceptionBlock([64, 128, 128], stride=2, is_rectified=True)
+        self.block2 = XceptionBlock([128, 256, 256], stride=2)
+        self.block3 = XceptionBlock([256, 728, 728], stride=2)
         # Middle flow, eight times the same.
         for number in range(4, 12):
-            self.add_module(f"block{number}", Block([728] * 4, stride=1))
+            self.add_module(f"block{number}", XceptionBlock([728] * 4, stride=1))
         # Exit flow.
-        self.block12 = Block([728, 728, 1024], stride=2)
+        self.block12 = XceptionBlock([728, 728, 1024], stride=2)
         self.conv3 = SeparableConv(1024, 1536)
         self.bn3 = nn.BatchNorm2d(1536)
         self.conv4 = SeparableConv(1536, 2048)
@@ -71,7 +71,7 @@ class SeparableConv(nn.Module):
         return convolved
 
 
-class Block(nn.Module):
+class XceptionBlock(nn.Module):
     """Separable convolutions, each rectified before and normalised after, with a skip around them.
 
     The skip is a 1x1 convolution where the block halves the picture, else the input itself.
