@@ -212,7 +212,7 @@ def test_weights_of_the_classifier_come_from_the_file_that_is_named(tmp_path):
 
 
 def test_random_weights_are_used_only_when_asked_for(tmp_path):
-    assert FAMILIES["fusion-unet"].set_up(OPTIONS).prepare is None
+    assert FAMILIES["fusion-unet"].set_up(OPTIONS).load_published is None
     options = replace(OPTIONS, random_backbone=False, backbone_weights=tmp_path / "missing.pth")
     setup = FAMILIES["fusion-unet"].set_up(options)
     assert setup.load_published is not None
