@@ -62,11 +62,15 @@ def with_texts(path, to, texts, codec="srt"):
             packet.duration, packet.time_base = round(duration * 1000), Fraction(1, 1000)
             packet.stream = track
             output.mux(packet)
-        for copied in source.demux():
-            if copied.dts is not None:
-                copied.stream = added[copied.stream.index]
-                output.mux(copied)
+        _copy_packets(source, output, added)
     return to
+
+
+def _copy_packets(source, output, added):
+    for copied in source.demux():
+        if copied.dts is not None:
+            copied.stream = added[copied.stream.index]
+            output.mux(copied)
 
 
 def with_second_picture(path, other, to):
@@ -155,10 +159,7 @@ def with_cover(path, to):
             packet.pts = packet.dts = 0
             packet.time_base, packet.stream = Fraction(1, 25), cover
             output.mux(packet)
-        for copied in source.demux():
-            if copied.dts is not None:
-                copied.stream = added[copied.stream.index]
-                output.mux(copied)
+        _copy_packets(source, output, added)
     return to
 
 

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, cast
 
 import cv2
@@ -49,17 +48,6 @@ def _trainer(draw_masks=None, **changes) -> GanTrainer:
 
 def _sampler(kinds: str | None = None, seed: int = 0, size: int = 64) -> MaskSampler:
     return MaskSampler(kinds, seed=seed, height=size, width=size)
-
-
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory) -> Path:
-    """Return a folder of eight frames: a red disc that moves over green ground."""
-    folder = tmp_path_factory.mktemp("frames")
-    for i in range(8):
-        picture = np.full((96, 128, 3), (40, 140, 60), np.uint8)
-        cv2.circle(picture, (30 + 8 * i, 48), 20, (40, 40, 220), -1)
-        cv2.imwrite(str(folder / f"{i + 1:05d}.png"), picture)
-    return folder
 
 
 def test_a_mask_depends_on_seed_step_and_place_alone():

@@ -30,17 +30,6 @@ from vidcolor.training.setup import prepare_training
 from vidcolor.training.train import train
 
 
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory) -> Path:
-    """Return a folder of eight frames: a red disc that moves over green ground."""
-    folder = tmp_path_factory.mktemp("frames")
-    for i in range(8):
-        picture = np.full((96, 128, 3), (40, 140, 60), np.uint8)
-        cv2.circle(picture, (30 + 8 * i, 48), 20, (40, 40, 220), -1)
-        cv2.imwrite(str(folder / f"{i + 1:05d}.png"), picture)
-    return folder
-
-
 def _arguments(frames: Path, out: Path, **changes) -> dict:
     values = {
         "dataset": str(frames), "out": out, "size": 64, "ngf": 8, "ndf": 8, "batch_size": 2,

@@ -49,6 +49,7 @@ def _centres() -> tuple[tuple[int, int], ...]:
     return tuple(point for point in product(reach, reach) if _is_inside(point, hull))
 
 
+# SciPy, which has one, is no dependency, and too heavy for 30 lines; OpenCV's hull is in float32.
 def _convex_hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return the hull's corners counter-clockwise (Andrew's monotone chain, 1979)."""
     rising = sorted(set(points))

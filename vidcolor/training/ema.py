@@ -7,6 +7,8 @@ from vidcolor.network.blocks import plain_state, remove_spectral_norms
 from vidcolor.network.generator import Generator
 
 
+# Not torch.optim.swa_utils.AveragedModel: it averages a network's own parameters, of which those
+# under spectral norm are not what it computes with.
 class MovingAverage:
     """Averages what a generator computes with, step by step (Polyak and Juditsky 1992).
 

@@ -22,6 +22,7 @@ KEPT_SECONDS = 1800
 films, each of minutes; a disk that holds what half an hour needs is not much to ask."""
 
 
+# Not fsspec's file cache: it has no locks between processes, and removes nothing by itself.
 class Cache:
     """A folder with items of a store, which other processes use as well."""
 

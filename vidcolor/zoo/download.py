@@ -65,6 +65,8 @@ def hub_file(repository: str, name: str, revision: str | None) -> Remote:
     )
 
 
+# Not pooch, which starts over after an interruption, and not hf_hub_download, which knows only the
+# Hub and keeps a cache of its own: models are moved out of the downloads, which are then removed.
 def fetch(remote: Remote, folder: Path, on_bytes: OnBytes | None = None) -> Path:
     """Bring a file into the folder and return its path; what is there of it is not sent again.
 
