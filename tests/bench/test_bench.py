@@ -22,7 +22,8 @@ from vidcolor.bench.stages import HELD, replay
 from vidcolor.bench.usage import Cost, peak_bytes, timed, timed_command
 from vidcolor.cli import app
 from vidcolor.demo import scenes
-from vidcolor.demo.drawn_film import RATE, draw_reel
+from vidcolor.demo.drawn_film import draw_reel
+from vidcolor.demo.scenes import RATE
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.decode import read_frames

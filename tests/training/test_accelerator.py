@@ -214,7 +214,7 @@ def test_bf16_computes_nearly_what_fp32_does_and_keeps_weights_in_fp32(frames, t
     ("changes", "complaint"),
     [({"precision": "fp16"}, "--precision fp16: this device"), ({"clip": 0.0}, "--clip 0.0")],
 )
-def test_what_the_engine_cannot_do_is_refused(frames, tmp_path, changes, complaint):
+def test_what_the_accelerator_cannot_do_is_refused(frames, tmp_path, changes, complaint):
     with pytest.raises(OptionsError, match=complaint):
         _train(frames, tmp_path / "m", **changes)
 
@@ -249,7 +249,7 @@ def test_help_and_render_load_no_accelerate():
     assert found.stdout.strip() == "[]"
 
 
-def test_a_second_engine_of_a_process_may_have_another_precision():
+def test_a_second_accelerator_of_a_process_may_have_another_precision():
     assert Accelerator(CPU, precision="bf16").precision == "bf16"
     assert Accelerator(CPU, precision="auto").precision == "fp32"
 

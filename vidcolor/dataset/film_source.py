@@ -20,7 +20,7 @@ FINGERPRINT_BYTES = 1_000_000
 """The start of a film, with its length, tells it from others."""
 COLOR_SAMPLES = 12
 """Frames, spread over a film, that are looked at for colour."""
-GREY_SPREAD = 1.5 / 255
+GREY_CHROMA_SPREAD = 1.5 / 255
 """Mean distance of a frame's chroma from its mean, of 1, below which there is no colour in it.
 
 A tint moves the mean alone. In black-and-white films of the wild no frame had more than 1.1 codes
@@ -97,7 +97,7 @@ def refuse_grey(film: Film, options: ExtractOptions) -> None:
     for share in shares:
         spread = _chroma_spread(film, start + (end - start) * share)
         found += spread is not None
-        if spread is not None and spread >= GREY_SPREAD:
+        if spread is not None and spread >= GREY_CHROMA_SPREAD:
             return
     if not found:
         raise InputError(

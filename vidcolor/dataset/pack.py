@@ -40,7 +40,7 @@ from vidcolor.images.image_files import (
 
 log = logging.getLogger(__name__)
 
-GREY_SPREAD = 2.0
+GREY_RGB_SPREAD = 2.0
 """Mean of the largest less the smallest channel of a photo, codes of 255, below which it is grey.
 
 JPEG leaves under 1 in a grey photo.
@@ -214,6 +214,6 @@ def _still(path: Path, size: int) -> tuple[str, bytes]:
     spread = np.ptp(rgb.astype(np.int16), axis=2).mean()
     return (
         ("photos", encode_picture(shrink(rgb, size), "jpg"))
-        if spread >= GREY_SPREAD
+        if spread >= GREY_RGB_SPREAD
         else ("grey", b"")
     )

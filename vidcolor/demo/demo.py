@@ -9,7 +9,7 @@ import numpy as np
 from av.container import OutputContainer
 
 from vidcolor.demo.drawing import HEIGHT, WIDTH
-from vidcolor.demo.scenes import SHOTS, frames
+from vidcolor.demo.scenes import RATE, SHOTS, frames
 from vidcolor.errors import OutputError
 from vidcolor.images.contact_sheet import contact_sheet
 from vidcolor.images.display import shown_picture
@@ -17,13 +17,12 @@ from vidcolor.images.image_files import RgbImage
 from vidcolor.media.decode import read_frames, unit_chroma, unit_luma
 from vidcolor.media.probe import Film, probe
 
-RATE = 24
 FRAMES_OF_SHOT = 60
 SECONDS = len(SHOTS) * FRAMES_OF_SHOT / RATE
 SAMPLE_RATE = 48000
 TUNE = ((392, 0.0), (523, 0.5), (659, 1.0), (784, 1.5), (659, 2.5), (587, 3.0), (523, 3.5))
 """Notes: hertz, and the second at which each begins."""
-MOMENTS = 6
+SHEET_MOMENTS = 6
 """Rows of the contact sheet."""
 
 
@@ -94,7 +93,7 @@ def write_comparison(source: Path, result: Path, sheet: Path) -> Path:
 def _moments(film: Film) -> list[Fraction]:
     """Return seconds, spread evenly over the film."""
     duration = film.duration_seconds or Fraction(0)
-    return [duration * (2 * moment + 1) / (2 * MOMENTS) for moment in range(MOMENTS)]
+    return [duration * (2 * moment + 1) / (2 * SHEET_MOMENTS) for moment in range(SHEET_MOMENTS)]
 
 
 def _picture_at(film: Film, second: Fraction) -> RgbImage | None:

@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcolor.demo.scenes import SHOTS, frames
+from vidcolor.demo.scenes import RATE, SHOTS, frames
 
-RATE = 24
 SHORTEST_SHOT = 60
 """Frames that a shot lasts at the least: a shorter film shows its beginning."""
 GRAIN_CODES = 2.0

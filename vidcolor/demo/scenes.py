@@ -213,6 +213,9 @@ def _face(sheet: Sheet) -> None:
     sheet.ellipse((331, 252), (14, 3), skin - 0.07, soft_px=2.5)
 
 
+RATE = 24
+"""Frames of a drawn film a second."""
+
 SHOTS: tuple[tuple[Callable[[], list[SceneLayer]], Camera, Camera], ...] = (
     (landscape, Camera(-60, 0, 1.0), Camera(50, 0, 1.0)),
     (portrait, Camera(-12, 4, 1.0), Camera(14, -4, 1.12)),

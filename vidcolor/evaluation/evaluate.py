@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 OnProgress = Callable[[int, int | None], None]
 """Called after each frame with how many are scored and how many there are, if that is known."""
 
-SHEET_COLUMNS: tuple[Kind, ...] = ("grey", "result", "truth")
+SHEET_KINDS: tuple[Kind, ...] = ("grey", "result", "truth")
 SHEET_ROWS = 2
 """Frames of a film on the contact sheet, where none are chosen."""
 SHEET_FILMS = 24
@@ -70,7 +70,7 @@ def evaluate(
     if options.json is not None:
         _write_text(report.to_json() + "\n", options.json)
     if options.sheet is not None:
-        contact_sheet(pictures, SHEET_COLUMNS, options.sheet)
+        contact_sheet(pictures, SHEET_KINDS, options.sheet)
     return report
 
 
@@ -116,11 +116,11 @@ def _score_all(
         rows += scores.rows(reference.name)
         if not scores.has_colour:
             notes.append(f"{reference.name}: has no colour of its own; left out of the mean")
-        kept = samples.rows(SHEET_COLUMNS if scores.has_colour else SHEET_COLUMNS[:2])
+        kept = samples.rows(SHEET_KINDS if scores.has_colour else SHEET_KINDS[:2])
         if options.pictures is not None:
             for number, row in kept:
                 path = options.pictures / f"{reference.name}-{number:05d}.png"
-                contact_sheet([row], SHEET_COLUMNS[: len(row)], path, cell_px=None)
+                contact_sheet([row], SHEET_KINDS[: len(row)], path, cell_px=None)
         if len(pictures) < SHEET_FILMS * SHEET_ROWS:
             pictures += [[fit_cell(picture) for picture in row] for _, row in kept]
     return rows, pictures, notes
@@ -180,7 +180,7 @@ class SampleKeeper:
         if len(self._kept) == 4 * self.row_count:
             self._kept, self._step = self._kept[::2], self._step * 2
         if self._count % self._step == 0:
-            self._kept.append((number, {k: _as_bytes(pictures[k]) for k in SHEET_COLUMNS}))
+            self._kept.append((number, {k: _as_bytes(pictures[k]) for k in SHEET_KINDS}))
         self._count += 1
 
     def rows(self, columns: Sequence[Kind]) -> list[tuple[int, SheetRow]]:
