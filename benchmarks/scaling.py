@@ -20,7 +20,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from vidcolor.bench.bench import render_alone
-from vidcolor.demo.drawn_film import RATE, draw_reel
+from vidcolor.demo.drawn_film import draw_reel
+from vidcolor.demo.scenes import RATE
 from vidcolor.media.ffmpeg import find_ffmpeg
 from vidcolor.options.render import RenderOptions
 
