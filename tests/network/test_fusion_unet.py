@@ -80,7 +80,7 @@ def test_seed003_has_the_originals_number_of_parameters():
 def test_our_default_has_the_documented_number_of_parameters():
     network = FusionUNet(FusionUNetConfig(backbone="squeezenet1_1"))
     count = f"{_count(network) - _count(network.backbone):,}"
-    assert count in (Path(__file__).parents[2] / "docs/models.md").read_text()
+    assert count in (Path(__file__).parents[2] / "docs/explanation/networks.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,8 @@ def test_seed002_has_the_originals_number_of_parameters(base_channels, parameter
 
 def test_our_temporal_unet_has_the_documented_number_of_parameters():
     network = TemporalUNet(TemporalUNetConfig(norm="batch"))
-    assert f"{_count(network):,}" in (Path(__file__).parents[2] / "docs/models.md").read_text()
+    page = Path(__file__).parents[2] / "docs/explanation/networks.md"
+    assert f"{_count(network):,}" in page.read_text()
 
 
 def test_seed002_with_attention_has_the_originals_number_of_parameters():

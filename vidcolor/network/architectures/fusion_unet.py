@@ -2,8 +2,8 @@
 
 The topology, layer by layer, is that of "Photos colorization" (bluejurand, 2019) as its code has
 it, after Baldassarre et al. 2017 (Deep Koalarization) and Iizuka et al. 2016: what an image
-classifier makes of the frame is joined to the bottleneck at every place. See docs/models.md for
-what differs and why.
+classifier makes of the frame is joined to the bottleneck at every place. See
+docs/explanation/networks.md for what differs and why.
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 The topology, layer by layer, is that of "Colorization with masks" (hallpaz, 2019) as its notebook
 has it: grey and mask meet before the first of five strided convolutions, then five transposed ones
-with added skips, as in seed 002. See docs/models.md for what differs and why.
+with added skips, as in seed 002. See docs/explanation/networks.md for what differs and why.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The temporal U-Net of seed 002: five strided convolutions, fusion, five transposed ones.
 
 The topology, layer by layer, is that of "Video Colorization with GANs" (CS 282 project at UC
-Berkeley, 2018-2019) as its code has it; see docs/models.md for what differs and why.
+Berkeley, 2018-2019) as its code has it; see docs/explanation/networks.md for what differs and why.
 """
 
 from dataclasses import dataclass
