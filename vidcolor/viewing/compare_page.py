@@ -154,5 +154,5 @@ def _filled(
         "times": json.dumps(times),
         "sound": json.dumps(loud),
     }
-    template = files("vidcolor").joinpath("page.html").read_text(encoding="utf-8")
+    template = files("vidcolor.viewing").joinpath("compare_page.html").read_text(encoding="utf-8")
     return re.sub(r"{{(\w+)}}", lambda place: values[place[1]], template)
