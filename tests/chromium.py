@@ -15,9 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PROGRAM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+PROGRAM = next(filter(None, map(shutil.which, NAMES)), None)
+IS_CI = os.environ.get("CI", "").lower() in ("true", "1")
+MISSING = "no Chromium here; install it with: apt-get install chromium"
+needs_chromium = pytest.mark.skipif(PROGRAM is None and not IS_CI, reason=MISSING)
+"""Skips a test where there is no browser; with CI=true the test then fails instead."""
+
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -128,9 +134,10 @@ class Chromium:
 @contextmanager
 def chromium(folder: Path) -> Iterator[Chromium]:
     """Start a browser that keeps what it writes in a folder, and end it."""
+    if PROGRAM is None:
+        pytest.fail(MISSING, pytrace=False)
     to_it, words = os.pipe()
     answers, from_it = os.pipe()
-    assert PROGRAM is not None
     # It reads commands from file 3 and writes answers to file 4.
     start = f'exec "$0" "$@" 3<&{to_it} 4>&{from_it}'
     process = subprocess.Popen(

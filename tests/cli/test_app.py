@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from vidcolor import console, signals
+from vidcolor import signals
 from vidcolor._version import __version__
+from vidcolor.cli import console
 from vidcolor.cli.app import app, run
 from vidcolor.errors import InputError, ModelError, OptionsError, OutputError
 from vidcolor.options.evaluate import EvaluateOptions

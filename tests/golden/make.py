@@ -95,7 +95,7 @@ def _plane(frame: av.VideoFrame, number: int) -> NDArray[np.float32]:
     plane, depth = frame.planes[number], frame.format.components[number].bits
     samples = np.frombuffer(memoryview(plane), np.uint8 if depth == 8 else np.uint16)
     picture = samples.reshape(plane.height, -1)[:, : plane.width]
-    return picture.astype(np.float32) / (1 << (depth - 8))
+    return picture.astype(np.float32) / np.float32(1 << (depth - 8))
 
 
 def default_weights(root: Path) -> str:

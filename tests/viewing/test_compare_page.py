@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.chromium import PROGRAM, Chromium, chromium
+from tests.chromium import Chromium, chromium, needs_chromium
 from tests.clips import draw_clip
 from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.media.transcode import frame_times
@@ -22,9 +22,6 @@ TIMES = tuple(Fraction(n, 100) for n in (0, 4, 8, 20, 24, 28, 40, 44, 60, 64))
 """Of a film whose frames stay for different times."""
 BLACK = 6
 """The frame by which a film is known to show the right one."""
-needs_chromium = pytest.mark.skipif(
-    PROGRAM is None, reason="no Chromium here; Debian has it as the package chromium"
-)
 
 
 @pytest.fixture(scope="module")
