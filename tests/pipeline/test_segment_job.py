@@ -99,7 +99,7 @@ def test_a_part_is_its_segment_the_neighbours_in_its_shot_and_what_these_are_emb
         for frame in part.all_frames:
             place = places[frame.pts]
             assert frame.starts_shot == place.starts_shot
-            assert (frame.segment, frame.share) == (place.segment, place.share)
+            assert (frame.segment, frame.shot_weight) == (place.segment, place.shot_weight)
 
 
 @given(segment_lengths)

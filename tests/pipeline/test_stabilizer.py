@@ -320,7 +320,7 @@ def test_across_a_dissolve_averaging_fades_out_and_in_again():
     steadied = list(stabilize_chroma(frames, 1.0))
     shares = [min(1.0, 0.5 + abs(number - 15) / 16) for number in range(30)]
     dissolving = [
-        replace(frame, place=replace(frame.place, share=share))
+        replace(frame, place=replace(frame.place, shot_weight=share))
         for frame, share in zip(frames, shares, strict=True)
     ]
     for own, full, faded, share in zip(

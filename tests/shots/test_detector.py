@@ -113,11 +113,11 @@ def test_no_transition_is_seen_where_there_is_none(name):
 def test_in_a_dissolve_the_share_of_the_shot_fades_to_a_half_and_back():
     seen, _ = _reel("dissolves")
     middle = _starts(seen)[0]
-    shares = [each.share for each in seen[middle - 8 : middle + 9]]
+    shares = [each.shot_weight for each in seen[middle - 8 : middle + 9]]
     assert shares == shares[::-1]
     assert shares[:9] == sorted(shares[:9], reverse=True)
     assert (shares[0], shares[8]) == (1.0, 0.5)
-    assert {each.share for each in _reel("calm")[0]} == {1.0}
+    assert {each.shot_weight for each in _reel("calm")[0]} == {1.0}
 
 
 @pytest.mark.parametrize("name", ["dissolves", "fades"])

@@ -98,10 +98,10 @@ def test_dissolves_are_placed_alike_wherever_the_film_was_entered():
     frames, _ = reel.finish(grain=0.01)
     placed = list(divide(frames, luma=lambda frame: frame))
     assert len({p.segment for p in placed}) == 4
-    assert min(p.share for p in placed) == 0.5
+    assert min(p.shot_weight for p in placed) == 0.5
     for segment in (1, 2):
         first = next(n for n, p in enumerate(placed) if p.segment == segment)
         rest = list(divide(frames[first:], luma=lambda frame: frame, first_segment=segment))
         again = next(n for n, p in enumerate(rest) if p.segment == segment + 1)
-        told = [(p.starts_shot, p.segment, p.share) for p in placed[first:]]
-        assert [(p.starts_shot, p.segment, p.share) for p in rest][again:] == told[again:]
+        told = [(p.starts_shot, p.segment, p.shot_weight) for p in placed[first:]]
+        assert [(p.starts_shot, p.segment, p.shot_weight) for p in rest][again:] == told[again:]

@@ -63,7 +63,7 @@ class FrameStub:
     """It is the first of its shot."""
     segment: int
     """Number of its segment."""
-    share: float
+    shot_weight: float
     """How much of what it shows belongs to its shot."""
     luma: int | None
     """CRC-32 of its luma, as decoded; of the first of a segment only."""
@@ -114,7 +114,7 @@ def _planned(places: Iterable[PlacedFrame[FrameContext]]) -> Iterator[FrameStub]
         frame, is_first = place.frame.frame, place.segment != segment
         segment = place.segment
         luma = checksum(frame) if is_first else None
-        yield FrameStub(frame.pts, place.starts_shot, segment, place.share, luma)
+        yield FrameStub(frame.pts, place.starts_shot, segment, place.shot_weight, luma)
 
 
 def _part(
@@ -190,7 +190,7 @@ def _render_from(
         decoded = stages.ahead(frames, "decode")
         pictures = pictures_of(decoded, film, open_masks(film, options), options)
         places = (
-            PlacedFrame(picture, planned.starts_shot, planned.segment, planned.share)
+            PlacedFrame(picture, planned.starts_shot, planned.segment, planned.shot_weight)
             for picture, planned in zip(pictures, part.all_frames, strict=True)
         )
         colored = color(

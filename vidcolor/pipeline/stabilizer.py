@@ -111,7 +111,7 @@ def stabilize_chroma(
         correction_hw2 = _chroma(moment.sums_hw4) - own_hw2
         planes = [resize(plane, *own.luma_hw.shape) for plane in correction_hw2.transpose(2, 0, 1)]
         # In the middle of a dissolve, where a frame is half another shot's, nothing is averaged.
-        trust = np.float32(2 * own.place.share - 1)
+        trust = np.float32(2 * own.place.shot_weight - 1)
         yield replace(own, chroma_2hw=own.chroma_2hw + trust * np.stack(planes))
 
 

@@ -91,7 +91,7 @@ class ShotFrame(Generic[Frame]):
     """Of which it is the middle."""
     starts_shot: bool = False
     """By a cut, by the middle of a dissolve, or by being the first to show something again."""
-    share: float = 1.0
+    shot_weight: float = 1.0
     """How much of what it shows belongs to its shot: a half in the middle of a dissolve."""
 
 
@@ -232,7 +232,7 @@ def _begun(around: Sequence[ShotFrame[Frame]], at: int) -> ShotFrame[Frame]:
     away = min((abs(n) for n in middles), default=BLENDED_FRAMES)
     starts = around[at].is_cut or 0 in middles or _is_lit(around, at)
     share = 0.5 + 0.5 * away / BLENDED_FRAMES
-    return replace(around[at], starts_shot=starts, share=share)
+    return replace(around[at], starts_shot=starts, shot_weight=share)
 
 
 def _is_dissolve(seen: ShotFrame[Frame]) -> bool:

@@ -34,7 +34,7 @@ class PlacedFrame(Generic[Frame]):
     """It is the first of its shot."""
     segment: int
     """Number of its segment, from 0."""
-    share: float = 1.0
+    shot_weight: float = 1.0
     """How much of what it shows belongs to its shot: less than 1 in the midst of a dissolve."""
 
 
@@ -55,11 +55,11 @@ def divide(
             entered: places are what they are in the whole film from the next segment on.
     """
     segment, length = first_segment, 0
-    for number, (frame, starts, share) in enumerate(_begun(frames, luma, starts_shot)):
+    for number, (frame, starts, shot_weight) in enumerate(_begun(frames, luma, starts_shot)):
         if length == LONGEST or (starts and length >= SHORTEST):
             segment, length = segment + 1, 0
         length += 1
-        yield PlacedFrame(frame, starts or number == 0, segment, share)
+        yield PlacedFrame(frame, starts or number == 0, segment, shot_weight)
 
 
 def _begun(
@@ -67,11 +67,11 @@ def _begun(
     luma: Callable[[Frame], NDArray[np.float32]],
     starts_shot: Callable[[Frame], bool] | None,
 ) -> Iterator[tuple[Frame, bool, float]]:
-    """Yield each frame, whether a shot begins with it, and its share."""
+    """Yield each frame, whether a shot begins with it, and its shot_weight."""
     if starts_shot is not None:
         yield from ((frame, starts_shot(frame), 1.0) for frame in frames)
     else:
-        yield from ((s.frame, s.starts_shot, s.share) for s in find_shots(frames, luma))
+        yield from ((s.frame, s.starts_shot, s.shot_weight) for s in find_shots(frames, luma))
 
 
 def with_context(

@@ -198,7 +198,7 @@ def _candidates(film: Film) -> Iterator[_Candidate]:
             seconds=frame.seconds - film.start_seconds,
             end_seconds=frame.seconds + frame.duration * frame.time_base - film.start_seconds,
             seen=seen,
-            worth=sharpness if seen.share == 1 else -1.0,
+            worth=sharpness if seen.shot_weight == 1 else -1.0,
             small_hw=small_hw,
         )
 
@@ -230,7 +230,7 @@ def _beginning(first: _Candidate) -> Beginning:
         return "start"
     if first.seen.is_cut:
         return "cut"
-    return "dissolve" if first.seen.share < 1 else "fade-in"
+    return "dissolve" if first.seen.shot_weight < 1 else "fade-in"
 
 
 def _spans(look: _Candidate) -> Iterator[ShotTransition]:
