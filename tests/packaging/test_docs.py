@@ -26,7 +26,7 @@ PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/**/*
 WRITTEN = [
     p for p in PAGES if p.name not in ("options.md", "CHANGELOG.md") and "models" not in p.parts
 ]
-"""Pages of today: the options' page is generated, and models and history keep their words."""
+"""Pages but for the generated one and those of models, which keep the words of their training."""
 TUTORIAL = ROOT / "docs/tutorial/from-box-to-screen.md"
 RECIPES = sorted(ROOT.glob("pipelines/*.toml"))
 CARDS = sorted(ROOT.glob("models/*/card.toml"))
