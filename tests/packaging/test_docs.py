@@ -9,6 +9,7 @@ import string
 import subprocess
 import sys
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import cv2
@@ -17,9 +18,14 @@ import pytest
 from tests.clips import draw_clip
 from tests.models import TINY
 from tests.packaging import option_reference
+from vidcolor.batch.batch import Outcome
 from vidcolor.cli.app import app, run
 from vidcolor.errors import VidcolorError
+from vidcolor.media.stream_report import StreamAccount
+from vidcolor.network.card import Card
 from vidcolor.network.weights import save_model
+from vidcolor.pipeline.journal import Published, Segment
+from vidcolor.rendering.render import Rendered
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/**/*.md")]
@@ -148,8 +154,24 @@ FOREIGN = {
     "--path", "--large", "--batch_size", "--weight_decay", "--num_epoch", "--lamb", "--numG",
     "--numD", "--patchGAN", "--use_lsgan", "--use_self_attn", "--save", "--gpu", "--model_G",
     "--model_D",  # seed 002's program
-    "--num-cpus", "--bench", "--help",  # ray, benchmarks/simulate_fleet.py
+    "--num-cpus", "--bench", "--build-arg", "--help",  # ray, simulate_fleet.py, docker
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "record", [Card, Segment, Published, Rendered, StreamAccount, Outcome], ids=lambda r: r.__name__
+)
+def test_files_page_has_every_key_of_a_record(record):
+    page = (ROOT / "docs/reference/files.md").read_text()
+    assert [field.name for field in fields(record) if f"`{field.name}`" not in page] == []
+
+
+def test_metrics_that_are_documented_are_served():
+    page = (ROOT / "docs/how-to/monitor.md").read_text()
+    named = set(re.findall(r"`(vidcolor_\w+)`", page))
+    program = (ROOT / "vidcolor/cli/metrics_server.py").read_text()
+    assert {name for name in named if name.removesuffix("_total") not in program} == set()
+    assert named
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=name_of)
