@@ -2,8 +2,8 @@
 
 Arguments: FRAMES OUT RESULTS.
 
-It trains as one of the two, then shows the engine what one process alone meets, and writes what
-it saw to RESULTS/RANK.json.
+It trains as one of the two, then shows the accelerator what one process alone meets, and writes
+what it saw to RESULTS/RANK.json.
 """
 
 import json
@@ -25,22 +25,22 @@ options = json.loads(values)
 options["out"] = Path(options["out"])
 train(TrainOptions(**options), on_step=lambda p: saved.append(p.step))
 
-engine = Accelerator(torch.device("cpu"), precision="auto")
-rank = 0 if engine.is_main else 1
+accelerator = Accelerator(torch.device("cpu"), precision="auto")
+rank = 0 if accelerator.is_main else 1
 layer = nn.Linear(1, 1)
-prepared = engine.prepare(layer)
-adam = engine.prepare_optimiser(torch.optim.Adam(layer.parameters()))
+prepared = accelerator.prepare(layer)
+adam = accelerator.prepare_optimiser(torch.optim.Adam(layer.parameters()))
 before = layer.weight.item()
 
 
 def complaint(value: float, *, loss_only: bool = False) -> str:
-    """Return what the engine says if one process meets a value where the other meets 1."""
+    """Return what the accelerator says if one process meets a value where the other meets 1."""
     x = torch.tensor([[value if rank else 1.0]])
     try:
         if loss_only:
-            engine.mean({"pixel": x.sum()})
+            accelerator.mean({"pixel": x.sum()})
         else:
-            engine.learn(prepared(x).sum(), adam)
+            accelerator.learn(prepared(x).sum(), adam)
     except FloatingPointError as error:
         return str(error)
     return ""
@@ -48,7 +48,7 @@ def complaint(value: float, *, loss_only: bool = False) -> str:
 
 def refusal() -> str:
     try:
-        engine.share(3)
+        accelerator.share(3)
     except OptionsError as error:
         return str(error)
     return ""
@@ -57,23 +57,23 @@ def refusal() -> str:
 def learns_after_two_calls() -> bool:
     """Tell whether a discriminator with batch norm can look at real and fake, and then learn."""
     judge = nn.Sequential(nn.Linear(1, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
-    prepared = engine.prepare(judge)
-    adam = engine.prepare_optimiser(torch.optim.Adam(judge.parameters()))
+    prepared = accelerator.prepare(judge)
+    adam = accelerator.prepare_optimiser(torch.optim.Adam(judge.parameters()))
     real, fake = prepared(torch.rand(4, 1)), prepared(torch.rand(4, 1))
-    return bool(engine.learn((real * fake).sum(), adam) > 0)
+    return bool(accelerator.learn((real * fake).sum(), adam) > 0)
 
 
 found = {
     "learns after two calls": learns_after_two_calls(),
     "steps_seen": saved,
-    "share": list(engine.share(4)),
+    "share": list(accelerator.share(4)),
     "refusal": refusal(),
     "nan gradient": complaint(math.nan),
     "infinite gradient": complaint(math.inf),
     "infinite loss": complaint(math.inf, loss_only=True),
     "weight unchanged": layer.weight.item() == before,
-    "any": [engine.any(False), engine.any(rank == 1)],
-    "mean": engine.mean({"pixel": torch.tensor(float(rank))})["pixel"],
+    "any": [accelerator.any(False), accelerator.any(rank == 1)],
+    "mean": accelerator.mean({"pixel": torch.tensor(float(rank))})["pixel"],
 }
 Path(results, f"{rank}.json").write_text(json.dumps(found))
-engine.wait()
+accelerator.wait()
