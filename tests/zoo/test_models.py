@@ -172,9 +172,9 @@ def test_two_processes_do_not_install_at_once(model):
 
 def test_an_installation_that_was_killed_leaves_no_model_and_is_swept_up_by_the_next(model):
     program = (
-        "import os; from vidcolor import installing\n"
-        "installing.load_network = lambda folder: os._exit(9)\n"
-        f"installing.add({str(model)!r})"
+        "import os; from vidcolor.zoo import add\n"
+        "add.load_network = lambda folder: os._exit(9)\n"
+        f"add.add_model({str(model)!r})"
     )
     killed = subprocess.run([sys.executable, "-c", program], check=False, env=os.environ)
     assert killed.returncode == 9
