@@ -17,33 +17,33 @@ class Shuffling:
     def __init__(self, seed: int = 0) -> None:
         self._random = Random(seed)
 
-    def render_parts(self, job: Job, parts: Iterable[SegmentTask]) -> Iterator[Segment]:
-        planned = list(parts)
+    def render_tasks(self, job: Job, tasks: Iterable[SegmentTask]) -> Iterator[Segment]:
+        planned = list(tasks)
         self._random.shuffle(planned)
         renderer = Renderer()
-        for part in planned:
-            yield renderer.render(*pickle.loads(pickle.dumps((job, part))))  # noqa: S301  our own
+        for task in planned:
+            yield renderer.render(*pickle.loads(pickle.dumps((job, task))))  # noqa: S301  our own
 
 
 class Watching:
-    """Lets another crew render, and remembers which parts it took and gave back.
+    """Lets another pool render, and remembers which parts it took and gave back.
 
-    `on_part` is called with how many it took before, each time that it takes one.
+    `on_task` is called with how many it took before, each time that it takes one.
     """
 
-    def __init__(self, crew: WorkerPool, on_part: Callable[[int], None] = lambda _: None) -> None:
-        self.size = crew.size
-        self._crew, self._on_part = crew, on_part
+    def __init__(self, pool: WorkerPool, on_task: Callable[[int], None] = lambda _: None) -> None:
+        self.size = pool.size
+        self._pool, self._on_task = pool, on_task
         self.taken: list[int] = []
         self.given: list[int] = []
 
-    def render_parts(self, job: Job, parts: Iterable[SegmentTask]) -> Iterator[Segment]:
-        for segment in self._crew.render_parts(job, self._noting(parts)):
+    def render_tasks(self, job: Job, tasks: Iterable[SegmentTask]) -> Iterator[Segment]:
+        for segment in self._pool.render_tasks(job, self._noting(tasks)):
             self.given.append(segment.number)
             yield segment
 
-    def _noting(self, parts: Iterable[SegmentTask]) -> Iterator[SegmentTask]:
-        for part in parts:
-            self._on_part(len(self.taken))
-            self.taken.append(part.number)
-            yield part
+    def _noting(self, tasks: Iterable[SegmentTask]) -> Iterator[SegmentTask]:
+        for task in tasks:
+            self._on_task(len(self.taken))
+            self.taken.append(task.number)
+            yield task

@@ -18,15 +18,14 @@ from tests.faults import picture_of
 from tests.hands import Shuffling
 from tests.models import Embedding
 from tests.reels import draw_dissolves
+from tests.renders import render_lossless
 from vidcolor.errors import InputError
 from vidcolor.media import decode
 from vidcolor.network.families import FAMILIES
-from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline import segment_job as parts_module
 from vidcolor.pipeline.segment_job import FrameStub, plan_segments
 from vidcolor.pipeline.stabilizer import reach
 from vidcolor.pipeline.threads import ThreadedStages
-from vidcolor.rendering.render import Rendered, render
 from vidcolor.shots.segments import PlacedFrame
 
 FRAMES = 130
@@ -34,12 +33,6 @@ CUTS = (30, 70, 95)
 REACH = 3
 
 segment_lengths = st.lists(st.integers(REACH + 1, 12), min_size=1, max_size=5)
-
-
-def _render(film: Path, name: str, model: str, **more: Any) -> Rendered:
-    how = {name: more.pop(name) for name in ("crew", "on_frame") if name in more}
-    options = {"model": model, "device": "cpu", "codec": "ffv1"} | more
-    return render(film, film.with_name(name), RenderOptions(**options), **how)
 
 
 def _film_of(lengths: list[int], starts: set[int]) -> list[PlacedFrame[Any]]:
@@ -126,8 +119,8 @@ def test_a_part_is_planned_as_soon_as_its_neighbours_are_seen():
 @pytest.mark.parametrize("name", HARD_TO_ENTER)
 def test_parts_in_any_order_are_the_film(draw, model, name):
     film = draw(name, frames=FRAMES, cuts=CUTS, **HARD_TO_ENTER[name])
-    whole = _render(film, "whole.mkv", model)
-    done = _render(film, "out.mkv", model, crew=Shuffling())
+    whole = render_lossless(film, "whole.mkv", model)
+    done = render_lossless(film, "out.mkv", model, pool=Shuffling())
     assert picture_of(done.out) == picture_of(whole.out)
     assert (done.segment_count, done.shot_count) == (whole.segment_count, whole.shot_count)
     assert done.changes == whole.changes
@@ -136,15 +129,15 @@ def test_parts_in_any_order_are_the_film(draw, model, name):
 def test_parts_of_a_span_are_the_span(draw, model):
     film = draw("film.mp4", frames=FRAMES, cuts=CUTS)
     span = {"start": "0.52", "end": "4.4", "batch": 3}
-    whole = _render(film, "whole.mkv", model, **span)
-    done = _render(film, "out.mkv", model, **span, crew=Shuffling())
+    whole = render_lossless(film, "whole.mkv", model, **span)
+    done = render_lossless(film, "out.mkv", model, **span, pool=Shuffling())
     assert picture_of(done.out) == picture_of(whole.out)
 
 
 def test_parts_of_dissolves_are_those_of_the_line(tmp_path, model):
     film = draw_dissolves(tmp_path / "film.mkv")
-    whole = _render(film, "whole.mkv", model)
-    done = _render(film, "out.mkv", model, crew=Shuffling())
+    whole = render_lossless(film, "whole.mkv", model)
+    done = render_lossless(film, "out.mkv", model, pool=Shuffling())
     assert picture_of(done.out) == picture_of(whole.out)
 
 
@@ -157,8 +150,8 @@ def embedding(monkeypatch):
 
 def test_parts_of_a_long_shot_know_what_it_was_embedded_from(draw, model, embedding):
     film = draw("film.mkv", frames=500, codec="ffv1")
-    whole = _render(film, "whole.mkv", model)
-    done = _render(film, "out.mkv", model, crew=Shuffling(2))
+    whole = render_lossless(film, "whole.mkv", model)
+    done = render_lossless(film, "out.mkv", model, pool=Shuffling(2))
     assert (done.segment_count, done.shot_count) == (3, 1)
     assert picture_of(done.out) == picture_of(whole.out)
 
@@ -173,9 +166,9 @@ def test_parts_have_the_colours_that_are_given_and_the_settings_of_their_shots(t
         '[[shot]]\nstart = "0"\nend = "1.2"\nsaturation = 0.5\nmask = "half:left"\n'
     )
     given = {"reference": (f"{reference}@0.8",), "hints": hints}
-    plain = _render(film, "plain.mkv", model, sidecar="none")
-    whole = _render(film, "whole.mkv", model, **given)
-    done = _render(film, "out.mkv", model, **given, crew=Shuffling())
+    plain = render_lossless(film, "plain.mkv", model, sidecar="none")
+    whole = render_lossless(film, "whole.mkv", model, **given)
+    done = render_lossless(film, "out.mkv", model, **given, pool=Shuffling())
     assert picture_of(done.out) == picture_of(whole.out) != picture_of(plain.out)
 
 
@@ -184,12 +177,12 @@ def _planned(film: Path, model: str) -> tuple[Any, list[Any]]:
     found: list[Any] = []
 
     class Taking(Shuffling):
-        def render_parts(self, job, parts):
-            found.extend((job, list(parts)))
+        def render_tasks(self, job, tasks):
+            found.extend((job, list(tasks)))
             yield from ()
 
     with pytest.raises(InputError):
-        _render(film, "never.mkv", model, crew=Taking())
+        render_lossless(film, "never.mkv", model, pool=Taking())
     return found[0], found[1]
 
 
@@ -220,12 +213,12 @@ def test_only_what_a_part_needs_is_decoded(draw, model, monkeypatch):
 
 def test_a_film_that_cannot_be_entered_is_read_from_its_beginning(draw, model, monkeypatch):
     film = draw("film.mkv", frames=FRAMES, cuts=CUTS, codec="ffv1")
-    whole = _render(film, "whole.mkv", model)
+    whole = render_lossless(film, "whole.mkv", model)
     entered = parts_module._from
     monkeypatch.setattr(
         parts_module, "_from", lambda frame, film: islice(entered(frame, film), 1, None)
     )
-    done = _render(film, "out.mkv", model, crew=Shuffling())
+    done = render_lossless(film, "out.mkv", model, pool=Shuffling())
     assert picture_of(done.out) == picture_of(whole.out)
 
 

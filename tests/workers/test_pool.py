@@ -1,4 +1,4 @@
-"""A crew of processes renders a film's segments; whatever dies, the film is that of one process."""
+"""A pool of processes renders a film's segments; whatever dies, the film is that of one process."""
 
 import os
 import signal
@@ -17,12 +17,12 @@ from tests.faults import draw_film_of_shots, names_in, picture_of, tiny_model
 from tests.gates import Gate
 from tests.hands import Watching
 from tests.rendering.test_kill import done_frames
+from tests.renders import render_lossless
 from tests.stopping import interrupt, kill, stopped
 from vidcolor.errors import ModelError, OptionsError, OutputError
 from vidcolor.network.weights import WEIGHTS
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.journal import read_journal
-from vidcolor.rendering.render import Rendered, render
 from vidcolor.rendering.workdir import folder_of
 from vidcolor.workers.pool import AHEAD, TRIES, LocalPool
 
@@ -36,9 +36,9 @@ def model(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
-def crew():
-    with LocalPool(2) as crew:
-        yield crew
+def pool():
+    with LocalPool(2) as pool:
+        yield pool
     assert not active_children()
 
 
@@ -50,13 +50,7 @@ def film(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(film, model) -> list:
-    return picture_of(_render(film, film.with_name("whole.mkv"), model).out)
-
-
-def _render(film: Path, out: Path, model: str, **more: Any) -> Rendered:
-    how = {name: more.pop(name) for name in ("crew", "on_frame") if name in more}
-    options = {"model": model, "device": "cpu", "codec": "ffv1"} | more
-    return render(film, out, RenderOptions(**options), **how)
+    return picture_of(render_lossless(film, film.with_name("whole.mkv"), model).out)
 
 
 def _cut_short(film: Path, out: Path, model: str, *, after: int, **more: Any) -> int:
@@ -67,7 +61,7 @@ def _cut_short(film: Path, out: Path, model: str, *, after: int, **more: Any) ->
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _render(film, out, model, on_frame=stop, **more)
+        render_lossless(film, out, model, on_frame=stop, **more)
     return done_frames(out)
 
 
@@ -117,9 +111,9 @@ def _killing_whoever_waits_at(gate: Gate) -> Iterator[set[int]]:
         thread.join()
 
 
-def test_a_crew_gives_the_frames_of_one_process(film, whole, model, crew, tmp_path):
+def test_a_pool_gives_the_frames_of_one_process(film, whole, model, pool, tmp_path):
     counts: list[int] = []
-    done = _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=counts.append)
+    done = render_lossless(film, tmp_path / "out.mkv", model, pool=pool, on_frame=counts.append)
     assert picture_of(done.out) == whole
     assert (done.frame_count, done.shot_count, done.segment_count) == (FRAMES, SHOTS, SHOTS)
     assert names_in(tmp_path) == {"out.mkv"}
@@ -128,42 +122,42 @@ def test_a_crew_gives_the_frames_of_one_process(film, whole, model, crew, tmp_pa
 
 def test_three_workers_that_the_options_hire_give_the_same(film, whole, model, tmp_path):
     before = {child.pid for child in active_children()}
-    assert picture_of(_render(film, tmp_path / "out.mkv", model, workers=3).out) == whole
+    assert picture_of(render_lossless(film, tmp_path / "out.mkv", model, workers=3).out) == whole
     assert {child.pid for child in active_children()} == before
 
 
-def test_parts_are_planned_only_as_workers_can_take_them(film, model, crew, gate, tmp_path):
+def test_parts_are_planned_only_as_workers_can_take_them(film, model, pool, gate, tmp_path):
     given: list[int] = []
 
     def look(taken: int) -> None:
         given.append(len(watching.given))
         if taken == 0:
             gate.shut()  # none is done before it is open
-        elif taken == AHEAD * crew.size - 1:
+        elif taken == AHEAD * pool.size - 1:
             gate.open()
 
-    watching = Watching(crew, look)
-    _render(film, tmp_path / "out.mkv", model, crew=watching, sidecar=str(gate.path))
+    watching = Watching(pool, look)
+    render_lossless(film, tmp_path / "out.mkv", model, pool=watching, sidecar=str(gate.path))
     assert watching.taken == list(range(SHOTS))
-    assert given[: AHEAD * crew.size] == [0] * AHEAD * crew.size
-    assert all(taken - done < AHEAD * crew.size for taken, done in enumerate(given))
+    assert given[: AHEAD * pool.size] == [0] * AHEAD * pool.size
+    assert all(taken - done < AHEAD * pool.size for taken, done in enumerate(given))
 
 
-def test_a_run_goes_on_with_what_another_left_by_whatever_hands(film, whole, model, crew, tmp_path):
+def test_a_run_goes_on_with_what_another_left_by_whatever_hands(film, whole, model, pool, tmp_path):
     out, resumed = tmp_path / "out.mkv", []
-    for after, hands in ((30, crew), (61, None), (120, crew)):
-        resumed.append(_cut_short(film, out, model, after=after, crew=hands))
+    for after, hands in ((30, pool), (61, None), (120, pool)):
+        resumed.append(_cut_short(film, out, model, after=after, pool=hands))
     assert resumed == [30, 60, 120]
-    assert _render(film, out, model).resumed_frame_count == 120
+    assert render_lossless(film, out, model).resumed_frame_count == 120
     assert picture_of(out) == whole
 
 
-@pytest.mark.parametrize("hands", ["crew", "line"])
-def test_only_what_is_missing_in_between_is_rendered(film, whole, model, crew, tmp_path, hands):
+@pytest.mark.parametrize("hands", ["pool", "line"])
+def test_only_what_is_missing_in_between_is_rendered(film, whole, model, pool, tmp_path, hands):
     out = tmp_path / "out.mkv"
     done = _cut_short(film, out, model, after=FRAMES)
     assert done == FRAMES - 30
-    missing = {0, 2} if hands == "crew" else {1, 3}
+    missing = {0, 2} if hands == "pool" else {1, 3}
     record = read_journal(folder_of(out) / "journal.jsonl")
     assert record is not None
     kept = {}
@@ -173,19 +167,19 @@ def test_only_what_is_missing_in_between_is_rendered(film, whole, model, crew, t
             path.unlink()
         else:
             kept[path] = path.stat().st_ino
-    watching = Watching(crew)
+    watching = Watching(pool)
     inodes: dict[Path, int] = {}
-    ended = _render(
-        film, out, model, crew=watching if hands == "crew" else None,
+    ended = render_lossless(
+        film, out, model, pool=watching if hands == "pool" else None,
         on_frame=lambda done: inodes.update({path: path.stat().st_ino for path in kept}),
     )  # fmt: skip
     assert ended.resumed_frame_count == done - 30 * len(missing)
     assert inodes == kept
-    assert watching.taken == ([*sorted(missing), SHOTS - 1] if hands == "crew" else [])
+    assert watching.taken == ([*sorted(missing), SHOTS - 1] if hands == "pool" else [])
     assert picture_of(out) == whole
 
 
-def test_a_killed_workers_part_is_rendered_again(film, whole, model, crew, gate, tmp_path, caplog):
+def test_a_killed_workers_part_is_rendered_again(film, whole, model, pool, gate, tmp_path, caplog):
     def kill_those_at_the_first_two(taken: int) -> None:
         if taken == 0:
             gate.shut()
@@ -193,8 +187,8 @@ def test_a_killed_workers_part_is_rendered_again(film, whole, model, crew, gate,
             _kill(gate.wait_for(2, _workers))
             gate.open()
 
-    hands = Watching(crew, kill_those_at_the_first_two)
-    done = _render(film, tmp_path / "out.mkv", model, crew=hands, sidecar=str(gate.path))
+    hands = Watching(pool, kill_those_at_the_first_two)
+    done = render_lossless(film, tmp_path / "out.mkv", model, pool=hands, sidecar=str(gate.path))
     assert caplog.text.count("its worker ended with signal 9") == 2
     assert picture_of(done.out) == whole
 
@@ -204,49 +198,49 @@ def test_a_part_that_kills_its_workers_fails_the_film_and_keeps_the_rest(
 ):
     out, sidecar = tmp_path / "out.mkv", str(gate.path)
     done = _cut_short(film, out, model, after=FRAMES, sidecar=sidecar)
-    with LocalPool(1) as crew:
-        hands = Watching(crew, lambda _: gate.shut())
+    with LocalPool(1) as pool:
+        hands = Watching(pool, lambda _: gate.shut())
         with (
             _killing_whoever_waits_at(gate) as killed,
             pytest.raises(
                 OutputError, match=rf"died {TRIES} times \(its worker ended with signal 9\)"
             ),
         ):
-            _render(film, out, model, crew=hands, sidecar=sidecar)
+            render_lossless(film, out, model, pool=hands, sidecar=sidecar)
         gate.open()
         assert len(killed) == caplog.text.count("its worker ended with signal 9") == TRIES
         assert done_frames(out) == done == FRAMES - 30
-        ended = _render(film, out, model, crew=crew, sidecar=sidecar)
+        ended = render_lossless(film, out, model, pool=pool, sidecar=sidecar)
     assert ended.resumed_frame_count == done
     assert picture_of(out) == whole
 
 
-def test_what_a_part_fails_with_is_what_the_film_fails_with(film, tmp_path, crew):
+def test_what_a_part_fails_with_is_what_the_film_fails_with(film, tmp_path, pool):
     model = Path(tiny_model(tmp_path / "model"))
     (model / WEIGHTS).write_bytes(b"damaged")
     with pytest.raises(ModelError, match="model"):
-        _render(film, tmp_path / "out.mkv", str(model), crew=crew)
+        render_lossless(film, tmp_path / "out.mkv", str(model), pool=pool)
     assert names_in(tmp_path) == {"model"}
 
 
-def test_a_bug_in_a_worker_is_told_with_its_traceback(crew):
+def test_a_bug_in_a_worker_is_told_with_its_traceback(pool):
     with pytest.raises(RuntimeError, match="in a worker: Traceback"):
-        next(crew.render_parts("no job", ["no part"]))
+        next(pool.render_tasks("no job", ["no part"]))
 
 
-def test_when_a_call_ends_early_nothing_of_it_writes_any_more(film, model, crew, tmp_path):
+def test_when_a_call_ends_early_nothing_of_it_writes_any_more(film, model, pool, tmp_path):
     out = tmp_path / "out.mkv"
-    _cut_short(film, out, model, after=30, crew=crew)
+    _cut_short(film, out, model, after=30, pool=pool)
     before = {path: path.stat().st_mtime_ns for path in folder_of(out).iterdir()}
     assert {path.suffix for path in before} <= {".nut", ".jsonl", ""}
     time.sleep(0.5)
     assert {path: path.stat().st_mtime_ns for path in folder_of(out).iterdir()} == before
 
 
-def test_several_films_share_a_crew(film, whole, model, crew, tmp_path):
+def test_several_films_share_a_pool(film, whole, model, pool, tmp_path):
     outs = [tmp_path / f"{number}.mkv" for number in range(3)]
     threads = [
-        threading.Thread(target=_render, args=(film, out, model), kwargs={"crew": crew})
+        threading.Thread(target=render_lossless, args=(film, out, model), kwargs={"pool": pool})
         for out in outs
     ]
     for thread in threads:
@@ -264,14 +258,14 @@ def test_a_crew_that_is_dismissed_ends_its_calls(film, model, tmp_path):
         begun.set()
         is_dismissed.wait()
 
-    def work(crew: LocalPool) -> None:
+    def work(pool: LocalPool) -> None:
         try:
-            _render(film, tmp_path / "out.mkv", model, crew=crew, on_frame=wait)
+            render_lossless(film, tmp_path / "out.mkv", model, pool=pool, on_frame=wait)
         except Exception as error:  # noqa: BLE001  whatever it is
             errors.append(error)
 
-    with LocalPool(1) as crew:
-        thread = threading.Thread(target=work, args=(crew,))
+    with LocalPool(1) as pool:
+        thread = threading.Thread(target=work, args=(pool,))
         thread.start()
         assert begun.wait(60)
     is_dismissed.set()
@@ -293,7 +287,7 @@ def test_workers_end_with_the_one_that_drives_them(film, whole, model, tmp_path,
     while any(Path(f"/proc/{child}").exists() for child in started):
         assert time.monotonic() < end
         time.sleep(0.05)
-    assert _render(film, out, model).resumed_frame_count == 30
+    assert render_lossless(film, out, model).resumed_frame_count == 30
     assert picture_of(out) == whole
 
 

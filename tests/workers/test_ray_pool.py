@@ -18,11 +18,11 @@ from tests.faults import ROOT, draw_film_of_shots, names_in, picture_of, tiny_mo
 from tests.gates import Gate
 from tests.hands import Watching
 from tests.rendering.test_kill import done_frames
+from tests.renders import render_lossless
 from tests.stopping import go_on, interrupt, kill, stopped
 from tests.stores import make_bucket, s3_server
 from vidcolor.errors import OptionsError
 from vidcolor.options.render import RenderOptions
-from vidcolor.rendering.render import Rendered, render
 from vidcolor.workers.ray_pool import _needs, _room, open_ray_pool
 
 pytest.importorskip("ray")
@@ -50,7 +50,7 @@ def film(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(film, model) -> list:
-    return picture_of(_render(film, film.with_name("whole.mkv"), model).out)
+    return picture_of(render_lossless(film, film.with_name("whole.mkv"), model).out)
 
 
 @pytest.fixture(scope="module")
@@ -81,19 +81,13 @@ def _add_machine(cluster: Any, **has: int) -> Any:
 
 
 @pytest.fixture(scope="module")
-def crew(cluster):
-    with open_ray_pool(cluster.address, RenderOptions(device="cpu", workers=2)) as crew:
-        yield crew
+def pool(cluster):
+    with open_ray_pool(cluster.address, RenderOptions(device="cpu", workers=2)) as pool:
+        yield pool
 
 
-def _render(film: Path, out: Path, model: str, **more: Any) -> Rendered:
-    how = {name: more.pop(name) for name in ("crew", "on_frame") if name in more}
-    options = {"model": model, "device": "cpu", "codec": "ffv1"} | more
-    return render(film, out, RenderOptions(**options), **how)
-
-
-def test_a_cluster_gives_the_frames_of_one_process(film, whole, model, crew, tmp_path):
-    done = _render(film, tmp_path / "out.mkv", model, crew=crew)
+def test_a_cluster_gives_the_frames_of_one_process(film, whole, model, pool, tmp_path):
+    done = render_lossless(film, tmp_path / "out.mkv", model, pool=pool)
     assert picture_of(done.out) == whole
     assert (done.frame_count, done.shot_count, done.segment_count) == (FRAMES, SHOTS, SHOTS)
     assert names_in(tmp_path) == {"out.mkv"}
@@ -113,7 +107,7 @@ def _actors(cluster: Any) -> dict[int, Any]:
 
 
 def _both_of(cluster: Any) -> dict[int, Any]:
-    """Return the two actors of the crew, once they are there, and alone."""
+    """Return the two actors of the pool, once they are there, and alone."""
     end = time.monotonic() + WAIT_SECONDS
     while len(found := _actors(cluster)) != 2:
         assert time.monotonic() < end, f"there are {len(found)} actors"
@@ -143,7 +137,7 @@ def _vidcolor(words: list[str], folder: Path) -> subprocess.Popen[str]:
 
 
 def test_an_interrupted_render_ends_its_workers_and_goes_on(
-    film, whole, model, cluster, crew, tmp_path
+    film, whole, model, cluster, pool, tmp_path
 ):
     out, others = tmp_path / "out.mkv", _both_of(cluster)
     process = _begun(cluster, film, out, model)
@@ -154,12 +148,12 @@ def test_an_interrupted_render_ends_its_workers_and_goes_on(
     assert names_in(tmp_path) == {work_folder(out).name}
     assert _both_of(cluster) == others
     assert done_frames(out) == 30
-    assert _render(film, out, model).resumed_frame_count == 30
+    assert render_lossless(film, out, model).resumed_frame_count == 30
     assert picture_of(out) == whole
 
 
 def test_what_a_killed_driver_had_done_is_in_the_store_for_another(
-    film, whole, model, cluster, crew, tmp_path
+    film, whole, model, cluster, pool, tmp_path
 ):
     import s3fs
 
@@ -185,7 +179,7 @@ def test_what_a_killed_driver_had_done_is_in_the_store_for_another(
     assert names_in(tmp_path) == {"second.mkv", work_folder(tmp_path / "first.mkv").name}
 
 
-def test_workers_share_gpus_as_they_are_told(crew, cluster, caplog):
+def test_workers_share_gpus_as_they_are_told(pool, cluster, caplog):
     node = _add_machine(cluster, num_cpus=8, num_gpus=2)
     for share, places in ((0.5, 4), (1.0, 2), (2.0, 1)):
         options = RenderOptions(device="cuda", worker_gpus=share, worker_cpus=2)
@@ -197,14 +191,14 @@ def test_workers_share_gpus_as_they_are_told(crew, cluster, caplog):
     cluster.remove_node(node)
 
 
-def test_a_worker_with_another_vidcolor_is_refused(film, model, crew, tmp_path, monkeypatch):
+def test_a_worker_with_another_vidcolor_is_refused(film, model, pool, tmp_path, monkeypatch):
     with monkeypatch.context() as here:
         here.setattr("vidcolor.workers.ray_pool.__version__", "0.0.1")
-        for _ in range(crew.size):
+        for _ in range(pool.size):
             with pytest.raises(OptionsError, match=r"and this is 0\.0\.1; install the same"):
-                _render(film, tmp_path / "out.mkv", model, crew=crew)
+                render_lossless(film, tmp_path / "out.mkv", model, pool=pool)
             assert names_in(tmp_path) == set()
-    _render(film, tmp_path / "out.mkv", model, crew=crew)  # none is lost by it
+    render_lossless(film, tmp_path / "out.mkv", model, pool=pool)  # none is lost by it
 
 
 @pytest.fixture
@@ -213,7 +207,7 @@ def gate(tmp_path) -> Iterator[Gate]:
         yield gate
 
 
-def test_killed_workers_cost_another_try(film, whole, model, crew, cluster, gate, tmp_path, caplog):
+def test_killed_workers_cost_another_try(film, whole, model, pool, cluster, gate, tmp_path, caplog):
     _both_of(cluster)
 
     def kill_those_at_the_first_two(taken: int) -> None:
@@ -224,13 +218,13 @@ def test_killed_workers_cost_another_try(film, whole, model, crew, cluster, gate
                 os.kill(actor, signal.SIGKILL)
             gate.open()
 
-    hands = Watching(crew, kill_those_at_the_first_two)
-    done = _render(film, tmp_path / "out.mkv", model, crew=hands, sidecar=str(gate.path))
+    hands = Watching(pool, kill_those_at_the_first_two)
+    done = render_lossless(film, tmp_path / "out.mkv", model, pool=hands, sidecar=str(gate.path))
     assert picture_of(done.out) == whole
     assert caplog.text.count("its worker is lost") == 2
 
 
-def test_a_lost_machine_costs_no_film(film, whole, model, crew, cluster, gate, tmp_path, caplog):
+def test_a_lost_machine_costs_no_film(film, whole, model, pool, cluster, gate, tmp_path, caplog):
     own = _both_of(cluster)
     lost: list[int] = []
 
@@ -242,8 +236,8 @@ def test_a_lost_machine_costs_no_film(film, whole, model, crew, cluster, gate, t
             lost.extend(_lose(own[at_it], own, cluster))
             gate.open()
 
-    hands = Watching(crew, lose_the_machine_of_the_first)
-    done = _render(film, tmp_path / "out.mkv", model, crew=hands, sidecar=str(gate.path))
+    hands = Watching(pool, lose_the_machine_of_the_first)
+    done = render_lossless(film, tmp_path / "out.mkv", model, pool=hands, sidecar=str(gate.path))
     _add_machine(cluster, num_cpus=2)
     assert picture_of(done.out) == whole
     assert caplog.text.count("its worker is lost") >= len(lost)  # Ray may put another one there
@@ -268,9 +262,9 @@ def _is_alive(pid: int) -> bool:
 
 
 def test_a_batch_that_loses_a_machine_does_every_film_that_can_be_done(
-    model, cluster, crew, tmp_path
+    model, cluster, pool, tmp_path
 ):
-    # The crew may have one actor less since it lost a machine.
+    # The pool may have one actor less since it lost a machine.
     films, out, others = tmp_path / "films", tmp_path / "colour", set(_actors(cluster))
     films.mkdir()
     for number in range(GOOD_FILMS):
@@ -290,7 +284,7 @@ def test_a_batch_that_loses_a_machine_does_every_film_that_can_be_done(
     assert process.returncode == 1, messages
     assert {path.stem for path in out.glob("*.mkv")} == {str(n) for n in range(GOOD_FILMS)}
     for number in (0, GOOD_FILMS - 1):
-        alone = _render(films / f"{number}.mkv", tmp_path / f"{number}.mkv", model).out
+        alone = render_lossless(films / f"{number}.mkv", tmp_path / f"{number}.mkv", model).out
         assert picture_of(out / f"{number}.mkv") == picture_of(alone)
     times = {path: path.stat().st_mtime_ns for path in out.glob("*.mkv")}
     again = _vidcolor(words, tmp_path)

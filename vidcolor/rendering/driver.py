@@ -1,7 +1,7 @@
 """The line of a render: from decoded frames to finished segments.
 
 Decode, divide into shots and segments, colour, hold the colour steady, enlarge the chroma under the
-luma's guidance, merge it with the film's own luma, encode segment by segment. Or a crew renders the
+luma's guidance, merge it with the film's own luma, encode segment by segment. Or a pool renders the
 segments, in any order, and this process decodes and divides for them.
 """
 
@@ -56,17 +56,17 @@ class RenderDriver:
     """Gets what decoding loses."""
     masks: Masks
     on_frame: OnFrame | None
-    """Called with the number of frames done, after each or, by a crew, each segment."""
+    """Called with the number of frames done, after each or, by a pool, each segment."""
     on_segment: OnSegment | None
     """Called with each segment that this run has rendered and noted."""
 
     def render(self, by: WorkerPool | Colorizer) -> None:
-        """Render what is not done yet: by a crew, or with a colorizer in this process.
+        """Render what is not done yet: by a pool, or with a colorizer in this process.
 
         Raises:
             InputError: the film, or what goes with it, cannot be read, or no frame is between start
                 and end.
-            OutputError: a segment cannot be written, or the workers of the crew die.
+            OutputError: a segment cannot be written, or the workers of the pool die.
             ModelError: the model is damaged, or too large for the memory.
         """
         if isinstance(by, Colorizer):
@@ -107,19 +107,19 @@ class RenderDriver:
         )
         return merge(colored, job.film, job.plan, stages)
 
-    def _render_by(self, crew: WorkerPool) -> None:
-        """Let a crew render what is not done yet, while this process decodes and divides."""
+    def _render_by(self, pool: WorkerPool) -> None:
+        """Let a pool render what is not done yet, while this process decodes and divides."""
         with (
             ThreadedStages() as stages,
-            closing(self._parts_left(stages)) as parts,
-            closing(crew.render_parts(self.job, parts)) as segments,
+            closing(self._tasks_left(stages)) as tasks,
+            closing(pool.render_tasks(self.job, tasks)) as segments,
         ):
             for segment in segments:
                 planned = {f"plan: {name}": seconds for name, seconds in stages.lap().items()}
                 self._note(replace(segment, stage_seconds=segment.stage_seconds | planned))
                 self._tell(self.work.frame_count, 0)
 
-    def _parts_left(self, stages: ThreadedStages) -> Generator[SegmentTask, None, None]:
+    def _tasks_left(self, stages: ThreadedStages) -> Generator[SegmentTask, None, None]:
         places, done = self._places_left(stages), self.work.numbers
         return plan_segments(
             places, lambda number: number not in done, reach(self.job.options.stabilize)

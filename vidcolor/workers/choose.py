@@ -1,4 +1,4 @@
-"""Which crew renders: what the options say, and what this machine or cluster has."""
+"""Which pool renders: what the options say, and what this machine or cluster has."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ merging and encoding go on side by side. Estimated from these stages; it was not
 
 @contextmanager
 def create_pool(options: RenderOptions) -> Iterator[WorkerPool | None]:
-    """Provide the crew that the options name; None: this process is to do it by itself.
+    """Provide the pool that the options name; None: this process is to do it by itself.
 
     Raises:
         OptionsError: there is no Ray here, or no such cluster.
@@ -35,8 +35,8 @@ def create_pool(options: RenderOptions) -> Iterator[WorkerPool | None]:
     if size == 1:
         yield None
         return
-    with LocalPool(size) as crew:
-        yield crew
+    with LocalPool(size) as pool:
+        yield pool
 
 
 def single_process(options: RenderOptions) -> RenderOptions:

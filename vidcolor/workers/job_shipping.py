@@ -185,24 +185,24 @@ def put_segment(segment: Segment, job: Job, store: Store) -> None:
     store.put(note, _note_key(job, segment.number))
 
 
-def take_segment(job: Job, part: SegmentTask, store: Store) -> Segment | None:
+def take_segment(job: Job, task: SegmentTask, store: Store) -> Segment | None:
     """Fetch the segment that was made of a part, by this run or another; None: there is none.
 
     Raises:
         OutputError: the store or the job's folder is not what it should be.
     """
-    note = store.text(_note_key(job, part.number))
+    note = store.text(_note_key(job, task.number))
     if note is None:
         return None
     segment = segment_from(json.loads(note))
-    first = next(frame for frame in part.frames if frame.segment == part.number)
+    first = next(frame for frame in task.frames if frame.segment == task.number)
     if (segment.first_pts, segment.first_luma) != (first.pts, first.luma):
         return None
     path = job.folder / Path(segment.name).name
     store.fetch(_key(job, path.name), path)
     if digest(path) == segment.sha256:
         return segment
-    log.warning("%s: part %d is damaged in the store; it is made again", job.plan.out, part.number)
+    log.warning("%s: part %d is damaged in the store; it is made again", job.plan.out, task.number)
     path.unlink()
     return None
 

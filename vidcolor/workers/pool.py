@@ -1,4 +1,4 @@
-"""Who renders the parts of films: a crew. Here, processes of this machine, one model each.
+"""Who renders the parts of films: a pool. Here, processes of this machine, one model each.
 
 A worker that dies costs the part that it was at another try; the others go on.
 """
@@ -48,8 +48,8 @@ class WorkerPool(Protocol):
     size: int
     """How many."""
 
-    def render_parts(
-        self, job: Job, parts: Iterable[SegmentTask]
+    def render_tasks(
+        self, job: Job, tasks: Iterable[SegmentTask]
     ) -> Generator[Segment, None, None]:
         """Yield the segments as they are done, in any order; their files are in the job's folder.
 
@@ -58,11 +58,11 @@ class WorkerPool(Protocol):
 
         Args:
             job: what the parts share.
-            parts: drawn as workers become free, AHEAD for each at the most.
+            tasks: drawn as workers become free, AHEAD for each at the most.
 
         Raises:
             VidcolorError: what a part failed with.
-            CancelledError: the crew was dismissed.
+            CancelledError: the pool was dismissed.
             OutputError: the worker that rendered a part died, TRIES times.
         """
 
@@ -74,12 +74,12 @@ class DeathError(Exception):
 class Worker(Protocol):
     """Renders one part after the other; when it dies, another takes its place."""
 
-    def render(self, job: Job, part: SegmentTask, is_over: threading.Event) -> Segment:
+    def render(self, job: Job, task: SegmentTask, is_over: threading.Event) -> Segment:
         """Return the segment made of a part, or raise what went wrong with it.
 
         Args:
             job: what the parts of a film share.
-            part: which part.
+            task: which part.
             is_over: set, before `kill`, when nobody wants the segment any more.
 
         Raises:
@@ -94,7 +94,7 @@ class Worker(Protocol):
 
 
 class BasePool:
-    """A crew of workers, each of which a thread waits for."""
+    """A pool of workers, each of which a thread waits for."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         self.size = len(workers)
@@ -127,15 +127,15 @@ class BasePool:
         while not self._idle.empty():
             self._idle.get().end()
 
-    def render_parts(
-        self, job: Job, parts: Iterable[SegmentTask]
+    def render_tasks(
+        self, job: Job, tasks: Iterable[SegmentTask]
     ) -> Generator[Segment, None, None]:
         """Yield the segments as they are done, as every `WorkerPool` does."""
         call = _Call()
         futures: set[Future[Segment]] = set()
         try:
-            for part in parts:
-                futures.add(self._begun(job, part, call))
+            for task in tasks:
+                futures.add(self._begun(job, task, call))
                 is_full = len(futures) >= AHEAD * self.size
                 done, futures = wait(futures, None if is_full else 0, FIRST_COMPLETED)
                 yield from (future.result() for future in done)
@@ -149,27 +149,27 @@ class BasePool:
             wait(futures)
             self._calls.discard(call)
 
-    def _begun(self, job: Job, part: SegmentTask, call: "_Call") -> "Future[Segment]":
+    def _begun(self, job: Job, task: SegmentTask, call: "_Call") -> "Future[Segment]":
         with self._lock:
             if self._is_dismissed:
                 raise CancelledError
             self._calls.add(call)
-            return self._threads.submit(self._render, job, part, call)
+            return self._threads.submit(self._render, job, task, call)
 
-    def _render(self, job: Job, part: SegmentTask, call: "_Call") -> Segment:
+    def _render(self, job: Job, task: SegmentTask, call: "_Call") -> Segment:
         worker = self._idle.get()
         try:
             for _ in range(TRIES):
                 try:
                     with call.using(worker):
-                        return worker.render(job, part, call.is_over)
+                        return worker.render(job, task, call.is_over)
                 except DeathError as death:
                     reason = str(death)
-                    log.warning("%s: part %d: %s", job.plan.out, part.number + 1, reason)
+                    log.warning("%s: part %d: %s", job.plan.out, task.number + 1, reason)
         finally:
             self._idle.put(worker)
         raise OutputError(
-            f"{job.plan.out}: the worker that rendered its part {part.number + 1} died {TRIES} "
+            f"{job.plan.out}: the worker that rendered its part {task.number + 1} died {TRIES} "
             f"times ({reason}); it may have been short of memory, take fewer --workers"
         )
 
@@ -177,7 +177,7 @@ class BasePool:
 class LocalPool(BasePool):
     """Processes of this machine; on one with several GPUs they take turns in having these.
 
-    with LocalPool(2) as crew, closing(crew.render_parts(job, parts)) as segments:
+    with LocalPool(2) as pool, closing(pool.render_tasks(job, tasks)) as segments:
         for segment in segments:
             work.append_entry(segment)
     """
@@ -242,7 +242,7 @@ class _Process:
         self._connection: Connection
         self._lock = threading.Lock()
 
-    def render(self, job: Job, part: SegmentTask, is_over: threading.Event) -> Segment:
+    def render(self, job: Job, task: SegmentTask, is_over: threading.Event) -> Segment:
         """Return the segment that the process made of a part, or raise what went wrong there.
 
         Raises:
@@ -251,7 +251,7 @@ class _Process:
         if not self._is_alive():
             self._start(is_over)
         try:
-            self._connection.send((job, part))
+            self._connection.send((job, task))
             while isinstance(answer := self._connection.recv(), logging.LogRecord):
                 logging.getLogger(answer.name).handle(answer)
         except (EOFError, OSError) as error:
@@ -305,8 +305,8 @@ def _serve(connection: Connection, gpu: str | None, size: int) -> None:
     renderer = Renderer()
     with suppress(EOFError, OSError):  # whoever drives is gone
         while True:
-            job, part = connection.recv()
-            connection.send(answer(partial(renderer.render, job, part)))
+            job, task = connection.recv()
+            connection.send(answer(partial(renderer.render, job, task)))
 
 
 def answer(render: Callable[[], Segment]) -> Segment | Exception:

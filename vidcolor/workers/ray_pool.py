@@ -1,4 +1,4 @@
-"""A crew on a Ray cluster: actors that hold the model, on whatever machine has room for one.
+"""A pool on a Ray cluster: actors that hold the model, on whatever machine has room for one.
 
 Ray places the workers and says when one is lost; what is done, what is tried again and how much is
 in flight is this process's business, as with processes of this machine. An actor is handed work
@@ -52,7 +52,7 @@ STORE_BYTES = 100_000_000
 
 @contextmanager
 def open_ray_pool(where: str, options: RenderOptions) -> Iterator[WorkerPool]:
-    """Provide a crew of a Ray cluster's actors: as many as it has room for, or `--workers` says.
+    """Provide a pool of a Ray cluster's actors: as many as it has room for, or `--workers` says.
 
     Args:
         where: auto, local, or the address of a cluster.
@@ -67,8 +67,8 @@ def open_ray_pool(where: str, options: RenderOptions) -> Iterator[WorkerPool]:
         log.info("workers: %d on the Ray cluster %s, each with %s", size, where, _in_words(needs))
         actors = _Actors(size, needs, options.store)
         seats = [_RaySlot(actors) for _ in range(size)]
-        with _StorePool(seats, options.store) if options.store else BasePool(seats) as crew:
-            yield crew
+        with _StorePool(seats, options.store) if options.store else BasePool(seats) as pool:
+            yield pool
 
 
 @contextmanager
@@ -164,10 +164,10 @@ class _Actor:
         return __version__
 
     def render(
-        self, job: Any, part: SegmentTask
+        self, job: Any, task: SegmentTask
     ) -> tuple[list[logging.LogRecord], Segment | Exception]:
         """Return what is to be said, and the segment or what went wrong."""
-        made = answer(partial(self._renderer.render, job, part))
+        made = answer(partial(self._renderer.render, job, task))
         return [self._messages.get() for _ in range(self._messages.qsize())], made
 
 
@@ -177,13 +177,13 @@ class _SharingRenderer:
     def __init__(self) -> None:
         self._renderer = Renderer()
 
-    def render(self, job: Job, part: SegmentTask) -> Segment:
+    def render(self, job: Job, task: SegmentTask) -> Segment:
         if not job.folder.is_dir():
             raise OutputError(
                 f"{job.folder}: is not on {os.uname().nodename}, which shall write there; put film "
                 "and result on a folder that all machines share, or add --store"
             )
-        return self._renderer.render(job, part)
+        return self._renderer.render(job, task)
 
 
 class _FetchingRenderer:
@@ -194,17 +194,17 @@ class _FetchingRenderer:
         self._store = Store(store)
         self._cache = Cache(cache() / "films", self._store)
 
-    def render(self, packed: Packed, part: SegmentTask) -> Segment:
+    def render(self, packed: Packed, task: SegmentTask) -> Segment:
         places = self._cache.keep(packed.items)
         with TemporaryDirectory(prefix="vidcolor-") as folder:
             job = unpack_job(packed, places, Path(folder))
-            segment = self._renderer.render(job, part)
+            segment = self._renderer.render(job, task)
             put_segment(segment, job, self._store)
         return segment
 
 
 class _Actors:
-    """The actors of a crew: those that have started are lent, one that is lost is replaced."""
+    """The actors of a pool: those that have started are lent, one that is lost is replaced."""
 
     def __init__(self, count: int, needs: dict[str, float], store: str | None) -> None:
         import ray
@@ -276,23 +276,23 @@ class _RaySlot:
         self._actors = actors
         self._actor: Any = None
 
-    def render(self, job: Job, part: SegmentTask, is_over: threading.Event) -> Segment:
+    def render(self, job: Job, task: SegmentTask, is_over: threading.Event) -> Segment:
         """Return the segment that an actor made of a part, or raise what went wrong there.
 
         Raises:
             DeathError: it is lost.
         """
         if not isinstance(job, _SentJob):
-            return self._rendered(job, part, is_over)
-        found = None if job.options.restart else take_segment(job, part, job.store)
+            return self._rendered(job, task, is_over)
+        found = None if job.options.restart else take_segment(job, task, job.store)
         if found is None:
-            self._rendered(job.packed, part, is_over)
-            found = take_segment(job, part, job.store)
+            self._rendered(job.packed, task, is_over)
+            found = take_segment(job, task, job.store)
         if found is None:
             raise DeathError(f"its segment is gone from the store {job.store.address}")
         return found
 
-    def _rendered(self, job: Job | Packed, part: SegmentTask, is_over: threading.Event) -> Segment:
+    def _rendered(self, job: Job | Packed, task: SegmentTask, is_over: threading.Event) -> Segment:
         import ray
 
         made: Segment | Exception
@@ -300,7 +300,7 @@ class _RaySlot:
             self._actor = actor
             if is_over.is_set():
                 raise DeathError("its film is over")
-            messages, made = ray.get(actor.render.remote(job, part))
+            messages, made = ray.get(actor.render.remote(job, task))
             self._actor = None
         for message in messages:
             logging.getLogger(message.name).handle(message)
@@ -329,15 +329,15 @@ class _SentJob(Job):
 
 
 class _StorePool(BasePool):
-    """A crew of machines that share a store."""
+    """A pool of machines that share a store."""
 
     def __init__(self, seats: Sequence[_RaySlot], store: str) -> None:
         super().__init__(seats)
         self._store = Store(store)
 
-    def render_parts(
-        self, job: Job, parts: Iterable[SegmentTask]
+    def render_tasks(
+        self, job: Job, tasks: Iterable[SegmentTask]
     ) -> Generator[Segment, None, None]:
         """Yield the segments as they are done, as every pool does; those in the store at once."""
         packed = pack_job(job, self._store)
-        return super().render_parts(_SentJob(**vars(job), packed=packed, store=self._store), parts)
+        return super().render_tasks(_SentJob(**vars(job), packed=packed, store=self._store), tasks)
