@@ -150,8 +150,14 @@ def read_toml(path: Path, *, what: str, if_missing: str) -> dict[str, Any]:
     Raises:
         InputError: it cannot be read, or is not TOML.
     """
+    return read_hashed_toml(path, what=what, if_missing=if_missing)[0]
+
+
+def read_hashed_toml(path: Path, *, what: str, if_missing: str) -> tuple[dict[str, Any], str]:
+    """Return the tables of a TOML file, as `read_toml` does, and the SHA-256 of its bytes."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        return tomllib.loads(content.decode()), hashlib.sha256(content).hexdigest()
     except OSError as error:
         raise InputError(f"{what} {path}: {error.strerror}; {if_missing}") from error
     except ValueError as error:

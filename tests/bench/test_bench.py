@@ -32,6 +32,7 @@ from vidcolor.media.output_plan import check_output
 from vidcolor.media.probe import probe
 from vidcolor.network.architectures.temporal_unet import TemporalUNet
 from vidcolor.options.bench import BenchOptions
+from vidcolor.pipeline.resolved_job import resolve_job
 from vidcolor.rendering.render import render
 
 STAGES = [
@@ -125,9 +126,9 @@ def test_ratios_are_of_a_frame_without_the_start(some, whole, start_share, frame
 
 def test_replayed_stages_make_the_very_frames_of_a_render(film, model, tmp_path):
     options = BenchOptions(model=model, device="cpu", engine="torch", codec="ffv1", frames=HELD)
-    whole = probe(film)
-    plan = check_output(whole, tmp_path / "out.mkv", options, Changes())
-    replayed = replay(whole, plan, options, lambda _: None)
+    job = resolve_job(film, options)
+    plan = check_output(job.film, tmp_path / "out.mkv", options, Changes())
+    replayed = replay(job, plan, options.frames, lambda _: None)
     render(film, plan.out, replace(options, end=str(replayed.end_seconds)))
     assert planes(tmp_path / plan.segment_name(0)) == planes(plan.out)
 
@@ -155,9 +156,9 @@ def test_network_is_asked_again_all_that_it_was_asked_and_then_no_more(
     for name in ("encode", "decode"):
         monkeypatch.setattr(TemporalUNet, name, counting(name))
     options = BenchOptions(model=model, device="cpu", engine="torch", frames=9)
-    whole = probe(film)
-    plan = check_output(whole, tmp_path / "out.mkv", options, Changes())
-    replay(whole, plan, options, lambda name: stage.insert(0, name))
+    job = resolve_job(film, options)
+    plan = check_output(job.film, tmp_path / "out.mkv", options, Changes())
+    replay(job, plan, options.frames, lambda name: stage.insert(0, name))
     times = Counter(asked)
     assert times == {
         ("luma resize", "encode"): 9,
@@ -172,10 +173,10 @@ def test_stages_hold_the_first_frames_only_however_many_are_decoded(
 ):
     monkeypatch.setattr("vidcolor.bench.stages.HELD", 5)
     options = BenchOptions(model=model, device="cpu", engine="torch", frames=20, codec="ffv1")
-    whole = probe(film)
-    plan = check_output(whole, tmp_path / "out.mkv", options, Changes())
+    job = resolve_job(film, options)
+    plan = check_output(job.film, tmp_path / "out.mkv", options, Changes())
     monkeypatch.setattr("vidcolor.bench.stages.timed", lambda work: (work(), Cost(60, 120)))
-    replayed = replay(whole, plan, options, lambda _: None)
+    replayed = replay(job, plan, options.frames, lambda _: None)
     assert replayed.frame_count == 20
     assert replayed.stages["decode"] == Cost(3, 6)
     assert replayed.stages["merge"] == replayed.stages["shots"] == Cost(12, 24)
@@ -213,12 +214,12 @@ def test_floors_are_ffmpeg_with_the_renders_settings_on_the_same_frames(
 @pytest.mark.parametrize("count", [1, 7, 60])
 def test_the_end_lies_between_the_last_frame_and_the_next(film, model, tmp_path, count):
     options = BenchOptions(model=model, device="cpu", engine="torch", frames=count)
-    whole = probe(film)
-    plan = check_output(whole, tmp_path / "out.mkv", options, Changes())
-    replayed = replay(whole, plan, options, lambda _: None)
+    job = resolve_job(film, options)
+    plan = check_output(job.film, tmp_path / "out.mkv", options, Changes())
+    replayed = replay(job, plan, options.frames, lambda _: None)
     assert replayed.frame_count == count
     end = Fraction(replayed.end_seconds)
-    assert len(list(read_frames(whole, end=end))) == count
+    assert len(list(read_frames(job.film, end=end))) == count
 
 
 def test_a_film_without_a_frame_in_the_span_is_one_error(film, model):

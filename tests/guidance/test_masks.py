@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.guidance import mask_files
 from vidcolor.guidance.mask_edges import chroma_mask, scale_mask, soften
-from vidcolor.guidance.mask_files import open_masks
+from vidcolor.guidance.mask_files import Masks
 from vidcolor.guidance.mask_shapes import shape_from_text
+from vidcolor.guidance.open_guidance import read_guidance
 from vidcolor.media.decode import read_frames
-from vidcolor.media.probe import probe
+from vidcolor.media.probe import Film, probe
 from vidcolor.options.render import RenderOptions
 from vidcolor.rendering.render import render
 
@@ -226,10 +227,14 @@ def _column_masks(count: int, height: int = 48, width: int = 64) -> list[np.ndar
     return planes
 
 
+def _masks(film: Film, mask: Path) -> Masks:
+    return read_guidance(film, RenderOptions(mask=str(mask))).open_masks(film)
+
+
 def _white_columns(path: Path, mask: Path, **span) -> list[list[int]]:
     """Return the columns that are white in the masks of a film, frame by frame."""
     film = probe(path)
-    masks = open_masks(film, RenderOptions(mask=str(mask)))
+    masks = _masks(film, mask)
     return [
         np.flatnonzero(masks.at((f.pts - film.first_pts) * f.time_base).any(axis=0)).tolist()
         for f in read_frames(film, **span)
@@ -325,7 +330,7 @@ def test_any_order_of_asking_gives_the_same_masks(draw, monkeypatch, look_back):
     monkeypatch.setattr(mask_files, "LOOK_BACK_SECONDS", look_back)
     film = probe(draw("film.mkv", frames=60))
     mask = _film_of(film.path.with_name("mask.mkv"), _column_masks(60))
-    reader = open_masks(film, RenderOptions(mask=str(mask)))
+    reader = _masks(film, mask)
     for number in (50, 51, 3, 4, 59, 0, 59):
         mask_hw = reader.at(Fraction(number, 25))
         assert np.flatnonzero(mask_hw.any(axis=0)).tolist() == [number]

@@ -17,10 +17,9 @@ from tests.clips import luma_of
 from vidcolor.cli import app
 from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.guidance.sidecar import ShotSettings, Sidecar, read_sidecar, write_sidecar
-from vidcolor.media.probe import probe
 from vidcolor.options.render import ColorOptions, RenderOptions
 from vidcolor.options.values import text_from_seconds
-from vidcolor.pipeline.fingerprint import fingerprint
+from vidcolor.pipeline.resolved_job import resolve_render_job
 from vidcolor.rendering.render import render
 
 CUT = 15
@@ -82,9 +81,9 @@ def test_a_shot_can_have_a_mask_of_its_own_beside_the_sidecar(film, model):
 def test_another_sidecar_is_another_render(film, model):
     path = _write(film, '[[shot]]\nstart = "0"\nend = "0.6"\nsaturation = 0.5\n')
     options = RenderOptions(model=model, codec="ffv1", device="cpu", size=48, sidecar=str(path))
-    before = fingerprint(probe(film), options)
+    before = resolve_render_job(film, options, {}).fingerprint
     path.write_text(path.read_text().replace("0.5", "0.7"))
-    after = fingerprint(probe(film), options)
+    after = resolve_render_job(film, options, {}).fingerprint
     assert {name for name in after if before[name] != after[name]} == {"sidecar"}
 
 

@@ -25,7 +25,8 @@ from vidcolor.network.blocks import remove_spectral_norms
 from vidcolor.network.families import FAMILIES
 from vidcolor.network.weights import load_network, save_model
 from vidcolor.options.render import ColorOptions, RenderOptions
-from vidcolor.pipeline.colorize import resolve_engine, with_oom_fallback
+from vidcolor.pipeline.colorize import with_oom_fallback
+from vidcolor.pipeline.resolved_job import resolve_engine
 from vidcolor.pipeline.threads import ThreadedStages
 from vidcolor.rendering.render import render
 from vidcolor.shots.segments import PlacedFrame

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from vidcolor.media.probe import probe
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline import fingerprint as module
-from vidcolor.pipeline.fingerprint import fingerprint
+from vidcolor.pipeline.journal import Fingerprint
+from vidcolor.pipeline.resolved_job import resolve_render_job
+
+
+def fingerprint(film: Path, options: RenderOptions) -> Fingerprint:
+    return resolve_render_job(film, options, {}).fingerprint
 
 
 @pytest.mark.parametrize("whole_bytes", [module.WHOLE_BYTES, 1 << 10])
@@ -18,11 +22,11 @@ def test_a_film_of_the_same_size_with_another_content_is_another(
 ):
     monkeypatch.setattr(module, "WHOLE_BYTES", whole_bytes)
     monkeypatch.setattr(module, "PLACE_BYTES", 64)
-    film = probe(draw("film.mkv", frames=60, codec="ffv1"))
+    film = draw("film.mkv", frames=60, codec="ffv1")
     before = fingerprint(film, RenderOptions())
-    content = bytearray(film.path.read_bytes())
+    content = bytearray(film.read_bytes())
     content[int(place * (len(content) - 1))] ^= 1
-    film.path.write_bytes(content)
+    film.write_bytes(content)
     after = fingerprint(film, RenderOptions())
     assert [name for name in before if before[name] != after[name]] == ["film"]
 
@@ -30,13 +34,11 @@ def test_a_film_of_the_same_size_with_another_content_is_another(
 def test_a_film_under_another_name_is_the_same(draw):
     film = draw("film.mkv")
     again = film.rename(film.with_name("again.mkv"))
-    assert fingerprint(probe(again), RenderOptions()) == fingerprint(
-        probe(again.rename(film)), RenderOptions()
-    )
+    assert fingerprint(again, RenderOptions()) == fingerprint(again.rename(film), RenderOptions())
 
 
 def test_only_options_that_decide_frames_count(draw):
-    film = probe(draw("film.mkv"))
+    film = draw("film.mkv")
     plain = fingerprint(film, RenderOptions())
     other = RenderOptions(
         device="cpu", overwrite=True, restart=True, verify="none", report=Path("r.json"),

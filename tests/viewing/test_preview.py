@@ -17,7 +17,6 @@ from tests.clips import draw_clip
 from tests.faults import tiny_model
 from tests.models import RESTLESS, RESTLESS_FAMILY
 from vidcolor.errors import InputError, OptionsError, OutputError
-from vidcolor.guidance.mask_files import open_masks
 from vidcolor.guidance.open_guidance import open_given
 from vidcolor.images.display import shown_picture
 from vidcolor.media.decode import read_frames, unit_chroma, unit_luma
@@ -29,6 +28,7 @@ from vidcolor.options.preview import PreviewOptions
 from vidcolor.options.render import RenderOptions
 from vidcolor.options.values import seconds_from_text
 from vidcolor.pipeline.colorize import load_colorizer
+from vidcolor.pipeline.resolved_job import resolve_job
 from vidcolor.rendering.render import render
 from vidcolor.viewing.preview import (
     LEAD_FRAMES,
@@ -73,9 +73,9 @@ def rendered(film, model) -> list[np.ndarray]:
 
 
 def show(film: Path, moment: Fraction, **options):
-    wanted, found = PreviewOptions(device="cpu", **options), probe(film)
-    masks, colours = open_masks(found, wanted), open_given(found, wanted)
-    return show_at(found, moment, load_colorizer(wanted), masks, colours, wanted)
+    job = resolve_job(film, PreviewOptions(device="cpu", **options))
+    masks, given = job.guidance.open_masks(job.film), open_given(job.film, job.guidance)
+    return show_at(job, moment, load_colorizer(job.options), masks, given)
 
 
 def test_a_preview_shows_the_colours_that_are_given(film, model, tmp_path):

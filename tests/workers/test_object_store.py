@@ -16,15 +16,13 @@ from tests.faults import draw_film_of_shots, files_no_larger_than, names_in, tin
 from tests.stores import make_bucket, s3_server
 from vidcolor.errors import OptionsError, OutputError
 from vidcolor.files import digest
-from vidcolor.guidance.mask_files import open_masks
 from vidcolor.guidance.open_guidance import open_given
 from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.decode import read_frames
 from vidcolor.media.output_plan import check_output
-from vidcolor.media.probe import probe
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.colorize import places_of
-from vidcolor.pipeline.fingerprint import fingerprint
+from vidcolor.pipeline.resolved_job import resolve_render_job
 from vidcolor.pipeline.segment_job import Job, Renderer, SegmentTask, plan_segments
 from vidcolor.pipeline.stabilizer import reach
 from vidcolor.workers.job_shipping import Item, pack_job, put_segment, take_segment, unpack_job
@@ -196,13 +194,13 @@ def test_a_worker_waits_for_another_that_fetches_the_same(films, new_cache, tmp_
 def _job(film_path: Path, out: Path, **wanted: Any) -> tuple[Job, list[SegmentTask]]:
     """Return a job as `render` makes it, and its parts."""
     options = RenderOptions(device="cpu", codec="ffv1", **wanted)
-    film = probe(film_path)
+    resolved = resolve_render_job(film_path, options, {})
+    film = resolved.film
     plan = check_output(film, out, options, Changes())
-    given = tuple(open_given(film, options))
+    given = tuple(open_given(film, resolved.guidance))
     out.with_suffix(".work").mkdir(parents=True)
-    job = Job(film=film, plan=plan, options=options, given=given,
-              fingerprint=fingerprint(film, options), folder=out.with_suffix(".work"))  # fmt: skip
-    places = places_of(read_frames(film), film, open_masks(film, options), options)
+    job = Job(**vars(resolved), plan=plan, given=given, folder=out.with_suffix(".work"))
+    places = places_of(read_frames(film), job, job.guidance.open_masks(film))
     return job, list(plan_segments(places, lambda _: True, reach(options.stabilize)))
 
 
@@ -270,16 +268,9 @@ def test_what_is_in_the_store_is_not_put_there_again(home, films):
     [film] = (home.parent / "store/files").glob("*/film.mkv")
     before = film.stat().st_mtime_ns
     assert {item.path for item in pack_job(job, films).items} == {
-        str(home / name) for name in ("film.mkv", "model", "film.vidcolor.toml")
+        str(home / name) for name in ("film.mkv", "model")
     }
     assert film.stat().st_mtime_ns == before
-
-
-def test_a_sidecar_with_masks_is_refused_for_a_store(home, films):
-    Path("film.vidcolor.toml").write_text('[[shot]]\nstart="0"\nend="1"\nmask="mask.png"\n')
-    job, _ = _job(Path("film.mkv"), home / "out.mkv", model="model")
-    with pytest.raises(OptionsError, match="names a mask, which --store does not send"):
-        pack_job(job, films)
 
 
 def test_a_segment_is_found_again_by_another_run(home, store):

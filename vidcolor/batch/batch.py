@@ -25,14 +25,8 @@ from vidcolor.network.library import find_model
 from vidcolor.options.batch import BatchOptions
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.journal import Segment
-from vidcolor.rendering.render import (
-    Identified,
-    Rendered,
-    check_report,
-    render_identified,
-    resolve_inputs,
-    write_report,
-)
+from vidcolor.pipeline.resolved_job import RenderJob, resolve_render_job
+from vidcolor.rendering.render import Rendered, check_report, render_job, write_report
 from vidcolor.rendering.workdir import begun_with, folder_of, work_on
 from vidcolor.signals import reraise_pending_interrupt
 from vidcolor.workers.choose import create_pool, single_process
@@ -205,37 +199,37 @@ class _Batch:
         """Render a film, or return None if that is done."""
         ledger = self._ledger
         try:
-            found = identified(task, self._options, ledger)
+            job = job_of(task, self._options, ledger)
         except VidcolorError:
             with self._watching(task.film, None):  # where failures are counted
                 raise
-        identity = found.fingerprint
+        identity = job.fingerprint
         if ledger.is_done(task.out, identity):
             if folder_of(task.out).exists():  # of a run that was killed after its last step
                 with work_on(task.out, identity):
                     log.debug("%s: put away what a killed run has left", task.out)
             return None
-        with self._watching(task.film, frames_ahead(found.film, found.options)) as watch:
-            if not found.options.overwrite:
+        with self._watching(task.film, frames_ahead(job.film, job.options)) as watch:
+            if not job.options.overwrite:
                 ledger.check(task.out, identity)
             with output_errors(task.out):
                 task.out.parent.mkdir(parents=True, exist_ok=True)
             ledger.begin(task.out, identity)
-            rendered = render_identified(
-                found, task.out, on_frame=watch.frame, on_segment=watch.segment, crew=crew
+            rendered = render_job(
+                job, task.out, on_frame=watch.frame, on_segment=watch.segment, crew=crew
             )
         ledger.end(task.out, identity)
         return rendered
 
 
-def identified(task: Task, options: RenderOptions, ledger: Ledger) -> Identified:
-    """Return what the film of a task is, how it is rendered, and what decides its result's frames.
+def job_of(task: Task, options: RenderOptions, ledger: Ledger) -> RenderJob:
+    """Return the job that a task is.
 
     With `--engine auto` it is rendered by the engine that it was begun with, if it was.
 
     Raises:
         VidcolorError: it cannot be read, or what goes with it.
     """
-    return resolve_inputs(
+    return resolve_render_job(
         task.film, options, {**ledger.begun_with(task.out), **begun_with(task.out)}
     )

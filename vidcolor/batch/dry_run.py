@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from vidcolor.batch.batch import identified, tasks_of
+from vidcolor.batch.batch import job_of, tasks_of
 from vidcolor.batch.inputs import Task
 from vidcolor.batch.ledger import Ledger
 from vidcolor.errors import VidcolorError
@@ -108,19 +108,17 @@ def dry_run(options: BatchOptions) -> DryRun:
 
 def _estimate(task: Task, ledger: Ledger, options: RenderOptions) -> FilmEstimate:
     try:
-        found = identified(task, options, ledger)
-        identity = found.fingerprint
+        job = job_of(task, options, ledger)
+        identity = job.fingerprint
         if ledger.is_done(task.out, identity):
             return FilmEstimate(task, "skip")
-        if not found.options.overwrite:
+        if not job.options.overwrite:
             ledger.check(task.out, identity)
     except VidcolorError as error:
         return FilmEstimate(task, "fail", why=str(error))
-    done, all_frames = _frames_done(task, identity), frames_ahead(found.film, found.options)
+    done, all_frames = _frames_done(task, identity), frames_ahead(job.film, job.options)
     left = None if all_frames is None else max(0, all_frames - done)
-    return FilmEstimate(
-        task, "go on" if done else "render", left, found.film.width * found.film.height
-    )
+    return FilmEstimate(task, "go on" if done else "render", left, job.film.width * job.film.height)
 
 
 def _frames_done(task: Task, identity: Fingerprint) -> int:

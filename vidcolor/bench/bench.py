@@ -28,7 +28,8 @@ from vidcolor.media.output_plan import OutputPlan, check_output
 from vidcolor.media.probe import Film
 from vidcolor.options.bench import BenchOptions
 from vidcolor.options.render import RenderOptions
-from vidcolor.pipeline.colorize import find_film, load_colorizer, resolve_engine
+from vidcolor.pipeline.colorize import load_colorizer
+from vidcolor.pipeline.resolved_job import resolve_engine, resolve_job
 from vidcolor.rendering.render import render
 
 Table = tuple[list[str], list[list[str]]]
@@ -173,10 +174,11 @@ def bench(film: Path | None, options: BenchOptions, on_step: OnStep = lambda *_:
         path = film or draw_reel(
             folder / "drawn.mp4", height=options.height, frame_count=options.frames
         )
-        found = find_film(path, options)
+        job = resolve_job(path, options)
+        found = job.film
         # Matroska holds every codec and nearly every track.
         plan = check_output(found, folder / "out.mkv", options, Changes())
-        replayed = replay(found, plan, options, lambda _: on_step(next(done), STEPS))
+        replayed = replay(job, plan, options.frames, lambda _: on_step(next(done), STEPS))
         on_step(next(done), STEPS)
         floors = _floors(found, plan, replayed)
         on_step(next(done), STEPS)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from vidcolor.bench.usage import Cost, timed
 from vidcolor.errors import InputError
-from vidcolor.guidance.mask_files import open_masks
 from vidcolor.inference.backends import Backend
 from vidcolor.inference.batching import shrunk
 from vidcolor.inference.colorizer import ColoredFrame, Colorizer
@@ -25,8 +24,8 @@ from vidcolor.media.output_plan import OutputPlan
 from vidcolor.media.probe import Film
 from vidcolor.media.quantization import Codes, chroma_from_unit
 from vidcolor.network.device import one_thread_a_call
-from vidcolor.options.bench import BenchOptions
 from vidcolor.pipeline.colorize import FrameContext, film_chroma, load_colorizer, places_of
+from vidcolor.pipeline.resolved_job import ResolvedJob
 from vidcolor.pipeline.stabilizer import stabilize_chroma
 from vidcolor.shots.luma import half_res_luma
 from vidcolor.shots.segments import PlacedFrame
@@ -81,26 +80,27 @@ class Replayed:
         return self.stages[ENCODE] + self.stages[DECODE]
 
 
-def replay(film: Film, plan: OutputPlan, options: BenchOptions, on_stage: OnStage) -> Replayed:
+def replay(job: ResolvedJob, plan: OutputPlan, frame_count: int, on_stage: OnStage) -> Replayed:
     """Do each stage for the first frames from `--start` on, and return what it takes for one.
 
     All frames that are asked for are decoded; the first HELD of them go on. Colours that the user
     gives (`--reference`, `--hints`) are left out.
 
     Args:
-        film: what `probe` found.
+        job: what is rendered.
         plan: of a result; a segment is written beside it.
-        options: what is measured.
+        frame_count: of the frames that are decoded.
         on_stage: called with each stage's name before it begins.
 
     Raises:
         InputError: the film cannot be read, or has no such frame.
     """
-    colorizer = load_colorizer(options)
+    film, options = job.film, job.options
+    colorizer = load_colorizer(options, job.model)
     stages = _Stages(colorizer.device, on_stage)
     with one_thread_a_call(), torch.inference_mode():
-        read = stages.time("decode", lambda: _read(film, plan, options.frames))
-        places = stages.time("shots", lambda: _placed(read.frames, film, options))
+        read = stages.time("decode", lambda: _read(film, plan, frame_count))
+        places = stages.time("shots", lambda: _placed(read.frames, job))
         colored = _colored(places, film, colorizer, stages)
         steadied = stages.time(
             "stabilise", lambda: list(stabilize_chroma(colored, options.stabilize))
@@ -147,10 +147,8 @@ def _read(film: Film, plan: OutputPlan, count: int) -> _Read:
     return _Read(frames, read, float(middle))
 
 
-def _placed(
-    frames: list[Frame], film: Film, options: BenchOptions
-) -> list[PlacedFrame[FrameContext]]:
-    return list(places_of(frames, film, open_masks(film, options), options))
+def _placed(frames: list[Frame], job: ResolvedJob) -> list[PlacedFrame[FrameContext]]:
+    return list(places_of(frames, job, job.guidance.open_masks(job.film)))
 
 
 def _colored(

@@ -5,7 +5,6 @@ import json
 import math
 import re
 import tomllib
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -41,8 +40,25 @@ class Hint:
     rgb: tuple[int, int, int]
 
 
-def read_hints(path: Path, film: Film) -> dict[Fraction, list[Hint]]:
-    """Return the hints of a file by their time.
+@dataclass(frozen=True)
+class HintFile:
+    """What a file of hints says; nothing where there is no file."""
+
+    hints: tuple[Hint, ...] = ()
+    """In the order of the file."""
+    sha256: str = hashlib.sha256(b"").hexdigest()
+    """Of the file."""
+
+    def by_time(self) -> dict[Fraction, list[Hint]]:
+        """Return the hints by the time of their frame."""
+        found: dict[Fraction, list[Hint]] = {}
+        for hint in self.hints:
+            found.setdefault(hint.seconds, []).append(hint)
+        return found
+
+
+def read_hints(path: Path, film: Film) -> HintFile:
+    """Return the hints of a file.
 
     Args:
         path: of the file.
@@ -52,35 +68,20 @@ def read_hints(path: Path, film: Film) -> dict[Fraction, list[Hint]]:
         InputError: there is no such file, or it is neither TOML nor JSON.
         OptionsError: a hint cannot be meant.
     """
-    tables = _tables(path)
-    hints = defaultdict(list)
-    for number, table in enumerate(tables, start=1):
-        try:
-            hint = _hint(table, film)
-        except ValueError as error:
-            raise OptionsError(f"--hints {path}: hint {number}: {error}") from error
-        hints[hint.seconds].append(hint)
-    return dict(hints)
-
-
-def digest_of_hints(path: Path | None) -> str:
-    """Return a SHA-256 of the file's content.
-
-    Raises:
-        InputError: there is no such file.
-    """
-    return hashlib.sha256(b"" if path is None else _content(path)).hexdigest()
-
-
-def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(f"--hints {path}: {error.strerror}; check the name") from error
+    hints = []
+    for number, table in enumerate(_tables(path, content), start=1):
+        try:
+            hints.append(_hint(table, film))
+        except ValueError as error:
+            raise OptionsError(f"--hints {path}: hint {number}: {error}") from error
+    return HintFile(tuple(hints), hashlib.sha256(content).hexdigest())
 
 
-def _tables(path: Path) -> list[Any]:
-    content = _content(path)
+def _tables(path: Path, content: bytes) -> list[Any]:
     # Numbers stay text: 0.1 shall be a tenth.
     is_json = path.suffix.lower() == ".json"
     parse = json.loads if is_json else tomllib.loads

@@ -9,7 +9,7 @@ folder are shown at the film's own rate.
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +18,7 @@ import numpy as np
 
 from vidcolor.errors import InputError, OptionsError
 from vidcolor.guidance.mask_shapes import Mask, shape_from_text
-from vidcolor.guidance.sidecar import ShotSettings, Sidecar, open_sidecar
+from vidcolor.guidance.sidecar import ShotSettings, Sidecar
 from vidcolor.media.decode import Frame, read_frames, unit_luma
 from vidcolor.media.image_sequence import PICTURE_SUFFIXES
 from vidcolor.media.orientation import orientation, stored_from_shown
@@ -47,33 +47,89 @@ class Masks(Protocol):
         """Return the mask (h, w) of the frame that is shown so long after the film's first."""
 
 
-def open_masks(film: Film, options: ColorOptions) -> Masks:
-    """Return the masks that `--mask` and the film's sidecar name, or white ones.
+@dataclass(frozen=True)
+class MaskSource:
+    """Where a mask comes from: words that describe it, or what was found in its files."""
+
+    text: str | None = None
+    """As the user wrote it; None: all is coloured."""
+    film: Film | None = field(default=None, repr=False)
+    """What `probe` found in the picture, film or folder that the text names; None: words."""
+    labels: tuple[int, ...] | None = None
+    """Luma codes of the mask that are coloured; None: it is black and white."""
+
+
+@dataclass(frozen=True)
+class MaskSources:
+    """The masks of a film. It can be pickled."""
+
+    option: MaskSource = field(default_factory=MaskSource)
+    """That of `--mask`."""
+    by_text: Mapping[str, MaskSource] = field(default_factory=dict)
+    """Those of the shots whose settings name one."""
+
+    @property
+    def films(self) -> list[Film]:
+        """What was found in the files of all masks."""
+        sources = (self.option, *self.by_text.values())
+        return [source.film for source in sources if source.film is not None]
+
+
+def find_masks(film: Film, options: ColorOptions, sidecar: Sidecar) -> MaskSources:
+    """Return the masks that `--mask` and the film's sidecar name; their files are probed.
 
     Raises:
         InputError: a file cannot be read, or holds colours where it should hold labels.
         OptionsError: words describe no mask, or have no labels to pick.
     """
-    sidecar = open_sidecar(film, options)
+    named = dict.fromkeys(shot.mask for shot in sidecar.shots if shot.mask is not None)
+    by_text = {text: _mask_source(text, film, options) for text in named}
+    return MaskSources(_mask_source(options.mask, film, options), by_text)
+
+
+def _mask_source(text: str | None, film: Film, options: ColorOptions) -> MaskSource:
+    if text is None:
+        return MaskSource()
+    if shape_from_text(text) is None:
+        labels = None if options.pick is None else labels_from_text(options.pick)
+        with _as_mask():
+            masks = _mask_film(Path(text), film, options.max_pixels)
+            return MaskSource(text, masks if labels is None else _labelled(masks), labels)
+    if options.pick is not None:
+        raise OptionsError(
+            f"--pick {options.pick}: {text} has no labels; give a file of them as --mask"
+        )
+    return MaskSource(text)
+
+
+def _mask_film(path: Path, film: Film, max_pixels: int) -> Film:
+    """Return what is found in a mask's files; pictures are shown at the film's own rate."""
+    is_picture = find_source(path).files[0].suffix.lower() in PICTURE_SUFFIXES
+    return probe(path, rate=film.rate if is_picture else None, max_pixels=max_pixels)
+
+
+def open_masks(film: Film, sources: MaskSources, sidecar: Sidecar) -> Masks:
+    """Return the masks of a film's frames.
+
+    Args:
+        film: what is coloured.
+        sources: what `find_masks` found.
+        sidecar: says which shots have a mask of their own.
+    """
     own = {
-        shot: _masks(film, replace(options, mask=shot.mask))
+        shot: _opened(sources.by_text[shot.mask], film)
         for shot in sidecar.shots
         if shot.mask is not None
     }
-    return _MasksOfShots(film, sidecar, own, _masks(film, options))
+    return _MasksOfShots(film, sidecar, own, _opened(sources.option, film))
 
 
-def _masks(film: Film, options: ColorOptions) -> Masks:
-    if options.mask is None:
-        return _DrawnMask(np.ones((1, 1), np.float32))
-    draw = shape_from_text(options.mask)
+def _opened(source: MaskSource, film: Film) -> Masks:
+    if source.film is not None:
+        return _MasksInFiles(source.film, source.labels, film)
+    draw = None if source.text is None else shape_from_text(source.text)
     if draw is None:
-        with _as_mask():
-            return _MasksInFiles(Path(options.mask), film, options)
-    if options.pick is not None:
-        raise OptionsError(
-            f"--pick {options.pick}: {options.mask} has no labels; give a file of them as --mask"
-        )
+        return _DrawnMask(np.ones((1, 1), np.float32))
     return _DrawnMask(stored_from_shown(draw(*shown_size(film)), film.display_matrix))
 
 
@@ -111,14 +167,10 @@ class _DrawnMask:
 class _MasksInFiles:
     """Reads forward, as a film is rendered; a moment before the last one opens the files anew."""
 
-    def __init__(self, path: Path, film: Film, options: ColorOptions) -> None:
-        files = find_source(path).files
-        is_picture = files[0].suffix.lower() in PICTURE_SUFFIXES
-        masks = probe(path, rate=film.rate if is_picture else None, max_pixels=options.max_pixels)
-        self._is_still = is_picture and len(files) == 1
-        self._labels = None if options.pick is None else labels_from_text(options.pick)
-        self._masks = masks if self._labels is None else _labelled(masks)
-        self._film = film
+    def __init__(self, masks: Film, labels: tuple[int, ...] | None, film: Film) -> None:
+        files = masks.source.files
+        self._is_still = len(files) == 1 and files[0].suffix.lower() in PICTURE_SUFFIXES
+        self._labels, self._masks, self._film = labels, masks, film
         self._half_frame = 1 / film.rate / 2 if film.rate else Fraction(0)
         self._moment: Fraction | None = None
         self._frames: Iterator[Frame] = iter(())

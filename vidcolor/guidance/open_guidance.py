@@ -1,25 +1,30 @@
-"""What the user gives a render: the frames of `--reference` and `--hints`, each with its shot."""
+"""What the user gives for a film: its files, each read once, and the colours in them.
 
-import hashlib
+guidance = read_guidance(film, options)
+layers = open_given(film, guidance)
+"""
+
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 
-from vidcolor.files import digest
 from vidcolor.guidance.exemplar import Given, Known, Layer
 from vidcolor.guidance.find_frames import FoundFrame, find_shown
-from vidcolor.guidance.hints import Hint, known_of_hints, read_hints
+from vidcolor.guidance.hints import Hint, HintFile, known_of_hints, read_hints
+from vidcolor.guidance.mask_files import Masks, MaskSources, find_masks, open_masks
 from vidcolor.guidance.reference_images import (
     GivenPicture,
     given_pictures,
     is_coloured,
     known_of_picture,
 )
+from vidcolor.guidance.sidecar import Sidecar, open_sidecar
 from vidcolor.media.decode import Frame, read_frames
 from vidcolor.media.probe import Film
 from vidcolor.options.render import ColorOptions
-from vidcolor.shots.csv_list import read_scenes
+from vidcolor.shots.csv_list import SceneList, read_scenes
 from vidcolor.shots.luma import luma_at, shot_luma
 from vidcolor.shots.segments import PlacedFrame, divide
 
@@ -30,9 +35,47 @@ MOST_PICTURES = 4
 Of hints none may be left out, for each tells of a place of its own."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Guidance:
+    """What the user gives for a film, as it was when a run began. It can be pickled.
+
+    Small files are parsed, and their digests are of the very bytes that were. Pictures, and the
+    films and pictures of masks, are read again when they are needed.
+    """
+
+    sidecar: Sidecar = field(default_factory=Sidecar)
+    masks: MaskSources = field(default_factory=MaskSources)
+    pictures: tuple[GivenPicture, ...] = ()
+    """Of `--reference` and of the sidecar."""
+    hints: HintFile = field(default_factory=HintFile)
+    scenes: SceneList | None = None
+    """When shots begin; None: they are found by their look."""
+
+    def open_masks(self, film: Film) -> Masks:
+        """Return the masks of the film's frames."""
+        return open_masks(film, self.masks, self.sidecar)
+
+
+def read_guidance(film: Film, options: ColorOptions) -> Guidance:
+    """Read every file that the options name for a film, once.
+
+    Raises:
+        InputError: a file cannot be read, or is not what it should be.
+        OptionsError: what it says cannot be meant.
+    """
+    sidecar = open_sidecar(film, options)
+    return Guidance(
+        sidecar=sidecar,
+        masks=find_masks(film, options, sidecar),
+        pictures=tuple(given_pictures(options.reference, film, sidecar)),
+        hints=HintFile() if options.hints is None else read_hints(options.hints, film),
+        scenes=None if options.scenes is None else read_scenes(options.scenes),
+    )
+
+
 def open_given(
     film: Film,
-    options: ColorOptions,
+    guidance: Guidance,
     *,
     start: Fraction | None = None,
     end: Fraction | None = None,
@@ -44,18 +87,17 @@ def open_given(
 
     Args:
         film: what is rendered.
-        options: name the pictures and the file of hints.
+        guidance: what is given for it.
         start: the first moment that is, seconds from `film.start_seconds`; None: the beginning.
         end: the last one, not included; None: the end.
 
     Raises:
-        InputError: a picture, the file of hints or the film cannot be read.
-        OptionsError: a time or a hint cannot be meant.
+        InputError: a picture or the film cannot be read.
     """
-    pictures = [p for p in given_pictures(options, film) if _has_colour(p)]
-    hints = {} if options.hints is None else read_hints(options.hints, film)
+    pictures = [p for p in guidance.pictures if _has_colour(p)]
+    hints = guidance.hints.by_time()
     moments = {*hints, *(p.seconds for p in pictures if p.seconds is not None and not p.shot)}
-    shown = _shown_at(moments, film, _places(film, options, start, end)) if moments else {}
+    shown = _shown_at(moments, film, _places(film, guidance, start, end)) if moments else {}
     coloured = [
         _given_picture(picture, film, shown)
         for picture in pictures
@@ -71,12 +113,11 @@ def open_given(
 
 
 def _places(
-    film: Film, options: ColorOptions, start: Fraction | None, end: Fraction | None
+    film: Film, guidance: Guidance, start: Fraction | None, end: Fraction | None
 ) -> Iterator[PlacedFrame[Frame]]:
-    frames = read_frames(film, start=start, end=end)
-    scenes = None if options.scenes is None else read_scenes(options.scenes, film)
+    frames, scenes = read_frames(film, start=start, end=end), guidance.scenes
     return divide(
-        frames, luma=shot_luma, starts_shot=None if scenes is None else scenes.starts_shot
+        frames, luma=shot_luma, starts_shot=None if scenes is None else scenes.starts_shot(film)
     )
 
 
@@ -119,15 +160,3 @@ def _given_picture(
 def _hinted(hints: Sequence[Hint], film: Film, seconds: Fraction, height: int, width: int) -> Known:
     frame = next(read_frames(film, start=seconds - film.start_seconds))
     return known_of_hints(hints, film, luma_at(frame, height, width))
-
-
-def digest_of_pictures(options: ColorOptions, film: Film) -> str:
-    """Return a SHA-256 of the content and the times of the pictures that are given.
-
-    Raises:
-        InputError: there is no such picture.
-        OptionsError: a time cannot be meant.
-    """
-    pictures = given_pictures(options, film)
-    words = sorted(f"{picture.seconds} {digest(picture.path)}" for picture in pictures)
-    return hashlib.sha256(" ".join(words).encode()).hexdigest()

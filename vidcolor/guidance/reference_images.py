@@ -1,5 +1,6 @@
 """Pictures that the user coloured: which ones, and when the film shows what they show."""
 
+import hashlib
 import logging
 import re
 from collections.abc import Iterable
@@ -12,13 +13,13 @@ import torch
 
 from vidcolor.color import chroma_from_rgb, luma_from_rgb
 from vidcolor.errors import InputError, OptionsError
+from vidcolor.files import digest
 from vidcolor.guidance.exemplar import Known, Span
-from vidcolor.guidance.sidecar import open_sidecar
-from vidcolor.images.image_files import picture_paths, read_picture
+from vidcolor.guidance.sidecar import Sidecar
+from vidcolor.images.image_files import decode_picture, picture_paths, read_content
 from vidcolor.images.resize import resize
 from vidcolor.media.orientation import stored_from_shown
 from vidcolor.media.probe import Film
-from vidcolor.options.render import ColorOptions
 from vidcolor.options.values import seconds_from_text
 
 log = logging.getLogger(__name__)
@@ -39,22 +40,29 @@ class GivenPicture:
     """When the film shows it, as `--start` counts; None: the user does not say."""
     shot: Span | None = None
     """The frames that it tells of, if the user says so."""
+    sha256: str = ""
+    """Of the file; it is read when its colours are needed, and refused if it has changed."""
 
 
-def given_pictures(options: ColorOptions, film: Film) -> list[GivenPicture]:
-    """Return the pictures that `--reference` and the film's sidecar name.
+def given_pictures(words: Iterable[str], film: Film, sidecar: Sidecar) -> list[GivenPicture]:
+    """Return the pictures that `--reference` and the film's sidecar name, with their digests.
+
+    Args:
+        words: as for `find_pictures`.
+        film: the film that they are of.
+        sidecar: of the film.
 
     Raises:
-        InputError: there is no such picture, folder or sidecar.
-        OptionsError: a time, or what the sidecar says, cannot be meant.
+        InputError: there is no such picture or folder.
+        OptionsError: a time cannot be meant.
     """
-    named = find_pictures(options.reference, film)
-    for settings in open_sidecar(film, options).shots:
+    named = find_pictures(words, film)
+    for settings in sidecar.shots:
         if settings.reference is not None:
             start, end = film.start_seconds + settings.start, film.start_seconds + settings.end
             pictures = find_pictures([settings.reference], film)
             named += [replace(picture, shot=Span(start, end)) for picture in pictures]
-    return named
+    return [replace(picture, sha256=digest(picture.path)) for picture in named]
 
 
 def find_pictures(words: Iterable[str], film: Film) -> list[GivenPicture]:
@@ -111,21 +119,26 @@ def is_coloured(picture: GivenPicture) -> bool:
     """Tell whether a picture has any colour, which one that waits for its colour has not.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or has changed since it was found.
     """
-    rgb_3hw = _rgb(picture.path)
+    rgb_3hw = _rgb(picture)
     return bool(chroma_from_rgb(rgb_3hw, "bt601").abs().mean() >= COLOURLESS_UNIT_CHROMA)
 
 
 def known_of_picture(picture: GivenPicture, film: Film, height: int, width: int) -> Known:
     """Return a picture, which is meant as the film is shown, at a working size."""
-    rgb_3hw = _rgb(picture.path)
+    rgb_3hw = _rgb(picture)
     planes = (*luma_from_rgb(rgb_3hw, film.matrix), *chroma_from_rgb(rgb_3hw, film.matrix))
     stored = (stored_from_shown(plane.numpy(), film.display_matrix) for plane in planes)
     luma_hw, *chroma = (resize(plane, height, width) for plane in stored)
     return Known(luma_hw, np.stack(chroma), np.ones_like(luma_hw))
 
 
-def _rgb(path: Path) -> torch.Tensor:
-    rgb_hw3 = torch.from_numpy(read_picture(path))
+def _rgb(picture: GivenPicture) -> torch.Tensor:
+    content = read_content(picture.path)
+    if hashlib.sha256(content).hexdigest() != picture.sha256:
+        raise InputError(
+            f"--reference {picture.path}: was changed during the render; run the command again"
+        )
+    rgb_hw3 = torch.from_numpy(decode_picture(content, picture.path))
     return rgb_hw3.permute(2, 0, 1).contiguous().float() / 255

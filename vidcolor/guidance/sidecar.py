@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vidcolor.errors import OptionsError, OutputError
-from vidcolor.files import read_toml
+from vidcolor.files import read_hashed_toml
 from vidcolor.media.probe import Film
 from vidcolor.options.render import ColorOptions
 from vidcolor.options.values import seconds_from_text, text_from_seconds
@@ -58,6 +58,10 @@ class Sidecar:
     """The settings of a film's shots, in order."""
 
     shots: tuple[ShotSettings, ...] = ()
+    path: Path | None = None
+    """The file that was read; None: the film has no sidecar."""
+    sha256: str = ""
+    """Of that file; empty where there is none."""
 
     def at(self, seconds: Fraction) -> ShotSettings | None:
         """Return the settings of the shot that is shown at a moment, if it has any."""
@@ -106,7 +110,7 @@ def read_sidecar(path: Path) -> Sidecar:
         InputError: it cannot be read, or is no TOML.
         OptionsError: it says what cannot be meant.
     """
-    document = read_toml(path, what="sidecar", if_missing="check --sidecar")
+    document, sha256 = read_hashed_toml(path, what="sidecar", if_missing="check --sidecar")
     tables = document.get("shot", [])
     if set(document) - {"shot"} or not all(isinstance(table, dict) for table in tables):
         raise OptionsError(f"sidecar {path}: holds more than shots; write [[shot]] above each")
@@ -118,7 +122,7 @@ def read_sidecar(path: Path) -> Sidecar:
         if later.start < earlier.end:
             start = text_from_seconds(later.start)
             raise OptionsError(f"sidecar {path}: two shots hold {start}; mend start or end")
-    return Sidecar(shots)
+    return Sidecar(shots, path, sha256)
 
 
 def _settings(table: dict[str, Any], folder: Path, where: str) -> ShotSettings:

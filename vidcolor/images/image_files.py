@@ -24,20 +24,42 @@ def read_picture(path: Path) -> RgbImage:
     Raises:
         InputError: it is missing or no picture.
     """
+    return decode_picture(read_content(path), path)
+
+
+def read_content(path: Path) -> bytes:
+    """Return the content of a picture file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"picture {path}: {error.strerror}; put it back") from error
+
+
+def decode_picture(content: bytes, path: Path) -> RgbImage:
+    """Return the content of a picture file as (H, W, 3) RGB, turned as its EXIF says.
+
+    Args:
+        content: of the file.
+        path: where it was read, for the message.
+
+    Raises:
+        InputError: it is no picture.
+    """
     import cv2
 
-    rgb = cv2.cvtColor(_decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    rgb = cv2.cvtColor(_decoded(content, path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     return np.asarray(rgb, dtype=np.uint8)
 
 
-def _decoded(path: Path, how: int) -> NDArray[Any]:
+def _decoded(content: bytes, path: Path, how: int) -> NDArray[Any]:
     import cv2
 
     try:
-        content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-        decoded = cv2.imdecode(content, how) if content.size else None
-    except OSError as error:
-        raise InputError(f"picture {path}: {error.strerror}; put it back") from error
+        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), how) if content else None
     except cv2.error:
         decoded = None  # a header that claims a picture too large to be one
     if decoded is None:
@@ -53,7 +75,7 @@ def read_labels(path: Path) -> NDArray[np.int64]:
     """
     import cv2
 
-    decoded = _decoded(path, cv2.IMREAD_UNCHANGED)
+    decoded = _decoded(read_content(path), path, cv2.IMREAD_UNCHANGED)
     labels = np.zeros(decoded.shape[:2], np.int64)
     for channel in np.atleast_3d(decoded).transpose(2, 0, 1):
         labels = (labels << 16) + channel

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -19,25 +19,20 @@ from vidcolor.guidance.mask_edges import chroma_mask
 from vidcolor.guidance.mask_files import Masks
 from vidcolor.guidance.mask_shapes import Mask
 from vidcolor.guidance.propagate import Carrier
-from vidcolor.guidance.sidecar import open_sidecar
 from vidcolor.images.guided_upsampling import enlarge_chroma
-from vidcolor.inference.backends import choose_engine
 from vidcolor.inference.colorizer import ColoredFrame, Colorizer, HalfPrecisionError
 from vidcolor.inference.memory import is_out_of_memory
 from vidcolor.media.frame import Frame
-from vidcolor.media.probe import Film, probe
-from vidcolor.network.library import find_model
 from vidcolor.options.render import ColorOptions
-from vidcolor.options.values import Matrix, rate_from_text
+from vidcolor.options.values import Matrix
+from vidcolor.pipeline.resolved_job import ResolvedJob, resolve_engine
 from vidcolor.pipeline.stabilizer import reach, stabilize_chroma
 from vidcolor.pipeline.threads import AHEAD, ThreadedStages
-from vidcolor.shots.csv_list import read_scenes
 from vidcolor.shots.luma import half_res_luma, luma_at, shot_luma
 from vidcolor.shots.segments import PlacedFrame, divide, with_context
 
 log = logging.getLogger(__name__)
 
-Options = TypeVar("Options", bound=ColorOptions)
 Result = TypeVar("Result")
 
 
@@ -58,41 +53,12 @@ class FrameContext:
         return self.masks.at(self.seconds)
 
 
-def find_film(source: Path | str, options: ColorOptions) -> Film:
-    """Return what is found in a film that is read as the options say.
-
-    Raises:
-        InputError: it cannot be read.
-        OptionsError: its rate cannot be meant.
-    """
-    rate = None if options.rate is None else rate_from_text(options.rate)
-    return probe(source, rate=rate, max_pixels=options.max_pixels, deinterlace=options.deinterlace)
-
-
-def resolve_engine(
-    options: Options, frame_count: int | None = None, begun: object = None
-) -> Options:
-    """Return the options with torch or onnx in place of `--engine auto`.
+def load_colorizer(options: ColorOptions, model: Path | None = None) -> Colorizer:
+    """Return the colorizer that the options name.
 
     Args:
-        options: which model, and where it shall run.
-        frame_count: of the film, as its header says; None: many.
-        begun: the engine that an interrupted render began with, and goes on with.
-
-    Raises:
-        ModelError: there is no such model.
-    """
-    if options.engine != "auto":
-        return options
-    if begun in ("torch", "onnx"):
-        log.info("engine: %s (the render was begun with it)", begun)
-        return replace(options, engine=begun)
-    engine = choose_engine(options.device, find_model(options.model), frame_count)
-    return replace(options, engine=engine)
-
-
-def load_colorizer(options: ColorOptions) -> Colorizer:
-    """Return the colorizer that the options name.
+        options: where and how it runs.
+        model: its folder; None: it is looked for by its name.
 
     Raises:
         ModelError: there is no such model, or its weights are not to be trusted; or the engine is
@@ -100,7 +66,7 @@ def load_colorizer(options: ColorOptions) -> Colorizer:
         OptionsError: the device is not there.
     """
     return Colorizer.load(
-        options.model,
+        str(model or options.model),
         options.device,
         engine="onnx" if resolve_engine(options).engine == "onnx" else "torch",
         size=options.size,
@@ -137,41 +103,25 @@ def with_oom_fallback(
 
 
 def places_of(
-    frames: Iterable[Frame],
-    film: Film,
-    masks: Masks,
-    options: ColorOptions,
-    *,
-    first_segment: int = 0,
+    frames: Iterable[Frame], job: ResolvedJob, masks: Masks, *, first_segment: int = 0
 ) -> Iterator[PlacedFrame[FrameContext]]:
-    """Yield a film's frames with their places, their masks and the settings of their shots.
-
-    Raises:
-        InputError: a list of shots or a sidecar cannot be read.
-        OptionsError: it says what cannot be meant.
-    """
-    scenes = None if options.scenes is None else read_scenes(options.scenes, film)
+    """Yield a film's frames with their places, their masks and the settings of their shots."""
+    scenes = job.guidance.scenes
+    starts_shot = None if scenes is None else scenes.starts_shot(job.film)
     return divide(
-        pictures_of(frames, film, masks, options),
+        pictures_of(frames, job, masks),
         luma=lambda picture: shot_luma(picture.frame),
-        starts_shot=None if scenes is None else lambda p: scenes.starts_shot(p.frame),
+        starts_shot=None if starts_shot is None else lambda picture: starts_shot(picture.frame),
         first_segment=first_segment,
     )
 
 
-def pictures_of(
-    frames: Iterable[Frame], film: Film, masks: Masks, options: ColorOptions
-) -> Iterator[FrameContext]:
-    """Yield a film's frames with their masks and the settings of their shots.
-
-    Raises:
-        InputError: the sidecar cannot be read.
-        OptionsError: it says what cannot be meant.
-    """
-    sidecar = open_sidecar(film, options)
+def pictures_of(frames: Iterable[Frame], job: ResolvedJob, masks: Masks) -> Iterator[FrameContext]:
+    """Yield a film's frames with their masks and the settings of their shots."""
+    film, sidecar = job.film, job.guidance.sidecar
     for frame in frames:
         seconds = (frame.pts - film.first_pts) * frame.time_base
-        settings = sidecar.options_at(frame.seconds - film.start_seconds, options)
+        settings = sidecar.options_at(frame.seconds - film.start_seconds, job.options)
         yield FrameContext(frame, seconds, masks, settings)
 
 
@@ -179,8 +129,7 @@ def color(
     places: Iterable[PlacedFrame[FrameContext]],
     is_wanted: Callable[[PlacedFrame[FrameContext]], bool],
     colorizer: Colorizer,
-    matrix: Matrix,
-    options: ColorOptions,
+    job: ResolvedJob,
     given: Sequence[Layer],
     stages: ThreadedStages,
 ) -> Generator[ColoredFrame[FrameContext], None, None]:
@@ -192,22 +141,21 @@ def color(
         places: a film's frames in order.
         is_wanted: tells the frames that shall have the colour that they have in the whole film.
         colorizer: the network.
-        matrix: the film's.
-        options: what the user makes of the colours.
+        job: the film, and what the user makes of its colors.
         given: the colours that the user gives, carried to the frames of their shots.
         stages: runs them.
     """
     colored = colorizer.colorize(
-        with_context(stages.ahead(places, "shots"), is_wanted, reach(options.stabilize)),
+        with_context(stages.ahead(places, "shots"), is_wanted, reach(job.options.stabilize)),
         luma=lambda picture: half_res_luma(picture.frame, colorizer.size),
         mask=lambda picture: picture.mask_hw,
-        matrix=matrix,
+        matrix=job.film.matrix,
         keep_features=bool(given),
         each=stages.each,
     )
     carrier = Carrier[FrameContext](colorizer, given, seconds=lambda p: p.frame.seconds)
     colored = stages.ahead(carrier.carry(colored), "network", max(AHEAD, colorizer.batch))
-    steadied = stabilize_chroma(colored, options.stabilize)
+    steadied = stabilize_chroma(colored, job.options.stabilize)
     return stages.ahead(map(_with_mask, steadied), "stabilise")
 
 

@@ -9,16 +9,12 @@ from pathlib import Path
 import av
 
 from vidcolor._version import __version__
-from vidcolor.errors import InputError
 from vidcolor.files import digest
-from vidcolor.guidance.hints import digest_of_hints
-from vidcolor.guidance.mask_shapes import shape_from_text
-from vidcolor.guidance.open_guidance import digest_of_pictures
-from vidcolor.guidance.sidecar import open_sidecar, sidecar_path
+from vidcolor.guidance.mask_files import MaskSource
+from vidcolor.guidance.open_guidance import Guidance
+from vidcolor.guidance.reference_images import GivenPicture
 from vidcolor.media.probe import Film
-from vidcolor.media.source import find_source
 from vidcolor.network.card import CARD, WEIGHTS
-from vidcolor.network.library import find_model
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.journal import Fingerprint
 
@@ -32,60 +28,60 @@ PLACES = 64
 PLACE_BYTES = 1 << 20
 
 
-def fingerprint(film: Film, options: RenderOptions) -> Fingerprint:
+def fingerprint(film: Film, options: RenderOptions, model: Path, guidance: Guidance) -> Fingerprint:
     """Return what must be the same for a render to go on, by its name for users.
 
-    Raises:
-        InputError: there is no such mask, reference, file of hints, list of shots or sidecar.
-        OptionsError: the time of a reference cannot be meant.
-        ModelError: there is no such model.
+    Args:
+        film: what is rendered.
+        options: with an engine.
+        model: its folder.
+        guidance: what is given for the film.
     """
     chosen = {
         f"--{name.replace('_', '-')}": value
         for name, value in asdict(options).items()
         if name not in ELSEWHERE
     }
-    folder = find_model(options.model)
-    model = hashlib.sha256()
-    for name in (CARD, WEIGHTS):
-        model.update(digest(folder / name).encode() if (folder / name).is_file() else b"")
     return {
         "film": content_digest(film.source.files),
-        "model": model.hexdigest(),
-        "mask": _mask_digest(options.mask),
-        "list of shots": _scenes_digest(options.scenes),
-        "sidecar": _sidecar_digest(film, options),
-        "reference": digest_of_pictures(options, film),
-        "hints": digest_of_hints(options.hints),
+        "model": digest_of_model(model),
+        "mask": _digest_of_mask(guidance.masks.option),
+        "list of shots": "" if guidance.scenes is None else guidance.scenes.sha256,
+        "sidecar": _digest_of_sidecar(guidance),
+        "reference": _digest_of_pictures(guidance.pictures),
+        "hints": guidance.hints.sha256,
         **chosen,
         "vidcolor": __version__,
         "PyAV": av.__version__,
     }
 
 
-def _mask_digest(mask: str | None) -> str:
+def digest_of_model(folder: Path) -> str:
+    """Return a SHA-256 of a model's card and weights; of either, nothing if it is not there."""
+    model = hashlib.sha256()
+    for name in (CARD, WEIGHTS):
+        model.update(digest(folder / name).encode() if (folder / name).is_file() else b"")
+    return model.hexdigest()
+
+
+def _digest_of_mask(mask: MaskSource) -> str:
     """Return a SHA-256 of a mask's words, or of its files' content, as of a film's."""
-    if mask is None or shape_from_text(mask) is not None:
-        return hashlib.sha256(os.fsencode(mask or "")).hexdigest()
-    return content_digest(find_source(Path(mask)).files)
+    if mask.film is None:
+        return hashlib.sha256(os.fsencode(mask.text or "")).hexdigest()
+    return content_digest(mask.film.source.files)
 
 
-def _scenes_digest(path: Path | None) -> str:
-    if path is None:
-        return ""
-    try:
-        return digest(path)
-    except OSError as error:
-        raise InputError(f"--scenes {path}: {error.strerror}; check the name") from error
-
-
-def _sidecar_digest(film: Film, options: RenderOptions) -> str:
+def _digest_of_sidecar(guidance: Guidance) -> str:
     """Return a SHA-256 of a sidecar and of the masks that it names; nothing if there is none."""
-    path = sidecar_path(film, options)
-    if path is None:
+    if guidance.sidecar.path is None:
         return ""
-    masks = {shot.mask for shot in open_sidecar(film, options).shots if shot.mask is not None}
-    words = [digest(path), *sorted(_mask_digest(mask) for mask in masks)]
+    masks = sorted(map(_digest_of_mask, guidance.masks.by_text.values()))
+    return hashlib.sha256(" ".join([guidance.sidecar.sha256, *masks]).encode()).hexdigest()
+
+
+def _digest_of_pictures(pictures: Sequence[GivenPicture]) -> str:
+    """Return a SHA-256 of the times and the content of pictures."""
+    words = sorted(f"{picture.seconds} {picture.sha256}" for picture in pictures)
     return hashlib.sha256(" ".join(words).encode()).hexdigest()
 
 

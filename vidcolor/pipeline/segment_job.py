@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 
-from vidcolor.errors import InputError
+from vidcolor.errors import InputError, ModelError
 from vidcolor.guidance.exemplar import Layer
-from vidcolor.guidance.mask_files import open_masks
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.decode import Frame, read_frames
 from vidcolor.media.output_plan import OutputPlan
 from vidcolor.media.probe import Film
 from vidcolor.network.device import one_thread_a_call
-from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.colorize import (
     FrameContext,
     color,
@@ -30,7 +28,9 @@ from vidcolor.pipeline.colorize import (
     pictures_of,
     with_oom_fallback,
 )
-from vidcolor.pipeline.journal import Fingerprint, Segment
+from vidcolor.pipeline.fingerprint import digest_of_model
+from vidcolor.pipeline.journal import Segment
+from vidcolor.pipeline.resolved_job import RenderJob
 from vidcolor.pipeline.segment_writer import checksum, merge, write_segment
 from vidcolor.pipeline.threads import ThreadedStages
 from vidcolor.shots.segments import PlacedFrame
@@ -39,16 +39,12 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class Job(RenderJob):
     """What the parts of a film share. It can be pickled."""
 
-    film: Film
     plan: OutputPlan
-    options: RenderOptions
     given: tuple[Layer, ...]
     """The colours that the user gives."""
-    fingerprint: Fingerprint
-    """What decides the frames of the result."""
     folder: Path
     """Where the files of segments go."""
 
@@ -142,7 +138,7 @@ class Renderer:
     """
 
     def __init__(self) -> None:
-        self._options: RenderOptions | None = None
+        self._job: Job | None = None
         self._colorizer: Colorizer
 
     def render(self, job: Job, part: SegmentTask) -> Segment:
@@ -153,13 +149,33 @@ class Renderer:
             OutputError: the file cannot be written.
             ModelError: there is no such model, or it is damaged, or too large for the memory.
         """
-        if self._options != job.options:
-            self._colorizer = load_colorizer(job.options)
-            self._options = job.options
+        if self._job is None or _model_of(self._job) != _model_of(job):
+            self._colorizer = load_model(job)
+            self._job = job
         with one_thread_a_call() as threads:  # a worker has its share of the cores
             return with_oom_fallback(
                 lambda: _render(job, part, self._colorizer, threads), self._colorizer, job.options
             )
+
+
+def load_model(job: RenderJob) -> Colorizer:
+    """Return the colorizer of a job.
+
+    Raises:
+        ModelError: the model is damaged, or was changed since the job was made.
+        OptionsError: the device is not there.
+    """
+    colorizer = load_colorizer(job.options, job.model)
+    if digest_of_model(job.model) != job.fingerprint["model"]:
+        raise ModelError(
+            f"model {job.options.model!r}: was changed during the render; run the command again"
+        )
+    return colorizer
+
+
+def _model_of(job: Job) -> tuple[object, ...]:
+    """Return what decides the colorizer of a job."""
+    return job.model, job.fingerprint["model"], job.options
 
 
 class _DecodedOtherwiseError(Exception):
@@ -183,12 +199,12 @@ def _render(job: Job, part: SegmentTask, colorizer: Colorizer, threads: int) -> 
 def _render_from(
     frames: Iterator[Frame], job: Job, part: SegmentTask, colorizer: Colorizer, threads: int
 ) -> Segment:
-    film, options = job.film, job.options
+    film = job.film
     name = Path(job.plan.segment_name(part.number))
     path = job.folder / name.with_stem(f"{name.stem}-{secrets.token_hex(4)}")
     with ThreadedStages(threads) as stages:
         decoded = stages.ahead(frames, "decode")
-        pictures = pictures_of(decoded, film, open_masks(film, options), options)
+        pictures = pictures_of(decoded, job, job.guidance.open_masks(film))
         places = (
             PlacedFrame(picture, planned.starts_shot, planned.segment, planned.shot_weight)
             for picture, planned in zip(pictures, part.all_frames, strict=True)
@@ -197,8 +213,7 @@ def _render_from(
             places,
             lambda place: place.segment == part.number,
             colorizer,
-            film.matrix,
-            options,
+            job,
             job.given,
             stages,
         )

@@ -15,7 +15,6 @@ from itertools import chain, groupby
 import numpy as np
 
 from vidcolor.errors import InputError
-from vidcolor.guidance.mask_files import Masks
 from vidcolor.inference.colorizer import Colorizer
 from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.decode import Frame, read_frames, unit_chroma
@@ -54,7 +53,6 @@ class RenderDriver:
     """Where what is done is noted."""
     changes: Changes
     """Gets what decoding loses."""
-    masks: Masks
     on_frame: OnFrame | None
     """Called with the number of frames done, after each or, by a pool, each segment."""
     on_segment: OnSegment | None
@@ -100,8 +98,7 @@ class RenderDriver:
             places,
             lambda place: place.segment not in done,
             colorizer,
-            job.film.matrix,
-            job.options,
+            job,
             job.given,
             stages,
         )
@@ -140,9 +137,8 @@ class RenderDriver:
         frames = _saying_if_colored(self._frames_left(), film)
         return places_of(
             stages.ahead(frames, "decode"),
-            film,
-            self.masks,
-            self.job.options,
+            self.job,
+            self.job.guidance.open_masks(film),
             first_segment=max(0, len(self.work.unbroken) - SEGMENTS_AGAIN),
         )
 

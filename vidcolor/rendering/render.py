@@ -15,9 +15,7 @@ from pathlib import Path
 from vidcolor._version import __version__
 from vidcolor.errors import OutputError
 from vidcolor.files import atomic_write
-from vidcolor.guidance.mask_files import Masks, open_masks
 from vidcolor.guidance.open_guidance import open_given
-from vidcolor.guidance.sidecar import sidecar_path
 from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.mux import join
 from vidcolor.media.output_errors import output_errors
@@ -25,27 +23,14 @@ from vidcolor.media.output_plan import check_output
 from vidcolor.media.probe import Film
 from vidcolor.media.stream_report import StreamAccount
 from vidcolor.options.render import RenderOptions
-from vidcolor.pipeline.colorize import find_film, load_colorizer, resolve_engine
-from vidcolor.pipeline.fingerprint import fingerprint
-from vidcolor.pipeline.journal import Fingerprint
-from vidcolor.pipeline.segment_job import Job
+from vidcolor.pipeline.resolved_job import RenderJob, resolve_render_job
+from vidcolor.pipeline.segment_job import Job, load_model
 from vidcolor.rendering.driver import OnFrame, OnSegment, RenderDriver
 from vidcolor.rendering.workdir import WorkDir, begun_with, work_on
 from vidcolor.workers.choose import create_pool
 from vidcolor.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Identified:
-    """A film, how it is to be rendered, and what decides the frames of its result."""
-
-    film: Film
-    masks: Masks
-    options: RenderOptions
-    """With an engine."""
-    fingerprint: Fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,63 +85,42 @@ def render(
     """
     out = Path(out)
     begun = {} if options.restart else begun_with(out)
-    found = resolve_inputs(source, options, begun)
-    return render_identified(found, out, on_frame=on_frame, on_segment=on_segment, crew=crew)
+    job = resolve_render_job(source, options, begun)
+    return render_job(job, out, on_frame=on_frame, on_segment=on_segment, crew=crew)
 
 
-def resolve_inputs(source: Path | str, options: RenderOptions, begun: Fingerprint) -> Identified:
-    """Return what a film is, how it is to be rendered, and what decides the frames of its result.
-
-    Args:
-        source: any film that FFmpeg reads.
-        options: with `--engine auto`, the engine is that of an earlier run, or chosen.
-        begun: what decided the frames that an earlier run has left; nothing if there are none.
-
-    Raises:
-        InputError: the film cannot be read, or what goes with it.
-        OptionsError: the options cannot be meant.
-        ModelError: there is no such model.
-    """
-    film = find_film(source, options)
-    masks = open_masks(film, options)
-    options = resolve_engine(options, film.frame_count_from_header, begun.get("--engine"))
-    identity = fingerprint(film, options)
-    return Identified(film=film, masks=masks, options=options, fingerprint=identity)
-
-
-def render_identified(
-    found: Identified,
+def render_job(
+    resolved: RenderJob,
     out: Path,
     *,
     on_frame: OnFrame | None = None,
     on_segment: OnSegment | None = None,
     crew: WorkerPool | None = None,
 ) -> Rendered:
-    """Colour a film that was identified; all else is as for `render`."""
-    film, options = found.film, found.options
-    earlier = WorkDir(out, found.fingerprint)
+    """Color the film of a job; all else is as for `render`."""
+    film, options = resolved.film, resolved.options
+    earlier = WorkDir(out, resolved.fingerprint)
     if earlier.is_published():
-        with work_on(out, found.fingerprint):  # which puts away what that run left
+        with work_on(out, resolved.fingerprint):  # which puts away what that run left
             log.info("%s: was finished by an interrupted run", out)
         return _reported(_rendered(film, earlier, Changes(), earlier.frame_count, ()), options)
     check_report(options.report)
-    sidecar = sidecar_path(film, options)
+    sidecar = resolved.guidance.sidecar.path
     if sidecar is not None:
         log.info("%s: its settings hold for the shots of %s", sidecar, film.path)
     changes = Changes(strict=options.strict)
     plan = check_output(film, out, options, changes)
-    given = tuple(open_given(film, options, start=plan.start, end=plan.end))
+    given = tuple(open_given(film, resolved.guidance, start=plan.start, end=plan.end))
     with nullcontext(crew) if crew else create_pool(options) as hands:
-        by = hands or load_colorizer(options)
-        with work_on(out, found.fingerprint) as work:
+        by = hands or load_model(resolved)
+        with work_on(out, resolved.fingerprint) as work:
             work.resume(restart=options.restart, is_expendable=options.overwrite)
             resumed = work.frame_count
             changes.recall(work.changes)
             if resumed:
                 log.info("%s: going on after %d frames of an interrupted render", out, resumed)
-            job = Job(film=film, plan=plan, options=options, given=given,
-                      fingerprint=found.fingerprint, folder=work.folder)  # fmt: skip
-            RenderDriver(job, work, changes, found.masks, on_frame, on_segment).render(by)
+            job = Job(**vars(resolved), plan=plan, given=given, folder=work.folder)
+            RenderDriver(job, work, changes, on_frame, on_segment).render(by)
             streams = join(work.paths, film, plan, changes, before_rename=work.record_publish)
             return _reported(_rendered(film, work, changes, resumed, streams), options)
 

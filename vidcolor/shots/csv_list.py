@@ -6,8 +6,10 @@ time at which a shot begins.
 """
 
 import csv
+import hashlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,33 +25,48 @@ TOLERANCE_SECONDS = Fraction(1, 1000)
 """By what a time in a list may be late: they are rounded to milliseconds."""
 
 
+@dataclass(frozen=True)
 class SceneList:
-    """Tells of a film's frames, asked of each in turn, which begin a shot."""
+    """When shots begin, as a CSV file says."""
 
-    def __init__(self, starts: list[Fraction], film: Film) -> None:
-        self._starts, self._film = sorted(starts), film
-        self._begun: int | None = None
+    starts: tuple[Fraction, ...]
+    """Seconds, as `--start` counts, in order."""
+    sha256: str
+    """Of the file."""
 
-    def starts_shot(self, frame: Frame) -> bool:
-        """Tell whether a shot has begun since the frame before."""
-        seconds = frame.seconds - self._film.start_seconds
-        begun = bisect_right(self._starts, seconds + TOLERANCE_SECONDS)
-        before, self._begun = self._begun, begun
-        return before is not None and begun > before
+    def starts_shot(self, film: Film) -> Callable[[Frame], bool]:
+        """Return what tells, asked of each frame in turn, whether a shot has begun since the last.
+
+        Args:
+            film: whose frames they are.
+        """
+        begun_before: int | None = None
+
+        def starts(frame: Frame) -> bool:
+            nonlocal begun_before
+            seconds = frame.seconds - film.start_seconds
+            before, begun = begun_before, bisect_right(self.starts, seconds + TOLERANCE_SECONDS)
+            begun_before = begun
+            return before is not None and begun > before
+
+        return starts
 
 
-def read_scenes(path: Path, film: Film) -> SceneList:
-    """Return the shots of a film that a CSV file lists.
+def read_scenes(path: Path) -> SceneList:
+    """Return the list of shots that a CSV file is.
 
     Raises:
         InputError: the file cannot be read, or no column holds times.
         OptionsError: something in that column is no time.
     """
     try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, ValueError, csv.Error) as error:
+        content = path.read_bytes()
+        rows = list(csv.reader(content.decode("utf-8-sig").splitlines()))
+    except OSError as error:
+        raise InputError(f"--scenes {path}: {error.strerror}; check the name") from error
+    except (ValueError, csv.Error) as error:
         raise InputError(f"--scenes {path}: {error}; give a CSV file of times") from error
-    return SceneList(list(_times(rows, path)), film)
+    return SceneList(tuple(sorted(_times(rows, path))), hashlib.sha256(content).hexdigest())
 
 
 def _times(rows: list[list[str]], path: Path) -> Iterator[Fraction]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from vidcolor.errors import InputError, OptionsError, OutputError
 from vidcolor.guidance.exemplar import Layer
-from vidcolor.guidance.mask_files import Masks, open_masks
+from vidcolor.guidance.mask_files import Masks
 from vidcolor.guidance.open_guidance import open_given
 from vidcolor.images.contact_sheet import contact_sheet
 from vidcolor.images.display import shown_picture
@@ -29,17 +29,16 @@ from vidcolor.media.output_plan import chroma_shape
 from vidcolor.media.probe import Film
 from vidcolor.network.device import one_thread_a_call
 from vidcolor.options.preview import PreviewOptions
-from vidcolor.options.render import ColorOptions
 from vidcolor.options.values import seconds_from_text, text_from_seconds
 from vidcolor.pipeline import stabilizer
 from vidcolor.pipeline.colorize import (
     color,
     film_chroma,
-    find_film,
     load_colorizer,
     places_of,
     with_oom_fallback,
 )
+from vidcolor.pipeline.resolved_job import ResolvedJob, resolve_job
 from vidcolor.pipeline.threads import ThreadedStages
 from vidcolor.shots import detector
 from vidcolor.shots.windows import WINDOW_REACH
@@ -87,10 +86,10 @@ def preview(
         OutputError: the sheet cannot be written.
         ModelError: there is no such model, or it is damaged, or too large for the memory.
     """
-    film = find_film(source, options)
-    _check_place(Path(out), film)
-    moments = _moments(film, options)
     models = options.compare or (options.model,)
+    job = resolve_job(source, replace(options, model=models[0]))
+    _check_place(Path(out), job.film)
+    moments = _moments(job.film, options)
     done, total = count(1), len(models) * len(moments)
 
     def tell() -> None:
@@ -98,7 +97,10 @@ def preview(
             on_progress(next(done), total)
 
     with one_thread_a_call():
-        columns = [_column(film, moments, replace(options, model=m), tell) for m in models]
+        columns = [
+            _column(job.with_model(model), moments, tell, is_named=bool(options.at))
+            for model in models
+        ]
     rows = list(zip(*columns, strict=True))
     labels = ["grey", *(Path(model).name for model in models)]
     pictures = [[row[0].grey, *(shown.colored for shown in row)] for row in rows]
@@ -136,19 +138,27 @@ def _moments(film: Film, options: PreviewOptions) -> list[Fraction]:
 
 
 def _column(
-    film: Film, moments: Sequence[Fraction], options: PreviewOptions, tell: Callable[[], None]
+    job: ResolvedJob, moments: Sequence[Fraction], tell: Callable[[], None], *, is_named: bool
 ) -> list[PreviewFrame]:
-    """Return the frames that are shown at the moments, each once, in the colours of one model."""
-    colorizer, masks = load_colorizer(options), open_masks(film, options)
-    given = open_given(film, options)
+    """Return the frames that are shown at the moments, each once, in the colours of one model.
+
+    Args:
+        job: with that model.
+        moments: seconds from the film's start.
+        tell: called after each.
+        is_named: the user named the moments, so the film must show something at each.
+    """
+    film, options, guidance = job.film, job.options, job.guidance
+    colorizer = load_colorizer(options, job.model)
+    masks, given = guidance.open_masks(film), open_given(film, guidance)
     column: dict[Fraction, PreviewFrame] = {}
     for moment in moments:
-        look = partial(show_at, film, moment, colorizer, masks, given, options)
+        look = partial(show_at, job, moment, colorizer, masks, given)
         shown = with_oom_fallback(look, colorizer, options)
         tell()
         if shown is not None:
             column[shown.seconds] = shown
-        elif options.at:
+        elif is_named:
             raise InputError(
                 f"{film.path}: ends before {float(moment):.2f} s; give an earlier moment as --at"
             )
@@ -158,37 +168,34 @@ def _column(
 
 
 def show_at(
-    film: Film,
+    job: ResolvedJob,
     moment: Fraction,
     colorizer: Colorizer,
     masks: Masks,
     given: Sequence[Layer],
-    options: ColorOptions,
 ) -> PreviewFrame | None:
     """Return the frame that is shown at a moment, with the colour that `render` gives it.
 
     Args:
-        film: the film.
+        job: the film, and what the user makes of its colors.
         moment: seconds from its start.
         colorizer: of the model.
         masks: of the film.
         given: colours that the user gives.
-        options: what the user makes of the colours.
 
     Returns:
         None if the film ends before.
     """
+    film = job.film
     start = max(Fraction(0), moment - LEAD_FRAMES / (film.rate or Fraction(24)))
     frames = read_frames(film, start=start)
-    places = places_of(frames, film, masks, options)
+    places = places_of(frames, job, masks)
 
     def is_due(frame: Frame) -> bool:
         return _end_of(frame, film) > film.start_seconds + moment
 
     with ThreadedStages() as stages:
-        all_colored = color(
-            places, lambda p: is_due(p.frame.frame), colorizer, film.matrix, options, given, stages
-        )
+        all_colored = color(places, lambda p: is_due(p.frame.frame), colorizer, job, given, stages)
         with closing(all_colored):
             colored = next((c for c in all_colored if is_due(c.frame.frame)), None)
     if colored is None:

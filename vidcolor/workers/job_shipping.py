@@ -17,15 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vidcolor.errors import OptionsError
 from vidcolor.files import digest
-from vidcolor.guidance.mask_shapes import shape_from_text
-from vidcolor.guidance.reference_images import given_pictures
-from vidcolor.guidance.sidecar import NO_SIDECAR, open_sidecar, sidecar_path
-from vidcolor.media.source import find_source
 from vidcolor.network.card import CARD, WEIGHTS
-from vidcolor.network.library import find_model
-from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.fingerprint import content_digest
 from vidcolor.pipeline.journal import Segment, segment_from
 from vidcolor.pipeline.segment_job import Job, SegmentTask
@@ -61,12 +54,11 @@ def pack_job(job: Job, store: Store) -> Packed:
     """Put what a job reads into the store, where it is not there yet, and pack the job.
 
     Raises:
-        OptionsError: its sidecar names masks, which are looked for beside it.
         OutputError: the store cannot be written.
     """
     items = tuple(_put(whole, files, store) for whole, files in _read_by(job).items())
     file = io.BytesIO()
-    _Packer(file, items).dump(replace(job, options=_with_whole_names(job)))
+    _Packer(file, items).dump(job)
     return Packed(items, file.getvalue())
 
 
@@ -84,18 +76,12 @@ def unpack_job(packed: Packed, places: Sequence[Path], folder: Path) -> Job:
 
 def _read_by(job: Job) -> dict[str, Sequence[Path]]:
     """Return the files and folders that a job reads, and the files of each."""
-    film, options = job.film, job.options
-    model, sidecar = find_model(options.model), sidecar_path(film, options)
+    films = (job.film, *job.guidance.masks.films)
     read: list[tuple[Path, Sequence[Path]]] = [
-        (film.path, film.source.files),
-        (model, [model / name for name in (CARD, WEIGHTS)]),
-        *((picture.path, [picture.path]) for picture in given_pictures(options, film)),
+        *((film.path, film.source.files) for film in films),
+        (job.model, [job.model / name for name in (CARD, WEIGHTS)]),
+        *((picture.path, [picture.path]) for picture in job.guidance.pictures),
     ]
-    if sidecar is not None:
-        read.append((sidecar, [sidecar]))
-    if options.mask is not None and _is_file(options.mask):
-        mask = Path(options.mask)
-        read.append((mask, find_source(mask).files))
     return {
         _absolute(whole if whole.is_file() else files[0].parent): files for whole, files in read
     }
@@ -110,31 +96,6 @@ def _put(whole: str, files: Sequence[Path], store: Store) -> Item:
             store.put(file, key)
         keys.append(("" if _absolute(file) == whole else file.name, key))
     return Item(whole, tuple(keys))
-
-
-def _with_whole_names(job: Job) -> RenderOptions:
-    """Return a job's options with absolute paths in their words, without files of the plan's."""
-    film, options = job.film, job.options
-    sidecar = sidecar_path(film, options)
-    if any(_is_file(shot.mask) for shot in open_sidecar(film, options).shots):
-        raise OptionsError(
-            f"sidecar {sidecar}: names a mask, which --store does not send; put film and masks on "
-            "a folder that all machines share"
-        )
-    return replace(
-        options,
-        model=_absolute(find_model(options.model)),
-        mask=_absolute(options.mask) if options.mask and _is_file(options.mask) else options.mask,
-        sidecar=NO_SIDECAR if sidecar is None else _absolute(sidecar),
-        reference=(),
-        hints=None,
-        scenes=None,
-        report=None,
-    )
-
-
-def _is_file(mask: str | None) -> bool:
-    return mask is not None and shape_from_text(mask) is None
 
 
 def _absolute(path: Path | str) -> str:
