@@ -1,4 +1,4 @@
-"""What a user gives is read once, when a run begins: an edit meanwhile changes nothing of the run."""
+"""What a user gives is read once, when a run begins: an edit meanwhile changes nothing of it."""
 
 import io
 from collections import Counter
