@@ -41,7 +41,9 @@ def _colorize(colorizer, frames, matrix="bt601"):
 def test_as_many_frames_come_out_as_went_in(frame_count):
     frames = _scene(0, frame_count)
     colored = _colorize(_colorizer(), frames)
-    assert [c.frame is f for c, f in zip(colored, frames, strict=True)] == [True] * frame_count
+    assert [c.place.frame is f for c, f in zip(colored, frames, strict=True)] == [
+        True
+    ] * frame_count
 
 
 def test_every_frame_is_encoded_once(monkeypatch):

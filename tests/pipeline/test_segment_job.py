@@ -40,7 +40,7 @@ def _film_of(lengths: list[int], starts: set[int]) -> list[PlacedFrame[Any]]:
     segments = [number for number, length in enumerate(lengths) for _ in range(length)]
     return [
         PlacedFrame(
-            SimpleNamespace(frame=SimpleNamespace(pts=number, luma=np.full((1, 1), number % 251))),
+            SimpleNamespace(pts=number, luma=np.full((1, 1), number % 251)),
             number in starts or number == 0,
             segment,
         )

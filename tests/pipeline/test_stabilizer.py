@@ -237,7 +237,7 @@ SMALL_STEADIED = list(stabilize_chroma(SMALL_FILM, 1))
 
 def test_the_farthest_frame_within_reach_counts():
     changed = [
-        replace(f, chroma_2hw=f.chroma_2hw + 0.02) if f.frame == STABILIZER_REACH else f
+        replace(f, chroma_2hw=f.chroma_2hw + 0.02) if f.place.frame == STABILIZER_REACH else f
         for f in SMALL_FILM
     ]
     for number in (0, 2 * STABILIZER_REACH):
@@ -261,11 +261,11 @@ def test_frames_come_as_far_behind_as_they_reach_and_no_further():
 
     def frames():
         for frame in SMALL_FILM:
-            drawn.append(frame.frame)
+            drawn.append(frame.place.frame)
             yield frame
 
     for frame in stabilize_chroma(frames(), 1):
-        assert drawn[-1] - frame.frame <= STABILIZER_REACH
+        assert drawn[-1] - frame.place.frame <= STABILIZER_REACH
 
 
 def test_what_the_network_drew_finely_stays_as_fine():

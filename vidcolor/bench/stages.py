@@ -28,7 +28,6 @@ from vidcolor.pipeline.colorize import FrameContext, film_chroma, load_colorizer
 from vidcolor.pipeline.resolved_job import ResolvedJob
 from vidcolor.pipeline.stabilizer import stabilize_chroma
 from vidcolor.shots.luma import half_res_luma
-from vidcolor.shots.segments import PlacedFrame
 
 Made = TypeVar("Made")
 
@@ -147,12 +146,12 @@ def _read(film: Film, plan: OutputPlan, count: int) -> _Read:
     return _Read(frames, read, float(middle))
 
 
-def _placed(frames: list[Frame], job: ResolvedJob) -> list[PlacedFrame[FrameContext]]:
+def _placed(frames: list[Frame], job: ResolvedJob) -> list[FrameContext]:
     return list(places_of(frames, job, job.guidance.open_masks(job.film)))
 
 
 def _colored(
-    places: list[PlacedFrame[FrameContext]], film: Film, colorizer: Colorizer, stages: _Stages
+    places: list[FrameContext], film: Film, colorizer: Colorizer, stages: _Stages
 ) -> list[ColoredFrame[FrameContext]]:
     """Return the frames with their chroma; what the network is asked meanwhile is asked again."""
     small = stages.time("luma resize", lambda: _small(places, colorizer.size))
@@ -162,8 +161,8 @@ def _colored(
         return list(
             colorizer.colorize(
                 places,
-                luma=lambda picture: small[picture.frame.pts],
-                mask=lambda picture: picture.mask_hw,
+                luma=lambda frame: small[frame.pts],
+                mask=lambda place: place.mask_hw,
                 matrix=film.matrix,
             )
         )
@@ -176,10 +175,10 @@ def _colored(
     return colored
 
 
-def _small(places: list[PlacedFrame[FrameContext]], size: int) -> dict[int, NDArray[np.float32]]:
+def _small(places: list[FrameContext], size: int) -> dict[int, NDArray[np.float32]]:
     """Return the luma that the network sees of each frame, by its time."""
-    looks = shrunk(places, lambda picture: half_res_luma(picture.frame, size), size)
-    return {look.place.frame.frame.pts: look.luma_hw for look in looks}
+    looks = shrunk(places, lambda frame: half_res_luma(frame, size), size)
+    return {look.place.frame.pts: look.luma_hw for look in looks}
 
 
 def _encode(frames: list[Frame], codes: list[Codes], film: Film, plan: OutputPlan) -> None:

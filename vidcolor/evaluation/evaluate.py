@@ -25,7 +25,7 @@ from vidcolor.network.device import half_the_cores
 from vidcolor.network.lpips import NotAvailable, load_lpips, load_perceptual_loss
 from vidcolor.options.evaluate import EvaluateOptions
 from vidcolor.pipeline.stabilizer import reach, stabilize_chroma
-from vidcolor.shots.segments import divide, with_context
+from vidcolor.shots.segments import PlacedFrame, divide, with_context
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def compare_with_truth(
             matrix=reference.matrix,
         )
         for frame in stabilize_chroma(coloured, stabilize):
-            truth = frame.frame
+            truth = frame.place.frame
             if chosen and truth.number not in chosen:
                 continue
             starts_shot = frame.place.starts_shot or truth.number != last + 1
@@ -158,8 +158,8 @@ def compare_with_truth(
             )
 
 
-def _at_scoring_size(frame: ColoredFrame[Truth]) -> NDArray[np.float32]:
-    luma_hw = frame.frame.luma_hw
+def _at_scoring_size(frame: ColoredFrame[PlacedFrame[Truth]]) -> NDArray[np.float32]:
+    luma_hw = frame.place.frame.luma_hw
     if frame.luma_hw.shape == luma_hw.shape:
         return frame.chroma_2hw
     return enlarge_chroma(frame.chroma_2hw, frame.luma_hw, luma_hw)

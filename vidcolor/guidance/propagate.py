@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from heapq import nlargest
-from typing import Generic, TypeVar
+from typing import Any, Generic
 
 import cv2
 import numpy as np
@@ -26,8 +26,7 @@ from vidcolor.images.optical_flow import find_motion, warp
 from vidcolor.images.resize import resize
 from vidcolor.inference.colorizer import ColoredFrame, Colorizer
 from vidcolor.network.generator import Features
-
-Frame = TypeVar("Frame")
+from vidcolor.shots.segments import Place
 
 LUMA_DIFFERENCE = 0.1
 """Between a pixel and where it came from, at which motion is believed by 1/e: shading may change
@@ -60,12 +59,12 @@ class _Told:
     """How much it counts beside others: by its nearness, and by how alike the two look."""
 
 
-class Carrier(Generic[Frame]):
+class Carrier(Generic[Place]):
     """Brings the colours of known frames to a stream of frames.
 
     carrier = Carrier(colorizer, layers, seconds=lambda frame: frame.seconds)
     for colored in carrier.carry(colorizer.colorize(placed, ..., keep_features=True)):
-        show(colored.frame, colored.chroma_2hw)
+        show(colored.place.frame, colored.chroma_2hw)
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class Carrier(Generic[Frame]):
         colorizer: Colorizer,
         layers: Sequence[Layer],
         *,
-        seconds: Callable[[Frame], Fraction],
+        seconds: Callable[[Any], Fraction],
     ) -> None:
         """Prepare to carry; no known frame is read yet.
 
@@ -85,7 +84,7 @@ class Carrier(Generic[Frame]):
         self._colorizer, self._layers, self._seconds = colorizer, layers, seconds
         self._anchor = lru_cache(maxsize=HELD)(self._read)
 
-    def carry(self, frames: Iterable[ColoredFrame[Frame]]) -> Iterator[ColoredFrame[Frame]]:
+    def carry(self, frames: Iterable[ColoredFrame[Place]]) -> Iterator[ColoredFrame[Place]]:
         """Yield the frames, which have their features, with the colours that are known of them."""
         for frame in frames:
             chroma_2hw = frame.chroma_2hw
@@ -93,15 +92,15 @@ class Carrier(Generic[Frame]):
                 chroma_2hw = _mixed(chroma_2hw, self._told(layer, frame))
             yield replace(frame, chroma_2hw=chroma_2hw, features=None)
 
-    def _told(self, layer: Layer, frame: ColoredFrame[Frame]) -> list[_Told]:
+    def _told(self, layer: Layer, frame: ColoredFrame[Place]) -> list[_Told]:
         """Return what the nearest known frames tell of a frame."""
-        seconds = self._seconds(frame.frame)
+        seconds = self._seconds(frame.place.frame)
         near = [(given.nearness(seconds), given) for given in layer.given]
         nearest = nlargest(layer.most, (pair for pair in near if pair[0]), key=lambda pair: pair[0])
         return [self._told_by(given, nearness, frame) for nearness, given in nearest]
 
     @torch.inference_mode()
-    def _told_by(self, given: Given, nearness: float, frame: ColoredFrame[Frame]) -> _Told:
+    def _told_by(self, given: Given, nearness: float, frame: ColoredFrame[Place]) -> _Told:
         assert frame.features is not None
         height, width = frame.luma_hw.shape
         anchor = self._anchor(given, height, width)

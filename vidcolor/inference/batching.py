@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -12,9 +12,8 @@ from torch import Tensor
 
 from vidcolor.images.resize import resize, working_size
 from vidcolor.network.generator import Features
-from vidcolor.shots.segments import PlacedFrame
+from vidcolor.shots.segments import Place
 
-Frame = TypeVar("Frame")
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -36,10 +35,10 @@ def serial_map(
 
 
 @dataclass(frozen=True)
-class ShrunkFrame(Generic[Frame]):
+class ShrunkFrame(Generic[Place]):
     """A frame as small as the network sees it."""
 
-    place: PlacedFrame[Frame]
+    place: Place
     luma_hw: NDArray[np.float32]
     """Y' in [0, 1]."""
     is_first: bool
@@ -47,10 +46,10 @@ class ShrunkFrame(Generic[Frame]):
 
 
 @dataclass(frozen=True)
-class FrameBatch(Generic[Frame]):
+class FrameBatch(Generic[Place]):
     """What is encoded at once."""
 
-    looks: Sequence[ShrunkFrame[Frame]]
+    looks: Sequence[ShrunkFrame[Place]]
     frame_Bchw: Tensor
     """As `Generator.frame` returns it; the last is repeated to fill a batch."""
     embedding_BC: Tensor | None
@@ -58,27 +57,27 @@ class FrameBatch(Generic[Frame]):
 
 
 @dataclass(frozen=True)
-class EncodedFrame(Generic[Frame]):
+class EncodedFrame(Generic[Place]):
     """A frame that was encoded."""
 
-    place: PlacedFrame[Frame]
+    place: Place
     luma_hw: NDArray[np.float32]
     """Y' in [0, 1]."""
     features: Features
     """Of this frame alone: each (1, C, h, w)."""
 
 
-Window = tuple[EncodedFrame[Frame], EncodedFrame[Frame], EncodedFrame[Frame]]
+Window = tuple[EncodedFrame[Place], EncodedFrame[Place], EncodedFrame[Place]]
 
 
 def shrunk(
-    frames: Iterable[PlacedFrame[Frame]], luma: Callable[[Frame], NDArray[np.float32]], size: int
-) -> Iterator[ShrunkFrame[Frame]]:
+    frames: Iterable[Place], luma: Callable[[Any], NDArray[np.float32]], size: int
+) -> Iterator[ShrunkFrame[Place]]:
     """Yield the frames with their luma at a short side of `size` pixels.
 
     Args:
         frames: in order.
-        luma: returns a frame's Y' (H, W) in [0, 1].
+        luma: returns the Y' (H, W) in [0, 1] of a place's frame.
         size: in pixels.
     """
     segment = -1

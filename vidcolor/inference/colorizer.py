@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal
 
 import numpy as np
 import torch
@@ -36,15 +36,13 @@ from vidcolor.network.library import find_model
 from vidcolor.network.outputs import DECODE_TEMPERATURE, chroma_of
 from vidcolor.network.weights import load_network
 from vidcolor.options.values import Device, Matrix
-from vidcolor.shots.segments import PlacedFrame
+from vidcolor.shots.segments import Place
 from vidcolor.shots.windows import windows
 
 log = logging.getLogger(__name__)
 
-Frame = TypeVar("Frame")
-
-MaskOf = Callable[[Frame], NDArray[np.float32]]
-"""Returns where a frame is wanted in colour, of any size in [0, 1]."""
+MaskOf = Callable[[Place], NDArray[np.float32]]
+"""Returns where a frame, by its place, is wanted in colour, of any size in [0, 1]."""
 
 CUDA_BATCH = 8
 """Frames at once on CUDA: a single one leaves most of a GPU idle. A CPU gains nothing from more,
@@ -58,10 +56,10 @@ class HalfPrecisionError(ArithmeticError):
 
 
 @dataclass(frozen=True)
-class ColoredFrame(Generic[Frame]):
+class ColoredFrame(Generic[Place]):
     """A frame and the chroma that the network gave it."""
 
-    place: PlacedFrame[Frame]
+    place: Place
     """What `colorize` was given."""
     luma_hw: NDArray[np.float32]
     """Y' at the working size, (h, w) in [0, 1]."""
@@ -70,18 +68,13 @@ class ColoredFrame(Generic[Frame]):
     features: Features | None = None
     """What the network made of the frame alone, each (1, C, h, w), if it was to be kept."""
 
-    @property
-    def frame(self) -> Frame:
-        """The frame, without its place."""
-        return self.place.frame
-
 
 class Colorizer:
     """Colours a stream of frames, holding three of them at a time, or three batches.
 
     colorizer = Colorizer.load("default")
     for colored in colorizer.colorize(divide(frames, luma=luma), luma=luma, matrix="bt709"):
-        show(colored.frame, colored.chroma_2hw)
+        show(colored.place.frame, colored.chroma_2hw)
     """
 
     def __init__(
@@ -200,14 +193,14 @@ class Colorizer:
 
     def colorize(
         self,
-        frames: Iterable[PlacedFrame[Frame]],
+        frames: Iterable[Place],
         *,
-        luma: Callable[[Frame], NDArray[np.float32]],
+        luma: Callable[[Any], NDArray[np.float32]],
         matrix: Matrix,
-        mask: MaskOf[Frame] | None = None,
+        mask: MaskOf[Place] | None = None,
         keep_features: bool = False,
         each: Each = serial_map,
-    ) -> Iterator[ColoredFrame[Frame]]:
+    ) -> Iterator[ColoredFrame[Place]]:
         """Yield every frame with its chroma, some batches and a frame behind what is drawn.
 
         Each frame is encoded once and used in up to three windows; no window crosses a cut.
@@ -216,7 +209,7 @@ class Colorizer:
 
         Args:
             frames: a film's frames in order, all of one size, with their places.
-            luma: returns a frame's Y', (H, W) in [0, 1].
+            luma: returns the Y', (H, W) in [0, 1], of a place's frame.
             matrix: the film's matrix; the chroma is meant in it.
             mask: where it is wanted in colour, shown to networks that take masks; None: everywhere.
             keep_features: yield the frames with their features, which take megabytes each.
@@ -249,11 +242,11 @@ class Colorizer:
 
     def _look(
         self,
-        frames: Iterable[PlacedFrame[Frame]],
-        luma: Callable[[Frame], NDArray[np.float32]],
-        mask: MaskOf[Frame] | None,
+        frames: Iterable[Place],
+        luma: Callable[[Any], NDArray[np.float32]],
+        mask: MaskOf[Place] | None,
         each: Each,
-    ) -> Iterator[EncodedFrame[Frame]]:
+    ) -> Iterator[EncodedFrame[Place]]:
         prepared = self._prepared(frames, luma, mask)
         for batch, features in each(self._encoded, prepared, "encode"):
             for number, look in enumerate(batch.looks):
@@ -261,15 +254,15 @@ class Colorizer:
                 yield EncodedFrame(look.place, look.luma_hw, own)
 
     @torch.inference_mode()
-    def _encoded(self, batch: FrameBatch[Frame]) -> tuple[FrameBatch[Frame], Features]:
+    def _encoded(self, batch: FrameBatch[Place]) -> tuple[FrameBatch[Place], Features]:
         return batch, self.backend.encode(batch.frame_Bchw, batch.embedding_BC)
 
     def _prepared(
         self,
-        frames: Iterable[PlacedFrame[Frame]],
-        luma: Callable[[Frame], NDArray[np.float32]],
-        mask: MaskOf[Frame] | None,
-    ) -> Iterator[FrameBatch[Frame]]:
+        frames: Iterable[Place],
+        luma: Callable[[Any], NDArray[np.float32]],
+        mask: MaskOf[Place] | None,
+    ) -> Iterator[FrameBatch[Place]]:
         """Yield batches; what a shot shows passes from one to the next."""
         shot_1C: Tensor | None = None
         small = shrunk(frames, luma, self.size)
@@ -281,17 +274,17 @@ class Colorizer:
                 frame_Bchw = self.network.frame(grey_B1hw, mask_B1hw, self._noise(grey_B1hw))
             yield FrameBatch(looks, frame_Bchw, embedding_BC)
 
-    def _luma(self, batch: Sequence[ShrunkFrame[Frame] | EncodedFrame[Frame]]) -> Tensor:
+    def _luma(self, batch: Sequence[ShrunkFrame[Place] | EncodedFrame[Place]]) -> Tensor:
         """Return Y' (B, 1, h, w) of a batch, filled."""
         return self._filled([look.luma_hw for look in batch])
 
     def _mask(
-        self, batch: Sequence[ShrunkFrame[Frame]], mask: MaskOf[Frame] | None
+        self, batch: Sequence[ShrunkFrame[Place]], mask: MaskOf[Place] | None
     ) -> Tensor | None:
         """Return masks (B, 1, h, w) of 0 and 1, as in training; None where none are wanted."""
         if not self.network.takes_mask or mask is None:
             return None
-        small = [resize(mask(look.place.frame), *look.luma_hw.shape) for look in batch]
+        small = [resize(mask(look.place), *look.luma_hw.shape) for look in batch]
         return self._filled([(mask_hw > 0.5).astype(np.float32) for mask_hw in small])
 
     def _filled(self, planes_hw: list[NDArray[np.float32]]) -> Tensor:
@@ -305,7 +298,7 @@ class Colorizer:
         return functional.pad(planes_B1hw, padding, mode="replicate")
 
     def _embed(
-        self, grey_B1hw: Tensor, batch: Sequence[ShrunkFrame[Frame]], shot_1C: Tensor | None
+        self, grey_B1hw: Tensor, batch: Sequence[ShrunkFrame[Place]], shot_1C: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None]:
         """Return the embeddings (B, C) of a batch's shots, and the last one's (1, C).
 
@@ -336,8 +329,8 @@ class Colorizer:
 
     @torch.inference_mode()
     def _decoded(
-        self, batch: Sequence[Window[Frame]], *, matrix: Matrix
-    ) -> tuple[Sequence[Window[Frame]], NDArray[np.float32]]:
+        self, batch: Sequence[Window[Place]], *, matrix: Matrix
+    ) -> tuple[Sequence[Window[Place]], NDArray[np.float32]]:
         """Return windows and their chroma (B, 2, h, w), a whole batch, filled with the last one."""
         filled = [*batch, *[batch[-1]] * (self.batch - len(batch))]
         if self.card.window == 1:

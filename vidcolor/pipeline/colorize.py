@@ -36,11 +36,10 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class FrameContext:
-    """A frame on its way through the line."""
+@dataclass(frozen=True, kw_only=True)
+class FrameContext(PlacedFrame[Frame]):
+    """A frame and its place, with what the user makes of it."""
 
-    frame: Frame
     seconds: Fraction
     """When it is shown, as masks count: after the film's first frame."""
     masks: Masks = field(repr=False)
@@ -104,30 +103,36 @@ def with_oom_fallback(
 
 def places_of(
     frames: Iterable[Frame], job: ResolvedJob, masks: Masks, *, first_segment: int = 0
-) -> Iterator[PlacedFrame[FrameContext]]:
+) -> Iterator[FrameContext]:
     """Yield a film's frames with their places, their masks and the settings of their shots."""
     scenes = job.guidance.scenes
-    starts_shot = None if scenes is None else scenes.starts_shot(job.film)
-    return divide(
-        pictures_of(frames, job, masks),
-        luma=lambda picture: shot_luma(picture.frame),
-        starts_shot=None if starts_shot is None else lambda picture: starts_shot(picture.frame),
+    places = divide(
+        frames,
+        luma=shot_luma,
+        starts_shot=None if scenes is None else scenes.starts_shot(job.film),
         first_segment=first_segment,
     )
+    return with_settings(places, job, masks)
 
 
-def pictures_of(frames: Iterable[Frame], job: ResolvedJob, masks: Masks) -> Iterator[FrameContext]:
+def with_settings(
+    places: Iterable[PlacedFrame[Frame]], job: ResolvedJob, masks: Masks
+) -> Iterator[FrameContext]:
     """Yield a film's frames with their masks and the settings of their shots."""
     film, sidecar = job.film, job.guidance.sidecar
-    for frame in frames:
-        seconds = (frame.pts - film.first_pts) * frame.time_base
-        settings = sidecar.options_at(frame.seconds - film.start_seconds, job.options)
-        yield FrameContext(frame, seconds, masks, settings)
+    for place in places:
+        frame = place.frame
+        yield FrameContext(
+            **vars(place),
+            seconds=(frame.pts - film.first_pts) * frame.time_base,
+            masks=masks,
+            options=sidecar.options_at(frame.seconds - film.start_seconds, job.options),
+        )
 
 
 def color(
-    places: Iterable[PlacedFrame[FrameContext]],
-    is_wanted: Callable[[PlacedFrame[FrameContext]], bool],
+    places: Iterable[FrameContext],
+    is_wanted: Callable[[FrameContext], bool],
     colorizer: Colorizer,
     job: ResolvedJob,
     given: Sequence[Layer],
@@ -147,13 +152,13 @@ def color(
     """
     colored = colorizer.colorize(
         with_context(stages.ahead(places, "shots"), is_wanted, reach(job.options.stabilize)),
-        luma=lambda picture: half_res_luma(picture.frame, colorizer.size),
-        mask=lambda picture: picture.mask_hw,
+        luma=lambda frame: half_res_luma(frame, colorizer.size),
+        mask=lambda place: place.mask_hw,
         matrix=job.film.matrix,
         keep_features=bool(given),
         each=stages.each,
     )
-    carrier = Carrier[FrameContext](colorizer, given, seconds=lambda p: p.frame.seconds)
+    carrier = Carrier[FrameContext](colorizer, given, seconds=lambda frame: frame.seconds)
     colored = stages.ahead(carrier.carry(colored), "network", max(AHEAD, colorizer.batch))
     steadied = stabilize_chroma(colored, job.options.stabilize)
     return stages.ahead(map(_with_mask, steadied), "stabilise")
@@ -161,7 +166,7 @@ def color(
 
 def _with_mask(colored: ColoredFrame[FrameContext]) -> ColoredFrame[FrameContext]:
     """Look the mask up while the frames still come in order: files are read from front to back."""
-    _ = colored.frame.mask_hw
+    _ = colored.place.mask_hw
     return colored
 
 
@@ -180,8 +185,8 @@ def film_chroma(
         size: (h, w) of the film's chroma planes.
         matrix: the film's.
     """
-    picture, options = colored.frame, colored.frame.options
-    luma_hw = luma_at(picture.frame, *size)
+    place, options = colored.place, colored.place.options
+    luma_hw = luma_at(place.frame, *size)
     chroma_2hw = enlarge_chroma(colored.chroma_2hw, colored.luma_hw, luma_hw)
     luma_1hw = torch.from_numpy(luma_hw)[None]
     graded_2hw = balance(
@@ -192,8 +197,8 @@ def film_chroma(
         tint=options.tint,
     )
     fitted_2hw: NDArray[np.float32] = fit_gamut(luma_1hw, graded_2hw, matrix).numpy()
-    film_height, film_width = picture.frame.luma.shape
+    film_height, film_width = place.frame.luma.shape
     fitted_2hw *= chroma_mask(
-        picture.mask_hw, luma_hw, options.mask_feather, (film_height, film_width)
+        place.mask_hw, luma_hw, options.mask_feather, (film_height, film_width)
     )
     return fitted_2hw

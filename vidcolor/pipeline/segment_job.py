@@ -22,11 +22,10 @@ from vidcolor.media.output_plan import OutputPlan
 from vidcolor.media.probe import Film
 from vidcolor.network.device import one_thread_a_call
 from vidcolor.pipeline.colorize import (
-    FrameContext,
     color,
     load_colorizer,
-    pictures_of,
     with_oom_fallback,
+    with_settings,
 )
 from vidcolor.pipeline.fingerprint import digest_of_model
 from vidcolor.pipeline.journal import Segment
@@ -83,7 +82,7 @@ class SegmentTask:
 
 
 def plan_segments(
-    places: Iterable[PlacedFrame[FrameContext]], is_wanted: Callable[[int], bool], reach: int
+    places: Iterable[PlacedFrame[Frame]], is_wanted: Callable[[int], bool], reach: int
 ) -> Generator[SegmentTask, None, None]:
     """Yield the part of each wanted segment, as soon as its neighbours are known.
 
@@ -104,10 +103,10 @@ def plan_segments(
         yield _part(before, segment, [], reach)
 
 
-def _planned(places: Iterable[PlacedFrame[FrameContext]]) -> Iterator[FrameStub]:
+def _planned(places: Iterable[PlacedFrame[Frame]]) -> Iterator[FrameStub]:
     segment = -1
     for place in places:
-        frame, is_first = place.frame.frame, place.segment != segment
+        frame, is_first = place.frame, place.segment != segment
         segment = place.segment
         luma = checksum(frame) if is_first else None
         yield FrameStub(frame.pts, place.starts_shot, segment, place.shot_weight, luma)
@@ -204,13 +203,12 @@ def _render_from(
     path = job.folder / name.with_stem(f"{name.stem}-{secrets.token_hex(4)}")
     with ThreadedStages(threads) as stages:
         decoded = stages.ahead(frames, "decode")
-        pictures = pictures_of(decoded, job, job.guidance.open_masks(film))
         places = (
-            PlacedFrame(picture, planned.starts_shot, planned.segment, planned.shot_weight)
-            for picture, planned in zip(pictures, part.all_frames, strict=True)
+            PlacedFrame(frame, planned.starts_shot, planned.segment, planned.shot_weight)
+            for frame, planned in zip(decoded, part.all_frames, strict=True)
         )
         colored = color(
-            places,
+            with_settings(places, job, job.guidance.open_masks(film)),
             lambda place: place.segment == part.number,
             colorizer,
             job,

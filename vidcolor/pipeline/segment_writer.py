@@ -17,13 +17,12 @@ from vidcolor.media.quantization import Codes, chroma_from_unit
 from vidcolor.pipeline.colorize import FrameContext, film_chroma
 from vidcolor.pipeline.journal import Segment
 from vidcolor.pipeline.threads import ThreadedStages
-from vidcolor.shots.segments import PlacedFrame
 
 
 class MergedFrame(NamedTuple):
     """A frame, and the codes of the chroma that goes beside its luma."""
 
-    place: PlacedFrame[FrameContext]
+    place: FrameContext
     chroma_2hw: Codes
 
 
@@ -70,7 +69,7 @@ def write_segment(
     frame_count = shot_count = 0
     with SegmentWriter(path, film, plan) as segment:
         for place, chroma_2hw in frames:
-            frame = place.frame.frame
+            frame = place.frame
             if frame_count == 0:
                 first = frame
             with stages.clock("encode"):

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import chain, pairwise, repeat
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from vidcolor.images.resize import resize, working_size
 from vidcolor.inference.colorizer import ColoredFrame
+from vidcolor.shots.segments import Place
 from vidcolor.shots.windows import WINDOW_REACH
 
-Frame = TypeVar("Frame")
 Planes = NDArray[np.float32]
 
 STEPS = (1, 3, 9)
@@ -88,8 +88,8 @@ class _Moment(NamedTuple):
 
 
 def stabilize_chroma(
-    colored: Iterable[ColoredFrame[Frame]], strength: float
-) -> Iterator[ColoredFrame[Frame]]:
+    colored: Iterable[ColoredFrame[Place]], strength: float
+) -> Iterator[ColoredFrame[Place]]:
     """Yield the frames with their chroma averaged along motion.
 
     Frames are yielded STABILIZER_REACH behind those that are drawn.
@@ -102,7 +102,7 @@ def stabilize_chroma(
     if not strength:
         yield from colored
         return
-    waiting: deque[tuple[ColoredFrame[Frame], Planes]] = deque()
+    waiting: deque[tuple[ColoredFrame[Place], Planes]] = deque()
     moments = _averaged(_moments(colored, waiting), STEPS[0], strength)
     for before, step in pairwise(STEPS):
         moments = _averaged(_linked(moments, before, step // before), step, strength)
@@ -121,7 +121,7 @@ def reach(strength: float) -> int:
 
 
 def _moments(
-    colored: Iterable[ColoredFrame[Frame]], waiting: deque[tuple[ColoredFrame[Frame], Planes]]
+    colored: Iterable[ColoredFrame[Place]], waiting: deque[tuple[ColoredFrame[Place], Planes]]
 ) -> Iterator[_Moment]:
     """Yield what the first round needs of each frame; the frame itself is put into `waiting`."""
     before_hw: NDArray[np.uint8] | None = None

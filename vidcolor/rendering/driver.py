@@ -27,7 +27,6 @@ from vidcolor.pipeline.segment_writer import MergedFrame, checksum, merge, write
 from vidcolor.pipeline.stabilizer import reach
 from vidcolor.pipeline.threads import ThreadedStages
 from vidcolor.rendering.workdir import WorkDir
-from vidcolor.shots.segments import PlacedFrame
 from vidcolor.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
@@ -131,7 +130,7 @@ class RenderDriver:
         if self.on_segment is not None:
             self.on_segment(segment)
 
-    def _places_left(self, stages: ThreadedStages) -> Iterator[PlacedFrame[FrameContext]]:
+    def _places_left(self, stages: ThreadedStages) -> Iterator[FrameContext]:
         """Yield the frames from the first that is not done on, and SEGMENTS_AGAIN before them."""
         film = self.job.film
         frames = _saying_if_colored(self._frames_left(), film)

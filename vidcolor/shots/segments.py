@@ -7,7 +7,7 @@ A segment ends at the first cut after SHORTEST frames, or after LONGEST frames w
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ class PlacedFrame(Generic[Frame]):
     """Number of its segment, from 0."""
     shot_weight: float = 1.0
     """How much of what it shows belongs to its shot: less than 1 in the midst of a dissolve."""
+
+
+Place = TypeVar("Place", bound=PlacedFrame[Any])
 
 
 def divide(
@@ -75,10 +78,8 @@ def _begun(
 
 
 def with_context(
-    places: Iterable[PlacedFrame[Frame]],
-    is_wanted: Callable[[PlacedFrame[Frame]], bool],
-    reach: int,
-) -> Iterator[PlacedFrame[Frame]]:
+    places: Iterable[Place], is_wanted: Callable[[Place], bool], reach: int
+) -> Iterator[Place]:
     """Yield the wanted frames, their neighbours, and the first of each shot and segment, in order.
 
     Args:
@@ -86,7 +87,7 @@ def with_context(
         is_wanted: tells the frames whose colour is wanted.
         reach: frames on either side on which a frame's colour depends; so many are held.
     """
-    waiting: deque[tuple[PlacedFrame[Frame], bool]] = deque()
+    waiting: deque[tuple[Place, bool]] = deque()
     segment, following = -1, 0
     for place in places:
         is_first = place.starts_shot or place.segment != segment

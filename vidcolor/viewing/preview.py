@@ -195,16 +195,17 @@ def show_at(
         return _end_of(frame, film) > film.start_seconds + moment
 
     with ThreadedStages() as stages:
-        all_colored = color(places, lambda p: is_due(p.frame.frame), colorizer, job, given, stages)
+        all_colored = color(places, lambda p: is_due(p.frame), colorizer, job, given, stages)
         with closing(all_colored):
-            colored = next((c for c in all_colored if is_due(c.frame.frame)), None)
+            colored = next((c for c in all_colored if is_due(c.place.frame)), None)
     if colored is None:
         return None
     size = chroma_shape(film, film.subsampling)[1:]
     chroma_2hw = film_chroma(colored, size, film.matrix)
-    luma_hw = unit_luma(colored.frame.frame)
+    frame = colored.place.frame
+    luma_hw = unit_luma(frame)
     return PreviewFrame(
-        colored.frame.frame.seconds - film.start_seconds,
+        frame.seconds - film.start_seconds,
         shown_picture(luma_hw, np.zeros_like(chroma_2hw), film),
         shown_picture(luma_hw, chroma_2hw, film),
     )
