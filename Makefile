@@ -37,7 +37,7 @@ demo: .venv/.installed  ## color a small drawn film; or your own: make demo IN=f
 	$(VIDCOLOR) demo $(if $(IN),--film="$$IN") $(if $(OUT),--out="$$OUT") $(ARGS)
 
 test: check  ## linters, types, import layers and the whole test suite
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 install: .venv/.installed  ## make .venv with vidcolor in it
 

@@ -22,6 +22,24 @@ settings.register_profile("vidcolor", deadline=None)
 settings.load_profile("vidcolor")
 
 
+LONG_FILES = (
+    "workers/test_ray_pool.py",
+    "rendering/test_kill.py",
+    "batch/test_batch.py",
+    "rendering/test_resume.py",
+    "training/test_train.py",
+    "rendering/test_fuzz.py",
+    "training/test_accelerator.py",
+)
+"""Files that take longest: where several processes share the tests, they are started first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first, so that none is left for one process at the end."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep what is cached of the models of tests out of the user's folder."""
