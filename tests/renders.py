@@ -27,4 +27,4 @@ def render_lossless(
         changes: options other than these.
     """
     options = {"model": model, "device": "cpu", "codec": "ffv1"} | changes
-    return render(film, film.parent / out, RenderOptions(**options), crew=pool, on_frame=on_frame)
+    return render(film, film.parent / out, RenderOptions(**options), pool=pool, on_frame=on_frame)

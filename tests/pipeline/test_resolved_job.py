@@ -74,13 +74,13 @@ def test_files_that_are_edited_during_a_render_change_nothing_of_it(film, model)
 
 def test_workers_render_what_was_given_when_the_run_began(film, model):
     class Editing(Shuffling):
-        def render_parts(self, job, parts):
+        def render_tasks(self, job, parts):
             planned = list(parts)
             _edit(film)
-            yield from super().render_parts(job, planned)
+            yield from super().render_tasks(job, planned)
 
     whole = _render(film, "whole.mkv", model)
-    done = _render(film, "out.mkv", model, crew=Editing())
+    done = _render(film, "out.mkv", model, pool=Editing())
     assert picture_of(done.out) == picture_of(whole.out)
 
 
@@ -109,7 +109,7 @@ def test_each_file_that_is_parsed_is_opened_once(film, model, monkeypatch):
         return true_open(file, *how, **more)
 
     monkeypatch.setattr(io, "open", counting)
-    _render(film, "out.mkv", model, crew=Shuffling())
+    _render(film, "out.mkv", model, pool=Shuffling())
     names = ("film.vidcolor.toml", "hints.toml", "scenes.csv")
     assert {name: opened[name] for name in names} == dict.fromkeys(names, 1)
 

@@ -1,7 +1,7 @@
 """The verb `batch`: many films in, all of them in colour out.
 
 Each film is rendered as `render` does it, and goes on where an earlier run left it. One that fails
-is put aside with its reason, and the others go on. Where the options hire a crew, it renders the
+is put aside with its reason, and the others go on. Where the options hire a pool, it renders the
 segments of several films at once; else one film follows the other.
 """
 
@@ -157,14 +157,14 @@ class _Batch:
 
     def outcomes(self, tasks: Sequence[Task]) -> Generator[tuple[Task, Outcome], None, None]:
         """Render the films and yield what becomes of each, as soon as that is known."""
-        # The threads of films end after the crew: when it is dismissed, they have nothing to do.
-        with ExitStack() as threads, create_pool(self._hiring) as crew:
-            if crew is None:
+        # The threads of films end after the pool: when it is dismissed, they have nothing to do.
+        with ExitStack() as threads, create_pool(self._hiring) as pool:
+            if pool is None:
                 yield from ((task, self._outcome(task, None)) for task in tasks)
                 return
             # While the segments of some films are rendered, one is opened or joined.
-            films = threads.enter_context(ThreadPoolExecutor(crew.size + 1, "vidcolor-film"))
-            futures = {films.submit(self._outcome, task, crew): task for task in tasks}
+            films = threads.enter_context(ThreadPoolExecutor(pool.size + 1, "vidcolor-film"))
+            futures = {films.submit(self._outcome, task, pool): task for task in tasks}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
@@ -172,10 +172,10 @@ class _Batch:
                 for future in futures:
                     future.cancel()
 
-    def _outcome(self, task: Task, crew: WorkerPool | None) -> Outcome:
+    def _outcome(self, task: Task, pool: WorkerPool | None) -> Outcome:
         begun = time.monotonic()
         try:
-            rendered = self._rendered(task, crew)
+            rendered = self._rendered(task, pool)
         except CancelledError:
             raise
         except Exception as error:
@@ -195,7 +195,7 @@ class _Batch:
             changes=rendered.changes,
         )
 
-    def _rendered(self, task: Task, crew: WorkerPool | None) -> Rendered | None:
+    def _rendered(self, task: Task, pool: WorkerPool | None) -> Rendered | None:
         """Render a film, or return None if that is done."""
         ledger = self._ledger
         try:
@@ -216,7 +216,7 @@ class _Batch:
                 task.out.parent.mkdir(parents=True, exist_ok=True)
             ledger.begin(task.out, identity)
             rendered = render_job(
-                job, task.out, on_frame=watch.frame, on_segment=watch.segment, crew=crew
+                job, task.out, on_frame=watch.frame, on_segment=watch.segment, pool=pool
             )
         ledger.end(task.out, identity)
         return rendered

@@ -140,7 +140,7 @@ class Renderer:
         self._job: Job | None = None
         self._colorizer: Colorizer
 
-    def render(self, job: Job, part: SegmentTask) -> Segment:
+    def render(self, job: Job, task: SegmentTask) -> Segment:
         """Colour a part and write its segment into a file of a name that no other try has.
 
         Raises:
@@ -153,7 +153,7 @@ class Renderer:
             self._job = job
         with one_thread_a_call() as threads:  # a worker has its share of the cores
             return with_oom_fallback(
-                lambda: _render(job, part, self._colorizer, threads), self._colorizer, job.options
+                lambda: _render(job, task, self._colorizer, threads), self._colorizer, job.options
             )
 
 
@@ -181,13 +181,13 @@ class _DecodedOtherwiseError(Exception):
     """A frame is not what was planned."""
 
 
-def _render(job: Job, part: SegmentTask, colorizer: Colorizer, threads: int) -> Segment:
-    for frames in (_decoded(part, job.film), _decoded_from_start(part, job)):
+def _render(job: Job, task: SegmentTask, colorizer: Colorizer, threads: int) -> Segment:
+    for frames in (_decoded(task, job.film), _decoded_from_start(task, job)):
         try:
-            return _render_from(frames, job, part, colorizer, threads)
+            return _render_from(frames, job, task, colorizer, threads)
         except _DecodedOtherwiseError:
             log.info(
-                "%s: part %d is read from the film's beginning", job.film.path, part.number + 1
+                "%s: part %d is read from the film's beginning", job.film.path, task.number + 1
             )
     raise InputError(
         f"{job.film.path}: decodes otherwise each time, it is damaged; add --workers 1, which "
@@ -196,50 +196,50 @@ def _render(job: Job, part: SegmentTask, colorizer: Colorizer, threads: int) -> 
 
 
 def _render_from(
-    frames: Iterator[Frame], job: Job, part: SegmentTask, colorizer: Colorizer, threads: int
+    frames: Iterator[Frame], job: Job, task: SegmentTask, colorizer: Colorizer, threads: int
 ) -> Segment:
     film = job.film
-    name = Path(job.plan.segment_name(part.number))
+    name = Path(job.plan.segment_name(task.number))
     path = job.folder / name.with_stem(f"{name.stem}-{secrets.token_hex(4)}")
     with ThreadedStages(threads) as stages:
         decoded = stages.ahead(frames, "decode")
         places = (
             PlacedFrame(frame, planned.starts_shot, planned.segment, planned.shot_weight)
-            for frame, planned in zip(decoded, part.all_frames, strict=True)
+            for frame, planned in zip(decoded, task.all_frames, strict=True)
         )
         colored = color(
             with_settings(places, job, job.guidance.open_masks(film)),
-            lambda place: place.segment == part.number,
+            lambda place: place.segment == task.number,
             colorizer,
             job,
             job.given,
             stages,
         )
-        own = (frame for frame in colored if frame.place.segment == part.number)
+        own = (frame for frame in colored if frame.place.segment == task.number)
         with closing(merge(own, film, job.plan, stages)) as merged:
             return write_segment(path, merged, film, job.plan, stages)
 
 
-def _decoded(part: SegmentTask, film: Film) -> Iterator[Frame]:
+def _decoded(task: SegmentTask, film: Film) -> Iterator[Frame]:
     """Yield the frames of a part, entering the film where they are.
 
     Raises:
         _DecodedOtherwiseError: a frame's time or luma is not what was planned.
     """
-    if part.opener is not None:
-        yield from _checked(_from(part.opener, film), (part.opener,))
-    yield from _checked(_from(part.frames[0], film), part.frames)
+    if task.opener is not None:
+        yield from _checked(_from(task.opener, film), (task.opener,))
+    yield from _checked(_from(task.frames[0], film), task.frames)
 
 
 def _from(frame: FrameStub, film: Film) -> Iterator[Frame]:
     return read_frames(film, start=frame.pts * film.time_base - film.start_seconds)
 
 
-def _decoded_from_start(part: SegmentTask, job: Job) -> Iterator[Frame]:
+def _decoded_from_start(task: SegmentTask, job: Job) -> Iterator[Frame]:
     """Yield the frames of a part, read as they were when it was planned."""
-    wanted = {frame.pts for frame in part.all_frames}
+    wanted = {frame.pts for frame in task.all_frames}
     frames = read_frames(job.film, start=job.plan.start, end=job.plan.end)
-    yield from _checked((f for f in frames if f.pts in wanted), part.all_frames)
+    yield from _checked((f for f in frames if f.pts in wanted), task.all_frames)
 
 
 def _checked(frames: Iterator[Frame], planned: Iterable[FrameStub]) -> Iterator[Frame]:

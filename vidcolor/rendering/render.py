@@ -1,7 +1,7 @@
 """The verb `render`: a film in, the same film in colour out.
 
 What is wished for is identified and checked; the line (`line.py`) renders the segments that are not
-done yet, in this process or by a crew; they are joined, and everything else is carried over. A run
+done yet, in this process or by a pool; they are joined, and everything else is carried over. A run
 that is cut short goes on with what it did not finish.
 """
 
@@ -64,7 +64,7 @@ def render(
     *,
     on_frame: OnFrame | None = None,
     on_segment: OnSegment | None = None,
-    crew: WorkerPool | None = None,
+    pool: WorkerPool | None = None,
 ) -> Rendered:
     """Colour the film `source` and write it to `out`, which appears only when it is whole.
 
@@ -72,9 +72,9 @@ def render(
         source: any film that FFmpeg reads.
         out: a name that ends in .mp4, .mkv or .mov.
         options: model, encoder, device and the rest.
-        on_frame: called with the number of frames done, after each or, by a crew, each segment.
+        on_frame: called with the number of frames done, after each or, by a pool, each segment.
         on_segment: called with each segment that this run has rendered and noted.
-        crew: renders the segments; None: whom the options hire.
+        pool: renders the segments; None: whom the options hire.
 
     Raises:
         InputError: the film or its mask cannot be read, or no frame is between start and end.
@@ -86,7 +86,7 @@ def render(
     out = Path(out)
     begun = {} if options.restart else begun_with(out)
     job = resolve_render_job(source, options, begun)
-    return render_job(job, out, on_frame=on_frame, on_segment=on_segment, crew=crew)
+    return render_job(job, out, on_frame=on_frame, on_segment=on_segment, pool=pool)
 
 
 def render_job(
@@ -95,7 +95,7 @@ def render_job(
     *,
     on_frame: OnFrame | None = None,
     on_segment: OnSegment | None = None,
-    crew: WorkerPool | None = None,
+    pool: WorkerPool | None = None,
 ) -> Rendered:
     """Color the film of a job; all else is as for `render`."""
     film, options = resolved.film, resolved.options
@@ -111,7 +111,7 @@ def render_job(
     changes = Changes(strict=options.strict)
     plan = check_output(film, out, options, changes)
     given = tuple(open_given(film, resolved.guidance, start=plan.start, end=plan.end))
-    with nullcontext(crew) if crew else create_pool(options) as hands:
+    with nullcontext(pool) if pool else create_pool(options) as hands:
         by = hands or load_model(resolved)
         with work_on(out, resolved.fingerprint) as work:
             work.resume(restart=options.restart, is_expendable=options.overwrite)
