@@ -74,7 +74,7 @@ def test_files_that_are_edited_during_a_render_change_nothing_of_it(film, model)
 
 def test_workers_render_what_was_given_when_the_run_began(film, model):
     class Editing(Shuffling):
-        def render_tasks(self, job, parts):
+        def render_tasks(self, job, tasks):
             planned = list(tasks)
             _edit(film)
             yield from super().render_tasks(job, planned)
