@@ -29,7 +29,7 @@ accelerator = Accelerator(torch.device("cpu"), precision="auto")
 rank = 0 if accelerator.is_main else 1
 layer = nn.Linear(1, 1)
 prepared = accelerator.prepare(layer)
-adam = accelerator.prepare_optimiser(torch.optim.Adam(layer.parameters()))
+adam = accelerator.prepare_optimizer(torch.optim.Adam(layer.parameters()))
 before = layer.weight.item()
 
 
@@ -40,7 +40,7 @@ def complaint(value: float, *, loss_only: bool = False) -> str:
         if loss_only:
             accelerator.mean({"pixel": x.sum()})
         else:
-            accelerator.learn(prepared(x).sum(), adam)
+            accelerator.step(prepared(x).sum(), adam)
     except FloatingPointError as error:
         return str(error)
     return ""
@@ -58,9 +58,9 @@ def learns_after_two_calls() -> bool:
     """Tell whether a discriminator with batch norm can look at real and fake, and then learn."""
     judge = nn.Sequential(nn.Linear(1, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
     prepared = accelerator.prepare(judge)
-    adam = accelerator.prepare_optimiser(torch.optim.Adam(judge.parameters()))
+    adam = accelerator.prepare_optimizer(torch.optim.Adam(judge.parameters()))
     real, fake = prepared(torch.rand(4, 1)), prepared(torch.rand(4, 1))
-    return bool(accelerator.learn((real * fake).sum(), adam) > 0)
+    return bool(accelerator.step((real * fake).sum(), adam) > 0)
 
 
 found = {

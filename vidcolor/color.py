@@ -176,7 +176,7 @@ def chroma_from_ab(ab_2hw: Tensor, luma_1hw: Tensor, matrix: Matrix) -> Tensor:
     """Return Cb, Cr (..., 2, h, w) of the colour with this a*, b* and this Y'.
 
     L* of a colour is not that of a grey with its luma: on pure blue they are 32 and 10. The
-    lightness that has this luma is found by halving the interval in which it lies.
+    lightness with this luma is found by bisection.
 
     Args:
         ab_2hw: (..., 2, h, w).
@@ -215,7 +215,7 @@ def grey_from_luma(luma_1hw: Tensor, grey: Grey) -> Tensor:
 def matrix_of(grey: Grey) -> Matrix:
     """Return the matrix in which a network shown this grey speaks of chroma.
 
-    CIE lightness has none; BT.601, which photographs in JPEG use, stands in.
+    CIE lightness has none; BT.601, which photographs in JPEG use, is used instead.
     """
     return "bt601" if grey == "lab" else grey
 

@@ -284,7 +284,7 @@ def test_a_file_that_no_batch_made_is_left_alone(films, model, tmp_path):
     (out / "a.mkv").write_bytes(b"mine")
     report = _batch(films, out, model)
     assert [outcome.state for outcome in report.outcomes] == ["failed", "done", "done"]
-    assert "exists already" in report.outcomes[0].reason
+    assert "already exists" in report.outcomes[0].reason
     assert (out / "a.mkv").read_bytes() == b"mine"
     assert _batch(films, out, model).count("failed") == 1
 
@@ -417,7 +417,7 @@ def test_a_recipe_alone_says_all(films, model, tmp_path, capsys):
         ({"films": ()}, OptionsError, "name the films"),
         ({"out": None}, OptionsError, "last the folder"),
         ({"films": (Path("none"),)}, InputError, "none: no film is there"),
-        ({"model": "nobody"}, ModelError, "no model of that name"),
+        ({"model": "nobody"}, ModelError, "not found"),
         ({"report": Path("none/report.json")}, OutputError, "cannot be the report"),
     ],
 )

@@ -230,7 +230,7 @@ def test_a_film_without_a_frame_in_the_span_is_one_error(film, model):
 def test_without_ffmpeg_it_says_so_before_it_measures(monkeypatch):
     monkeypatch.setenv("VIDCOLOR_FFMPEG", "no-such-ffmpeg")
     monkeypatch.setattr("vidcolor.bench.bench.draw_reel", None)  # and draws no film
-    with pytest.raises(InputError, match="not a program; correct or unset VIDCOLOR_FFMPEG"):
+    with pytest.raises(InputError, match="is not a program; fix or unset VIDCOLOR_FFMPEG"):
         bench(None, BenchOptions())
 
 

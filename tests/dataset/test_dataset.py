@@ -207,7 +207,7 @@ def test_train_and_val_folders_without_a_manifest_are_splits(tmp_path):
 
 def test_a_missing_dataset_names_those_there_are_and_how_to_make_it(tmp_path):
     make_dataset(tmp_path)
-    with pytest.raises(InputError, match=r"there are: toy.*extract FILM --dataset zootopia"):
+    with pytest.raises(InputError, match=r"available: toy.*extract FILM --dataset zootopia"):
         open_frames("zootopia", "train", tmp_path)
 
 
@@ -219,7 +219,7 @@ def test_an_unfinished_extraction_is_not_trained_on(tmp_path):
 
 def test_an_empty_folder_is_refused(tmp_path):
     (tmp_path / "mine").mkdir()
-    with pytest.raises(InputError, match="holds no frames"):
+    with pytest.raises(InputError, match="has no frames"):
         open_frames("mine", "train", tmp_path)
 
 
@@ -227,7 +227,7 @@ def test_a_foreign_or_broken_pack_is_refused(tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1
     (tmp_path / "broken.h5").write_bytes(b"no")
-    for name, words in (("other", "not one that"), ("broken", "not a packed dataset")):
+    for name, words in (("other", "not a packed dataset"), ("broken", "not a packed dataset")):
         with pytest.raises(InputError, match=words):
             open_frames(name, "train", tmp_path)
 

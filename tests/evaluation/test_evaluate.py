@@ -346,7 +346,7 @@ def test_a_black_and_white_truth_is_refused_or_left_out_of_the_mean(draw, model,
 def test_what_cannot_be_scored_is_an_error_before_any_work(draw, model, tmp_path):
     clip = draw("film.mp4", frames=1, width=96, height=72, is_color=True)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no film and no photo"):
+    with pytest.raises(InputError, match="has no films or photos"):
         evaluate(EvaluateOptions(model=model, clips=tmp_path / "empty"))
     with pytest.raises(InputError):
         evaluate(EvaluateOptions(model=model, clips=tmp_path / "missing.mp4"))
@@ -362,7 +362,7 @@ def test_what_cannot_be_scored_is_an_error_before_any_work(draw, model, tmp_path
 
 def test_a_place_that_cannot_be_written_is_an_error_before_any_work(colour_clip, model, tmp_path):
     called = []
-    with pytest.raises(OutputError, match="give another path"):
+    with pytest.raises(OutputError, match="choose another path"):
         evaluate(
             EvaluateOptions(model=model, clips=colour_clip, json=tmp_path),
             on_progress=lambda *counts: called.append(counts),

@@ -171,10 +171,10 @@ GOOD = {"time": 1, "point": [1, 2], "color": RED}
     ("hint", "message"),
     [
         (GOOD | {"colour": RED}, "unknown 'colour'"),
-        (GOOD | {"color": "red"}, "'red' is no colour"),
-        (GOOD | {"color": 3}, "3 is no colour"),
+        (GOOD | {"color": "red"}, "'red' is not a colour"),
+        (GOOD | {"color": 3}, "3 is not a colour"),
         (GOOD | {"time": "noon"}, "not a time"),
-        (GOOD | {"point": [96, 2]}, "outside the picture, which is 96 by 64"),
+        (GOOD | {"point": [96, 2]}, "96x64 pixels"),
         (GOOD | {"point": [-1, 2]}, "outside the picture"),
         (GOOD | {"point": [1]}, "point = "),
         (GOOD | {"point": ["a", 1]}, "point = "),
@@ -201,9 +201,9 @@ def test_a_hint_that_cannot_be_meant_is_named_by_its_number(film, tmp_path, hint
         ("bad.toml", "[[hint", InputError, "is not valid TOML"),
         ("bad.json", "{", InputError, "is not valid JSON"),
         ("bytes.toml", "\udcff", InputError, "not UTF-8 text"),
-        ("empty.toml", "", OptionsError, "something else than hints"),
-        ("other.json", "[1]", OptionsError, "something else than hints"),
-        ("more.json", '{"hint": [{}], "x": 1}', OptionsError, "something else than hints"),
+        ("empty.toml", "", OptionsError, "must contain hints only"),
+        ("other.json", "[1]", OptionsError, "must contain hints only"),
+        ("more.json", '{"hint": [{}], "x": 1}', OptionsError, "must contain hints only"),
     ],
 )
 def test_a_file_that_holds_no_hints_is_refused(film, model, name, text, kind, message):

@@ -279,7 +279,7 @@ def test_a_mask_film_that_ends_holds_its_last_picture_and_says_so(draw, caplog):
     film = draw("film.mkv", frames=6)
     mask = _film_of(film.with_name("mask.mkv"), _column_masks(3))
     assert _white_columns(film, mask) == [[0], [1], [2], [2], [2], [2]]
-    assert caplog.text.count("ends at 0.12 s; its last picture holds from there on") == 1
+    assert caplog.text.count("ends at 0.12 s; its last picture is used from there on") == 1
 
 
 def test_a_mask_film_that_is_long_enough_is_not_said_to_end_nor_is_a_still(draw, caplog):
@@ -412,11 +412,11 @@ def test_a_mask_is_meant_for_the_film_as_it_is_shown(draw, model):
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        ("half:middle", "not a half mask; write it as half:left"),
-        ("stripes:v,0", "not a stripes mask; write it as stripes:v,4"),
-        ("grid:0", "not a grid mask"),
-        ("noise:2,1", "not a noise mask"),
-        ("rect:1,2,3", "not a rect mask; write it as rect:40,30,200,100"),
+        ("half:middle", "is not a valid half mask; write half:left"),
+        ("stripes:v,0", "is not a valid stripes mask; write stripes:v,4"),
+        ("grid:0", "is not a valid grid mask"),
+        ("noise:2,1", "is not a valid noise mask"),
+        ("rect:1,2,3", "is not a valid rect mask; write rect:40,30,200,100"),
     ],
 )
 def test_words_that_describe_no_mask_are_refused(draw, model, mask, message):
@@ -434,7 +434,7 @@ def test_what_is_no_mask_is_refused_before_the_first_frame(draw, model):
         _render(film, "out.mkv", model, mask=str(text))
     colours = film.with_name("colours.png")
     cv2.imwrite(str(colours), np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(InputError, match=r"holds colours \(rgb24\), not labels"):
+    with pytest.raises(InputError, match=r"has colours \(rgb24\), not labels"):
         _render(film, "out.mkv", model, mask=str(colours), pick="1")
     with pytest.raises(OptionsError, match="half:left has no labels"):
         _render(film, "out.mkv", model, mask="half:left", pick="1")

@@ -182,7 +182,7 @@ def test_frames_that_wait_for_their_colours_are_left_out_and_said(film, model, c
     reference = _save(film.with_name("grey.png"), grey)
     automatic = _render(film, "automatic.mkv", model)
     np.testing.assert_array_equal(_render(film, "o.mkv", model, f"{reference}@0.2"), automatic)
-    assert "has no colour yet; left out" in caplog.text
+    assert "has no colour and was ignored" in caplog.text
 
 
 def test_a_time_that_is_not_rendered_is_said(film, model, caplog):
@@ -191,8 +191,8 @@ def test_a_time_that_is_not_rendered_is_said(film, model, caplog):
     for seconds in ("0.8", "100"):
         out = _render(film, f"{seconds}.mkv", model, f"{reference}@{seconds}")
         np.testing.assert_array_equal(out, automatic)
-    assert "nothing is rendered at 0.800 s" in caplog.text
-    assert "nothing is rendered at 100.000 s" in caplog.text
+    assert "the reference or hint at 0.800 s" in caplog.text
+    assert "the reference or hint at 100.000 s" in caplog.text
 
 
 def test_bad_references_are_told_before_anything_is_rendered(film, model):
@@ -205,7 +205,7 @@ def test_bad_references_are_told_before_anything_is_rendered(film, model):
         ("nobody.png@3", InputError, "no such picture or folder"),
         ("nobody.png", InputError, "no such picture or folder"),
         (f"{reference}@noon", OptionsError, "not a time"),
-        (empty, InputError, "holds no pictures"),
+        (empty, InputError, "has no pictures"),
         (bad, InputError, "not a picture"),
     ):
         with pytest.raises(kind, match=message) as failure:

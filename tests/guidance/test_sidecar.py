@@ -98,7 +98,7 @@ def test_a_sidecar_that_was_begun_says_nothing_yet_and_can_be_read(film, capsys)
     options = ColorOptions(saturation=0.3)
     assert Sidecar(shots).options_at(Fraction(1), options) == options
     assert app.run(["shots", str(film), "--write-sidecar"]) == 4
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 spans = st.lists(st.integers(0, 10**7), min_size=2, max_size=12, unique=True).map(sorted)
@@ -111,7 +111,7 @@ def test_what_is_written_is_what_is_read(milliseconds):
     with tempfile.TemporaryDirectory() as folder:
         path = write_sidecar(Path(folder) / "film.mp4", written)
         assert [(s.start, s.end) for s in read_sidecar(path).shots] == written
-        with pytest.raises(OutputError, match="is there already"):
+        with pytest.raises(OutputError, match="already exists"):
             write_sidecar(Path(folder) / "film.mp4", written)
 
 
@@ -140,7 +140,7 @@ def test_a_time_in_text_is_never_later_than_the_time(seconds):
         ("shot = [3]\n", OptionsError, "more than shots"),
         ('[[shot]]\nstart = "0"\n', OptionsError, "end ''"),
         ('[[shot]]\nstart = "2"\nend = "1"\n', OptionsError, "ends before"),
-        ('[[shot]]\nstart = "0"\nend = "1"\nhue = 3\n', OptionsError, "knows no 'hue'"),
+        ('[[shot]]\nstart = "0"\nend = "1"\nhue = 3\n', OptionsError, "has no key 'hue'"),
         ('[[shot]]\nstart = "0"\nend = "1"\nsaturation = "x"\n', OptionsError, "not a number"),
         ('[[shot]]\nstart = "0"\nend = "1"\nsaturation = 9\n', OptionsError, "between 0"),
         ('[[shot]]\nstart = "0"\nend = "1"\ntint = 101\n', OptionsError, "between -100"),
@@ -149,7 +149,7 @@ def test_a_time_in_text_is_never_later_than_the_time(seconds):
         (
             '[[shot]]\nstart = "0"\nend = "2"\n[[shot]]\nstart = "1"\nend = "3"\n',
             OptionsError,
-            "two shots hold 00:00:01.000",
+            "two shots contain 00:00:01.000",
         ),
     ],
 )

@@ -161,7 +161,7 @@ def test_what_overflows_in_half_precision_is_computed_without(caplog):
         _colored(colorizer)
     found = with_oom_fallback(lambda: _colored(colorizer), colorizer, ColorOptions())
     np.testing.assert_array_equal(found, whole)
-    assert "too bold for half precision; going on without" in caplog.text
+    assert "overflowed in float16; continuing in float32" in caplog.text
 
 
 def test_half_precision_is_of_gpus_and_does_not_come_back_after_an_overflow(monkeypatch):

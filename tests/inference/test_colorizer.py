@@ -148,7 +148,7 @@ def test_values_that_are_no_numbers_are_an_error_and_never_a_frame():
     colorizer = _colorizer()
     with torch.no_grad():
         next(colorizer.network.parameters()).fill_(torch.nan)
-    with pytest.raises(ModelError, match="not numbers"):
+    with pytest.raises(ModelError, match="not finite"):
         _colorize(colorizer, _scene(0, 1))
 
 

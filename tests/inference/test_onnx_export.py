@@ -77,7 +77,7 @@ def test_the_card_lies_beside_the_graphs(model, graphs):
 
 
 def test_graphs_replace_nothing(model, graphs):
-    with pytest.raises(OutputError, match=r"is there already.*--out"):
+    with pytest.raises(OutputError, match=r"already exists.*--out"):
         export_graphs(str(model), graphs)
 
 

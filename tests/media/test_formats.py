@@ -196,7 +196,9 @@ def test_transparency_is_said_where_something_shines_through(tmp_path):
     clear = _planar("yuva420p", 8)
     np.frombuffer(memoryview(clear.planes[3]), np.uint8)[:64] = 0
     list(read_frames(probe(_write(tmp_path / "clear.mkv", "ffv1", [clear])), changes=changes))
-    assert ["transparency (yuva420p) is left out" in said for said in changes.sentences] == [True]
+    assert ["transparency (yuva420p), which is left out" in said for said in changes.sentences] == [
+        True
+    ]
 
 
 @pytest.mark.parametrize("full_range", [False, True])

@@ -122,9 +122,9 @@ def test_a_file_of_that_literal_name_is_no_pattern(tmp_path):
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        ([], "holds no pictures"),
-        (["1.png", "2.jpg"], r"several kinds \(.jpg, .png\)"),
-        (["1.png", "2.PNG"], "several kinds"),
+        ([], "has no pictures"),
+        (["1.png", "2.jpg"], r"several types \(.jpg, .png\)"),
+        (["1.png", "2.PNG"], "several types"),
     ],
 )
 def test_folders_without_a_clear_order_are_refused(tmp_path, names, words):
@@ -136,9 +136,9 @@ def test_folders_without_a_clear_order_are_refused(tmp_path, names, words):
 
 
 def test_a_pattern_without_pictures_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no file has such a name"):
+    with pytest.raises(InputError, match="no file matches"):
         probe(tmp_path / "%05d.png")
-    with pytest.raises(InputError, match="no file has such a name"):
+    with pytest.raises(InputError, match="no file matches"):
         probe(tmp_path / "none" / "%05d.png")
 
 

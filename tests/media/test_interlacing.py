@@ -16,7 +16,7 @@ from vidcolor.cli.metrics_server import Monitor
 from vidcolor.errors import OutputError
 from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.decode import read_frames
-from vidcolor.media.interlacing import FieldMarker, whole_pictures
+from vidcolor.media.interlacing import FieldMarker, deinterlace
 from vidcolor.media.output_plan import check_output
 from vidcolor.media.probe import probe
 from vidcolor.options.batch import BatchOptions
@@ -134,7 +134,7 @@ def test_a_codec_that_does_not_mark_fields_is_said_or_refused(tmp_path, options)
     "pix_fmt",
     ["yuv420p", "yuv422p10le", "gray", "gray10le", "gray12le", "gray16le", "yuv444p12le"],
 )
-def test_whole_pictures_keep_the_first_field_the_count_and_the_times(tmp_path, order, pix_fmt):
+def test_deinterlacing_keeps_the_first_field_the_count_and_the_times(tmp_path, order, pix_fmt):
     path = _interlaced(tmp_path / "film.mkv", order, pix_fmt=pix_fmt)
     film = probe(path, deinterlace=True)
     frames = [(frame.seconds, frame.luma.copy()) for frame in read_frames(film)]
@@ -158,10 +158,10 @@ def test_new_lines_stay_within_the_codes_of_the_depth(draw):
     for number, frame in enumerate(read_frames(replace(film, deinterlaced=None))):
         codes = np.random.default_rng(number).integers(0, 2, frame.luma.shape) * 1023
         frames.append(replace(frame, luma=codes.astype(np.uint16)))
-    assert max(int(frame.luma.max()) for frame in whole_pictures(frames, film)) == 1023
+    assert max(int(frame.luma.max()) for frame in deinterlace(frames, film)) == 1023
 
 
-def test_whole_pictures_are_the_same_from_any_start(tmp_path):
+def test_deinterlaced_frames_are_the_same_from_any_start(tmp_path):
     film = probe(_interlaced(tmp_path / "film.mkv", "tff", frames=60), deinterlace=True)
     whole = {frame.pts: frame.luma.copy() for frame in read_frames(film)}
     for number in (1, 20, 40, 59):
@@ -171,7 +171,7 @@ def test_whole_pictures_are_the_same_from_any_start(tmp_path):
         assert all((luma == whole[pts]).all() for pts, luma in part.items())
 
 
-def test_a_result_of_whole_pictures_is_progressive(tmp_path):
+def test_a_deinterlaced_result_is_progressive(tmp_path):
     film = probe(_interlaced(tmp_path / "film.mkv", "tff"), deinterlace=True)
     changes = Changes(strict=True)
     plan = check_output(film, tmp_path / "out.mp4", RenderOptions(crf=0), changes)

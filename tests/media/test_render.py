@@ -117,7 +117,7 @@ def test_all_sound_goes_over_packet_by_packet(draw, name):
 def test_a_language_that_the_container_does_not_know_is_said(draw, caplog):
     path = draw("a.mkv", frames=5, audio=1, languages=("nah",))
     render(path, "out.mov")
-    assert "cannot note the language nah" in caplog.text
+    assert "cannot store the language nah" in caplog.text
 
 
 def test_a_sound_track_without_packets_is_no_failure(draw):
@@ -204,7 +204,7 @@ def test_a_result_with_a_frame_in_the_wrong_place_is_refused(draw, tmp_path, mon
 
     monkeypatch.setattr(mux, "_picture_packets", late_packets)
     path = draw(frames=5)
-    with pytest.raises(OutputError, match="stands at"):
+    with pytest.raises(OutputError, match="is at"):
         render(path)
     assert set(tmp_path.iterdir()) == {path}
 
@@ -217,7 +217,7 @@ def test_a_result_that_lacks_sound_is_refused(draw, tmp_path, monkeypatch):
 
     monkeypatch.setattr(TrackCopier, "packets", unwritten_packets)
     path = draw(frames=5, audio=1)
-    with pytest.raises(OutputError, match="not written whole"):
+    with pytest.raises(OutputError, match="is incomplete"):
         render(path)
     assert set(tmp_path.iterdir()) == {path}
 

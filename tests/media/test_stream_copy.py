@@ -179,7 +179,7 @@ def test_a_cover_that_cannot_be_kept_is_said(draw, tmp_path, caplog):
     path = with_cover(draw("plain.mp4", frames=5), tmp_path / "a.mp4")
     _, accounts = render_with_account(path, "out.mov")
     assert accounts[1].how == "left out"
-    assert "stream 1 (video png) is left out: the container keeps no such cover" in caplog.text
+    assert "stream 1 (video png) is left out: the container cannot hold such cover" in caplog.text
     assert ".mkv keeps it" in caplog.text or ".mp4 keeps it" in caplog.text
 
 
@@ -201,7 +201,7 @@ def test_attached_fonts_go_over_and_are_said_where_they_cannot(draw, tmp_path, c
         assert (attached.name, attached.mimetype, attached.data) == ("Hand.ttf", "font/ttf", font)
     assert not caplog.text
     render(path, "out.mp4")
-    assert "(attachment Hand.ttf) is left out: the container keeps no such" in caplog.text
+    assert "(attachment Hand.ttf) is left out: the container cannot hold such" in caplog.text
 
 
 TEXTS = [(0.2, 0.5, "Guten Tag"), (1.0, 0.8, "Wie geht es?")]
@@ -278,13 +278,13 @@ def test_tags_titles_and_dispositions_that_the_container_cannot_note_are_said(dr
     with av.open(str(render(tagged, "out.mov"))) as container:
         assert container.metadata["title"] == "M"
         assert container.streams[1].metadata["handler_name"] == "Commentary"
-    for words in ("tags CATALOGUE;", "tags SOURCE of stream 1", "that stream 1 is comment"):
-        assert f"cannot note the film's {words}" in caplog.text or words in caplog.text
+    for words in ("tags CATALOGUE;", "tags SOURCE of stream 1", "the flags comment of stream 1"):
+        assert f"cannot store the film's {words}" in caplog.text or words in caplog.text
 
 
 def test_what_cannot_be_noted_is_refused_where_nothing_may_change(draw):
     path = draw("a.mkv", frames=5, audio=1, languages=("nah",))
-    with pytest.raises(OutputError, match="cannot note the language nah"):
+    with pytest.raises(OutputError, match="cannot store the language nah"):
         check_output(probe(path), path.with_name("o.mov"), RenderOptions(), Changes(strict=True))
 
 
@@ -306,7 +306,7 @@ def test_a_timecode_goes_over_but_not_into_a_part_that_starts_later(draw, tmp_pa
     with av.open(str(render(path, "part.mov", start="1"))) as container:
         assert "timecode" not in container.streams.video[0].metadata
         assert not container.streams.data
-    assert "gets no timecode" in caplog.text
+    assert "has no timecode" in caplog.text
 
 
 def test_a_timecode_that_the_container_cannot_count_is_said(draw, tmp_path, caplog):
@@ -321,7 +321,7 @@ def test_a_timecode_that_the_container_cannot_count_is_said(draw, tmp_path, capl
     render(path, "out.mkv")
     assert not caplog.text
     render(path, "out.mp4")
-    assert "cannot count the film's timecode" in caplog.text
+    assert "cannot store the film's timecode" in caplog.text
 
 
 def test_the_last_packet_of_sound_without_durations_is_kept(tmp_path):
@@ -399,4 +399,4 @@ def test_each_stream_of_the_film_is_accounted_for(draw, tmp_path):
         (2, "audio", "aac", "fra", "copied", "aac", count),
         (3, "subtitle", "subrip", "deu", "converted", "mov_text", 2),
     ]
-    assert accounts[3].why == "mov_text, the container's own text"
+    assert accounts[3].why == "mov_text, the container's text format"

@@ -59,7 +59,7 @@ def test_full_verification_finds_a_changed_byte_of_sound(draw, name):
     verify(whole, replace(plan, verify="full"), meant)
     spoil(whole, audio_packets_of(whole)[1][20])
     verify(whole, plan, meant)
-    with pytest.raises(OutputError, match="stream 2 reads back with other bytes"):
+    with pytest.raises(OutputError, match="stream 2 reads back with different bytes"):
         verify(whole, replace(plan, verify="full"), meant)
 
 
@@ -69,7 +69,7 @@ def test_full_verification_finds_a_changed_byte_of_the_picture(draw):
     verify(whole, replace(plan, verify="full"), meant)
     spoil(whole, last_picture(whole))
     verify(whole, plan, meant)
-    with pytest.raises(OutputError, match="stream 0 reads back with other bytes"):
+    with pytest.raises(OutputError, match="stream 0 reads back with different bytes"):
         verify(whole, replace(plan, verify="full"), meant)
 
 
@@ -82,7 +82,7 @@ def test_full_verification_finds_a_picture_that_does_not_decode(draw):
         for packet in container.demux(container.streams.video[0]):
             if packet.size:
                 meant.picture.add(packet.stream, packet)
-    with pytest.raises(OutputError, match="of 400 only"):
+    with pytest.raises(OutputError, match="of 400;"):
         verify(whole, replace(plan, verify="full"), meant)
 
 
@@ -156,7 +156,7 @@ def test_segments_that_were_encoded_otherwise_are_refused(draw, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     write_segments(film, slow, other, 2)[1].rename(second)
-    with pytest.raises(OutputError, match=r"segment 1 was encoded otherwise.*--restart"):
+    with pytest.raises(OutputError, match=r"segment 1 was encoded differently.*--restart"):
         join([first, second], film, fast, Changes())
     assert first.exists()
     assert not out.exists()
@@ -227,5 +227,5 @@ def test_the_result_is_on_the_disk_before_it_gets_its_name(draw, tmp_path, monke
 def test_a_quick_look_finds_sound_that_lacks_a_byte(draw):
     whole, plan, meant = written(draw("a.mkv", frames=5, audio=1), "out.mkv")
     meant.tracks[0].fingerprint.byte_count += 1
-    with pytest.raises(OutputError, match="was not written whole"):
+    with pytest.raises(OutputError, match="is incomplete"):
         verify(whole, plan, meant)

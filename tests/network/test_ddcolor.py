@@ -30,7 +30,7 @@ PURPLE = (40.0, -40.0)
 
 LAST_LAYER = [f"refine_net.0.0.{name}" for name in ("weight_orig", "weight_u", "bias")]
 COMPLAINTS = {
-    "another network's": "without a card, and not DDColor's",
+    "another network's": "has no card and is not a DDColor file",
     "of three channels": r"predict 3 channels, not a\*, b\*",
     "a program's": "not a weights file",
 }

@@ -209,7 +209,7 @@ def _gradients(family: str, adversarial_weight: float) -> Tensor:
 
 
 @pytest.mark.parametrize("family", ["ab-classifier", "fullres-gan"])
-def test_the_discriminator_teaches_the_forger(family):
+def test_the_discriminator_teaches_the_generator(family):
     assert _gradients(family, 1.0).norm() > 0
     assert _gradients(family, 0.0).norm() == 0
 
@@ -229,7 +229,7 @@ def test_the_statistics_of_batch_norm_move_in_training_and_rest_at_render():
     assert torch.equal(means(), moved)
 
 
-def test_the_forger_is_judged_beside_truth_as_coarse_as_itself():
+def test_the_discriminator_sees_truth_as_coarse_as_the_generated_colour():
     stripes = torch.tensor([1.0, -1.0]).repeat(16).expand(1, 2, 32, 32)
     coarse = as_coarse_as(torch.zeros(1, 313, 8, 8), stripes)
     assert coarse.shape == stripes.shape

@@ -221,7 +221,7 @@ def test_random_weights_are_used_only_when_asked_for(tmp_path):
 
 
 def test_weights_and_none_at_once_are_refused(tmp_path):
-    with pytest.raises(OptionsError, match=r"--random-backbone: .*give one of the two"):
+    with pytest.raises(OptionsError, match=r"--random-backbone: .*use one of them"):
         FAMILIES["fusion-unet"].set_up(replace(OPTIONS, backbone_weights=tmp_path / "a.pth"))
 
 

@@ -124,7 +124,7 @@ def test_a_single_value_is_normalised_by_what_larger_batches_had():
 
 
 def test_the_flat_discriminator_says_that_it_has_no_attention():
-    with pytest.raises(OptionsError, match="flat discriminator has none; take patch or fc"):
+    with pytest.raises(OptionsError, match="does not support it; use patch or fc"):
         build_discriminator("flat", 2, 8, size=32, self_attention=True)
 
 

@@ -67,7 +67,7 @@ def test_starting_from_another_shape_is_refused(model):
 
 
 def test_an_unknown_model_is_answered_with_the_known_ones():
-    with pytest.raises(ModelError, match=r"'no-such'.*there are:.*default"):
+    with pytest.raises(ModelError, match=r"'no-such'.*available:.*default"):
         find_model("no-such")
 
 

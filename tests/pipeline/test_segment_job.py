@@ -235,7 +235,7 @@ def test_other_pictures_than_those_planned_are_refused(draw, model):
 
     assert renderer.render(job, changed(0)).frame_count == 30
     for other in (changed(0, luma=5), changed(0, pts=1), changed(9, pts=1)):
-        with pytest.raises(InputError, match=r"decodes otherwise each time.*--workers 1"):
+        with pytest.raises(InputError, match=r"decodes differently each time.*--workers 1"):
             renderer.render(job, other)
     assert len(list(job.folder.iterdir())) == 1
 

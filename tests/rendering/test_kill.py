@@ -196,7 +196,7 @@ def test_a_killed_render_that_replaces_a_result_leaves_it_and_goes_on(scene, tmp
     kill(process)
     done = done_frames(out)
     assert out.read_bytes() == b"an older result"
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         render(scene.film, out, scene.options())
     assert render(scene.film, out, scene.options(overwrite=True)).resumed_frame_count == done
     assert_same_film(out, scene)

@@ -133,7 +133,7 @@ def test_bad_input_output_and_model_are_told_apart(draw, model):
         render(film.with_name("none.mp4"), film.with_name("o.mp4"), RenderOptions(model=model))
     with pytest.raises(OutputError, match="film itself"):
         render(film, film, RenderOptions(model=model))
-    with pytest.raises(ModelError, match="no model of that name"):
+    with pytest.raises(ModelError, match="not found"):
         render(film, film.with_name("o.mp4"), RenderOptions(model="nobody"))
     with pytest.raises(InputError, match="no frame between --start 50"):
         render(film, film.with_name("o.mp4"), RenderOptions(model=model, start="50"))

@@ -215,7 +215,7 @@ def test_smaller_batches_are_taken_when_memory_runs_out(draw, model, monkeypatch
     ShortOfMemory(monkeypatch, fits=lambda features: len(features[0]) < 3, error=error)
     done = _render(film, "out.mkv", model, batch=4, engine="torch")
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == [
-        "out of memory: going on with --batch 2 --size 64 --device cpu"
+        "out of memory: continuing with --batch 2 --size 64 --device cpu"
     ]
     assert done.resumed_frame_count == 0
     for wanted, found in zip(_pictures(whole.out), _pictures(done.out), strict=True):
@@ -226,11 +226,11 @@ def test_smaller_batches_are_taken_when_memory_runs_out(draw, model, monkeypatch
 def test_the_working_size_shrinks_only_as_far_as_allowed(draw, model, monkeypatch, caplog):
     film = draw("film.mkv", frames=FRAMES, cuts=CUTS, codec="ffv1")
     ShortOfMemory(monkeypatch, fits=lambda features: features[0].shape[-2] < 48, error=CPU_ERROR)
-    with pytest.raises(ModelError, match=r"more memory than there is; take a smaller --size"):
+    with pytest.raises(ModelError, match=r"runs out of memory at a working size"):
         _render(film, "out.mkv", model, size=128, min_size=80, engine="torch")
     done = _render(film, "out.mkv", model, size=128, min_size=48, engine="torch")
     assert done.frame_count == FRAMES
-    assert "going on with --batch 1 --size 54 --device cpu" in caplog.text
+    assert "continuing with --batch 1 --size 54 --device cpu" in caplog.text
 
 
 def test_a_full_gpu_hands_over_to_the_cpu_last(model, monkeypatch):

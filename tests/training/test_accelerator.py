@@ -171,8 +171,8 @@ def test_gradients_are_shortened_to_the_norm_that_was_asked_for():
         layer = nn.Linear(1, 1, bias=False)
         nn.init.zeros_(layer.weight)
         accelerator = Accelerator(CPU, precision="fp32", clip=clip)
-        descent = accelerator.prepare_optimiser(torch.optim.SGD(layer.parameters(), lr=1))
-        norm = accelerator.learn(accelerator.prepare(layer)(torch.tensor([[4.0]])).sum(), descent)
+        descent = accelerator.prepare_optimizer(torch.optim.SGD(layer.parameters(), lr=1))
+        norm = accelerator.step(accelerator.prepare(layer)(torch.tensor([[4.0]])).sum(), descent)
         assert float(norm) == 4
         moved.append(-layer.weight.item())
     assert moved == pytest.approx([4.0, 0.5])

@@ -98,7 +98,7 @@ def test_some_labels_of_a_picture_are_picked_whole(tmp_path, kind):
 def test_what_is_no_kind_of_mask_is_refused(frames, tmp_path):
     with pytest.raises(OptionsError, match="--masks rings: neither a folder nor a kind"):
         _sampler("halves,rings")
-    with pytest.raises(InputError, match="holds no pictures"):
+    with pytest.raises(InputError, match="has no pictures"):
         _sampler(str(tmp_path))
     with pytest.raises(OptionsError, match="--masks noise: temporal-unet takes no masks"):
         train(_options(dataset=str(frames), out=tmp_path / "m", model="temporal-unet",
@@ -133,14 +133,14 @@ def test_the_discriminators_real_is_grey_masked_colour_and_mask_its_fake_what_wa
 
 def test_without_masks_the_network_is_asked_for_colour_everywhere():
     trainer = _trainer()
-    shown = trainer.look(torch.rand(2, 1, 3, 64, 64))
+    shown = trainer.run_generator(torch.rand(2, 1, 3, 64, 64))
     assert shown.mask_B1hw is None
-    assert trainer._seen(shown, lambda s: s.truth_Bchw).shape[1] == 3
+    assert trainer._planes(shown, lambda s: s.truth_Bchw).shape[1] == 3
 
 
 def test_the_pixel_error_counts_all_pixels_colour_inside_and_grey_outside():
     trainer = _trainer(_sampler("halves").draw)
-    shown = trainer.look(torch.rand(2, 1, 3, 64, 64))
+    shown = trainer.run_generator(torch.rand(2, 1, 3, 64, 64))
     assert shown.mask_B1hw is not None
     assert (shown.truth_Bchw.abs() * (1 - shown.mask_B1hw)).max() < 1e-6
     expected = (shown.predicted_Bchw - shown.truth_Bchw).square().mean()

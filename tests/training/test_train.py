@@ -121,8 +121,8 @@ def test_the_temporal_loss_steadies_colour_along_the_motion(frames, tmp_path):
     change = []
     for weight in (1e-6, 100.0):
         options = _options(frames, tmp_path / "m", epochs=9, adversarial_weight=0.0)
-        study = prepare_training(replace(options, temporal_weight=weight))
-        losses = [study.trainer.step(study.batches.read(step)) for step in range(30)]
+        setup = prepare_training(replace(options, temporal_weight=weight))
+        losses = [setup.trainer.step(setup.batches.read(step)) for step in range(30)]
         change.append(np.mean([loss["temporal"] for loss in losses[-10:]]))
     assert change[1] < 0.7 * change[0]
 
@@ -234,7 +234,7 @@ def test_resuming_with_other_options_says_which_differ(frames, tmp_path):
 
 
 def test_resuming_without_a_checkpoint_says_what_to_do(frames, tmp_path):
-    with pytest.raises(ModelError, match="leave --resume out"):
+    with pytest.raises(ModelError, match="leave out --resume"):
         train(_options(frames, tmp_path / "m", resume=True))
 
 
@@ -363,7 +363,10 @@ def test_options_that_cannot_be_meant_are_refused(changes, complaint):
         ({"size": 80}, "multiple of 32 for temporal-unet"),
         ({"model": "squeeze-unet", "preset": "seed002"}, "--preset seed002: squeeze-unet"),
         ({"window": 1, "temporal_weight": 1.0}, "need two frames"),
-        ({"output": "bins"}, "--output bins: temporal-unet does not have it; it has chroma, rgb"),
+        (
+            {"output": "bins"},
+            "--output bins: temporal-unet does not support it; use one of: chroma, rgb",
+        ),
     ],
 )
 def test_what_a_family_does_not_have_is_refused(frames, tmp_path, changes, complaint):

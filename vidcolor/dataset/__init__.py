@@ -1,1 +1,1 @@
-"""Frames to learn from: extracted, listed, packed and sampled."""
+"""Training frames: extract, list, pack and sample them."""

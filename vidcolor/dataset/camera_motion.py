@@ -1,8 +1,8 @@
-"""A window out of a photo: three views of a camera that moves over it.
+"""Make a window from a photo: three views of a camera that moves over it.
 
-A photo given three times teaches a network that neighbours are copies. Here the view moves
-between the frames as views do in film: it pans, zooms and turns, by parts of a pixel, and never
-looks beyond the photo.
+The same photo three times would teach a network that neighbours are copies. Here the view moves
+between the frames as in film: it pans, zooms and rotates, by fractions of a pixel, and stays inside
+the photo.
 """
 
 import math
@@ -36,7 +36,7 @@ SHAKE = 0.3
 
 @dataclass(frozen=True)
 class _Pose:
-    """Where a camera looks, seen from the window's middle frame."""
+    """A camera's view, relative to the window's middle frame."""
 
     x: float
     """Right of it, short sides."""
@@ -51,7 +51,7 @@ class _Pose:
 def moving_window(
     photo_3HW: Tensor, height: int, width: int, random: np.random.Generator
 ) -> Tensor:
-    """Return three frames (3, 3, h, w) of a moving camera that sees nearly all of a photo.
+    """Return three frames (3, 3, h, w) of a moving camera that covers nearly all of a photo.
 
     Args:
         photo_3HW: (3, H, W), floats of any range; best of the window's shape.
@@ -64,7 +64,7 @@ def moving_window(
     poses = [_pose(-before), _pose(np.zeros(4)), _pose(after)]
     half_width, half_height = width / min(height, width) / 2, height / min(height, width) / 2
     share = _largest_view(poses, half_width, half_height)
-    # Made smaller first, against moire, then looked at pixel for pixel.
+    # Downscaled first, against moire, then sampled.
     size = round(height / share), round(width / share)
     small_13hw = functional.interpolate(
         photo_3HW[None], size, mode="bilinear", antialias=True, align_corners=False
@@ -92,7 +92,7 @@ def _pose(movement: NDArray[np.float64]) -> _Pose:
 
 
 def _largest_view(poses: list[_Pose], half_width: float, half_height: float) -> float:
-    """Return the share of the photo's sides at which every pose's view lies inside the photo."""
+    """Return the largest share of the photo's sides with every pose's view inside the photo."""
     shares = []
     for pose in poses:
         cosine, sine = math.cos(pose.angle), abs(math.sin(pose.angle))
@@ -106,7 +106,7 @@ def _largest_view(poses: list[_Pose], half_width: float, half_height: float) -> 
 
 
 def _affine(pose: _Pose, share: float, half_width: float, half_height: float) -> list[list[float]]:
-    """Return what `affine_grid` takes: from places in a view to places in the photo, both ±1."""
+    """Return the matrix for `affine_grid`: from a place in a view to one in the photo, both ±1."""
     cosine, sine = (share * pose.scale * turn(pose.angle) for turn in (math.cos, math.sin))
     aspect = half_height / half_width
     return [

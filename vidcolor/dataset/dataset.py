@@ -1,7 +1,7 @@
-"""Training frames under a name: opened from a folder, a packed file or any folder of pictures.
+"""Open a dataset: a folder, a packed file or any folder of pictures.
 
-Reading needs NumPy, and h5py for a packed file or OpenCV for picture files: neither PyAV nor
-FFmpeg, so training runs where only torch is.
+Reading needs NumPy, and h5py for a packed file or OpenCV for picture files, but neither PyAV nor
+FFmpeg, so training needs only torch.
 """
 
 import json
@@ -73,13 +73,13 @@ class FolderFrames:
         """Return a frame, (H, W, 3) RGB.
 
         Raises:
-            InputError: its file is missing or no picture.
+            InputError: its file is missing or not a picture.
         """
         return read_picture(self._paths[index])
 
 
 class PackedFrames:
-    """Frames of a packed file; each process opens it for itself: HDF5 does not survive a fork."""
+    """Frames of a packed file; each process opens it again: HDF5 does not survive a fork."""
 
     def __init__(self, path: Path, split: Split) -> None:
         self.path, self.split = path, split
@@ -116,20 +116,20 @@ def window_indices(table: FrameTable, index: int) -> tuple[int, int, int]:
 def open_frames(name_or_path: str | Path, split: Split, data: Path) -> FrameTable:
     """Return the frames of a split.
 
-    A name is looked up in `data`, where a pack is taken in place of the folder it was made from,
-    unless the folder has changed since. Else it is the path of a dataset's folder, of a packed file
-    (.h5), of a folder with train/ and test/ (or val/), or of a plain folder of pictures: that
-    one is all `train`, ordered by the numbers in its names, and a run ends where the picture's
-    size or shot changes.
+    A name is looked up in `data`, where a pack is used instead of its folder, unless the folder has
+    changed since. Otherwise it is the path of a dataset's folder, of a packed file (.h5), of a
+    folder with train/ and test/ (or val/), or of a plain folder of pictures. A plain folder is all
+    `train`, ordered by the numbers in its names, and a run ends where the picture's size or shot
+    changes.
 
     The test split may be empty; the train split never is.
 
     Raises:
-        InputError: there is no such dataset, it is unfinished or it holds no frames.
+        InputError: the dataset does not exist, is unfinished or has no frames.
     """
     table = _find_frames(name_or_path, split, data)
     if not len(table) and split == "train":
-        raise InputError(f"dataset {name_or_path}: holds no frames; {_how_to_make(name_or_path)}")
+        raise InputError(f"dataset {name_or_path}: has no frames; {_how_to_make(name_or_path)}")
     return table
 
 
@@ -147,19 +147,19 @@ def _find_frames(name_or_path: str | Path, split: Split, data: Path) -> FrameTab
         if (folder / UNFINISHED_NAME).is_dir():
             raise InputError(
                 f"dataset {name_or_path}: its extraction is not finished; "
-                "run the same `vidcolor extract` again, it goes on where it was"
+                "run the same `vidcolor extract` again to resume it"
             )
         if folder.is_dir():
             return _picture_frames(folder, split)
-    there_are = ", ".join(dataset_names(data)) or "none yet"
+    available = ", ".join(dataset_names(data)) or "none"
     raise InputError(
-        f"dataset {name_or_path}: not found in {data} (there are: {there_are}); "
+        f"dataset {name_or_path}: not found in {data} (available: {available}); "
         f"{_how_to_make(name_or_path)}"
     )
 
 
 def _how_to_make(name_or_path: str | Path) -> str:
-    return f"make it with: vidcolor extract FILM --dataset {Path(name_or_path).name}"
+    return f"create it with: vidcolor extract FILM --dataset {Path(name_or_path).name}"
 
 
 def dataset_names(data: Path) -> list[str]:
@@ -170,7 +170,7 @@ def dataset_names(data: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What a dataset holds; as text, one line."""
+    """A description of a dataset; as text, one line."""
 
     name: str
     is_packed: bool
@@ -185,22 +185,22 @@ class DatasetInfo:
 
     def __str__(self) -> str:
         return (
-            f"{self.name}: {self.train_frames} frames to train on, {self.test_frames} to test "
-            f"with, in {self.runs} runs, {self.width}x{self.height}"
+            f"{self.name}: {self.train_frames} training frames, {self.test_frames} test frames, "
+            f"{self.runs} runs, {self.width}x{self.height}"
             f"{', packed' if self.is_packed else ''}; from {', '.join(self.source_names)}"
         )
 
 
 def list_datasets(data: Path) -> tuple[DatasetInfo, ...]:
-    """Return what each dataset and pack in a folder holds, by name."""
+    """Return a description of each dataset and pack in a folder, by name."""
     return tuple(describe_dataset(name, data) for name in dataset_names(data))
 
 
 def describe_dataset(name: str, data: Path) -> DatasetInfo:
-    """Return what a dataset holds.
+    """Return a description of a dataset.
 
     Raises:
-        InputError: there is no such dataset, or it cannot be read.
+        InputError: the dataset does not exist, or it cannot be read.
     """
     train, test = (_find_frames(name, split, data) for split in SPLITS)
     sample = train if len(train) else test
@@ -221,7 +221,7 @@ def open_pack(path: Path) -> Any:
     """Return a packed file, open for reading.
 
     Raises:
-        InputError: it is no packed dataset.
+        InputError: it is not a packed dataset.
     """
     import h5py
 
@@ -229,17 +229,20 @@ def open_pack(path: Path) -> Any:
         pack = h5py.File(path, "r")
     except OSError as error:
         raise InputError(
-            f"{path}: not a packed dataset ({error}); pack it again with: "
+            f"{path}: is not a packed dataset ({error}); pack it again with: "
             f"vidcolor dataset pack {path.stem}"
         ) from error
     if "Train" not in pack or "Test_runs" not in pack or "sources" not in pack.attrs:
         pack.close()
-        raise InputError(f"{path}: an HDF5 file, but not one that `vidcolor dataset pack` wrote")
+        raise InputError(
+            f"{path}: is an HDF5 file, but not a packed dataset; create one with: "
+            "vidcolor dataset pack NAME"
+        )
     return pack
 
 
 def is_fresh(pack_path: Path, manifest: Manifest) -> bool:
-    """Tell whether a pack holds what its folder holds now."""
+    """Tell whether a pack has the current frames of its folder."""
     with open_pack(pack_path) as pack:
         return manifest_from_json(pack["manifest"].asstr()[()], where=pack_path) == manifest
 

@@ -1,7 +1,7 @@
-"""From a colour film to training frames: numbered pictures, cut into runs, with a manifest.
+"""Extract training frames from a colour film: numbered pictures, divided into runs, a manifest.
 
-A film goes through FFmpeg, which turns and scales it; here its frames are told apart by shot,
-compressed and written. Killed at any moment, the same call goes on where it was.
+FFmpeg decodes, rotates and scales the film; here its shots are found and its frames compressed and
+written. After a crash the same call resumes.
 """
 
 import logging
@@ -41,7 +41,7 @@ from vidcolor.shots.detector import CutDetector
 log = logging.getLogger(__name__)
 
 MISSING_SECONDS = 2
-"""A film that ends this much before its header says is reported as cut off."""
+"""A film that ends this much before its header says is reported as truncated."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,15 @@ class Extracted:
 
     def __str__(self) -> str:
         return (
-            f"{self.folder}: {self.train_frames} frames to train on and {self.test_frames} "
-            f"to test with, in {self.runs} runs"
+            f"{self.folder}: {self.train_frames} training frames and {self.test_frames} "
+            f"test frames, in {self.runs} runs"
         )
 
 
 def extract(
     film: Path, options: ExtractOptions, *, on_progress: Callable[[int], None] | None = None
 ) -> Extracted:
-    """Add a film's frames to a dataset, or go on where an interrupted call was.
+    """Add a film's frames to a dataset, or resume an interrupted call.
 
     Args:
         film: a film in colour.
@@ -71,8 +71,8 @@ def extract(
         on_progress: called with the number of frames kept so far.
 
     Raises:
-        InputError: the film cannot be read, is black-and-white or is in the dataset already.
-        OutputError: the dataset cannot be written, or holds frames of another kind.
+        InputError: the film cannot be read, is black-and-white or is already in the dataset.
+        OutputError: the dataset cannot be written, or has frames of another format.
     """
     find_ffmpeg()
     found = probe(film)
@@ -96,19 +96,19 @@ def _manifest_to_extend(folder: Path, source: DatasetSource, options: ExtractOpt
         is_ours = (folder / UNFINISHED_NAME).is_dir()
         if not is_ours and any((folder / split).exists() for split in SPLITS):
             raise OutputError(
-                f"dataset {folder}: holds frames that vidcolor did not put there; "
-                "give another name with --dataset"
+                f"dataset {folder}: has frames that vidcolor did not extract; "
+                "choose another name with --dataset"
             )
         return Manifest(name=options.dataset, format=options.format, size=options.size)
     if any(other.fingerprint == source.fingerprint for other in manifest.sources):
         raise InputError(
-            f"{source.film}: is in the dataset {folder} already; give another film, or delete "
-            "that folder to extract it anew"
+            f"{source.film}: is already in the dataset {folder}; give another film, or delete "
+            "that folder to start over"
         )
     if (manifest.format, manifest.size) != (options.format, options.size):
         raise OutputError(
             f"dataset {folder}: its frames are {manifest.format} of size {manifest.size}; "
-            f"use --format {manifest.format} --size {manifest.size}, or give another --dataset"
+            f"use --format {manifest.format} --size {manifest.size}, or another --dataset"
         )
     return manifest
 
@@ -116,7 +116,7 @@ def _manifest_to_extend(folder: Path, source: DatasetSource, options: ExtractOpt
 def _gather(
     staging: Staging, film: Film, options: ExtractOptions, on_progress: Callable[[int], None]
 ) -> None:
-    """Keep the film's frames but for black ones, after those that an interrupted run has kept."""
+    """Keep the film's frames except black ones, after those that an interrupted run kept."""
     warn_of_hdr(film)
     limit, end = most_frames(options), span_seconds(options)[1]
     detector, after_black = CutDetector(), False
@@ -143,8 +143,8 @@ def _gather(
             on_progress(len(staging.kept))
     if not staging.kept:
         raise InputError(
-            f"{film.path}: no frame between --start and --end that is not black; "
-            "give a longer span, or --drop-black 0"
+            f"{film.path}: has no frame between --start and --end, or only black ones; "
+            "use a longer span, or --drop-black 0"
         )
     staging.complete()
 
@@ -152,7 +152,7 @@ def _gather(
 def _frames(
     staging: Staging, film: Film, options: ExtractOptions
 ) -> Generator[RgbFrame, None, None]:
-    """Yield the frames to keep, beginning with the last one kept so far if there is one."""
+    """Yield the frames to keep, starting with the last one kept so far if there is one."""
     width, height = frame_size(film, options.size)
     wanted: dict[str, Any] = {"width": width, "height": height, "every": options.every}
     start_pts = _first_pts(film, options)
@@ -163,13 +163,13 @@ def _frames(
             yield first
             yield from frames
             return
-    log.info("%s: its index is wrong; decoding from the beginning", film.path)
+    log.info("%s: its index is wrong; decoding from the start", film.path)
     with rgb_frames(film, first_pts=start_pts, seek=False, **wanted) as frames:
         rest = dropwhile(lambda frame: last_pts is not None and frame.pts < last_pts, frames)
         first = next(rest, None)
         if first is None or not _is_last_kept(first, staging):
             raise OutputError(
-                f"{staging.folder}: holds other frames than the film now gives; "
+                f"{staging.folder}: has frames that differ from the film's; "
                 "delete this folder and extract again"
             )
         yield first
@@ -177,7 +177,7 @@ def _frames(
 
 
 def _is_last_kept(frame: RgbFrame, staging: Staging) -> bool:
-    """Tell whether the frame is the last one kept, to the byte; true if none was."""
+    """Tell whether the frame is the last one kept, byte for byte; true if none was."""
     if not staging.kept:
         return True
     path = staging.path(len(staging.kept))
@@ -196,7 +196,7 @@ def _warn_if_cut_off(last_pts: int | None, film: Film) -> None:
     shown = last_pts * film.time_base - film.start_seconds
     if film.duration_seconds - shown > MISSING_SECONDS:
         log.warning(
-            "%s: ends at %.1f s, though its header says %.1f s; the file is probably cut off",
+            "%s: ends at %.1f s, though its header says %.1f s; the file is probably truncated",
             film.path,
             float(shown),
             float(film.duration_seconds),
@@ -210,7 +210,7 @@ def _place(
     source: DatasetSource,
     options: ExtractOptions,
 ) -> Extracted:
-    """Move the kept frames to their splits and write the manifest; safe to do again."""
+    """Move the kept frames to their splits and write the manifest; safe to repeat."""
     kept, border = staging.kept, split_sizes(staging.kept, split_from_text(options.split))
     if len(kept) < (most_frames(options) or 0):
         log.warning("%s: has only %d frames; split %d/%d", source.film, len(kept), *border)

@@ -1,7 +1,7 @@
-"""What an extraction has so far, so that killed at any moment it goes on where it was.
+"""The state of an extraction, so that it can resume after a crash.
 
-Frames gather in `DATA/NAME/.extracting`, numbered from 1. A line of the journal follows each one
-that is whole. When the last is there they move to train/ and test/; the manifest comes last.
+Frames are collected in `DATA/NAME/.extracting`, numbered from 1. The journal gets a line after each
+complete one. After the last they move to train/ and test/; the manifest is written last.
 """
 
 import json
@@ -21,7 +21,7 @@ JOURNAL_NAME = "journal.jsonl"
 _COMPLETE = "complete"
 
 BORDER_SHARE = 0.05
-"""A border between train and test given as a share moves to a cut that is this near."""
+"""A border between train and test given as a share moves to a cut at most this far away."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Kept:
 
 
 class Staging:
-    """The frames gathered so far and the journal of them.
+    """The frames collected so far and their journal.
 
     with open_staging(folder, settings, ending="jpg", finished=()) as staging:
         staging.add(jpeg, Kept(pts=0, starts_shot=True))
@@ -45,14 +45,14 @@ class Staging:
         self.kept: list[Kept] = []
         """What was kept, in film order."""
         self.is_complete = False
-        """No frame is missing; what is left to do is to move them."""
+        """No frame is missing; they only have to be moved."""
 
     def path(self, number: int) -> Path:
-        """Return where a kept frame lies; numbers start at 1."""
+        """Return the path of a kept frame; numbers start at 1."""
         return self.folder / f"{number:05d}.{self._ending}"
 
     def add(self, content: bytes, kept: Kept) -> None:
-        """Keep a frame: its file appears whole, then its line in the journal."""
+        """Keep a frame: write its file atomically, then its line in the journal."""
         path = self.path(len(self.kept) + 1)
         with atomic_write(path, sync=False) as draft:
             draft.write_bytes(content)
@@ -60,7 +60,7 @@ class Staging:
         self.kept.append(kept)
 
     def complete(self) -> None:
-        """Note that no frame is missing."""
+        """Record that no frame is missing."""
         self._write(_COMPLETE)
         self.is_complete = True
 
@@ -79,11 +79,11 @@ class Staging:
         self._journal.flush()
 
     def read_journal(self, settings: Mapping[str, Any], finished: Collection[str]) -> None:
-        """Take up the journal of an interrupted run, or begin one.
+        """Read the journal of an interrupted run, or start one.
 
         Args:
-            settings: what the run must have had.
-            finished: fingerprints of what the dataset holds already: a journal about one of
+            settings: the settings that the run must have.
+            finished: fingerprints of the sources in the dataset: a journal about one of
                 these was about to be removed.
 
         Raises:
@@ -97,8 +97,8 @@ class Staging:
             entries = []
         if entries and entries[0] != dict(settings):
             raise OutputError(
-                f"{self.folder}: another extraction was interrupted here "
-                f"({_difference(entries[0], settings)}); finish it with its own command, "
+                f"{self.folder}: an extraction with other settings was interrupted here "
+                f"({_difference(entries[0], settings)}); finish it with its own settings, "
                 "or delete this folder"
             )
         # A last line that was cut short makes room for the next.
@@ -121,14 +121,14 @@ def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 def open_staging(
     folder: Path, settings: Mapping[str, Any], *, ending: str, finished: Collection[str]
 ) -> Iterator[Staging]:
-    """Open what a dataset's extraction has so far, for one process at a time.
+    """Open the state of a dataset's extraction, for one process at a time.
 
     Args:
         folder: the dataset's folder.
-        settings: all that the frames follow from, as JSON values, `fingerprint` among them; an
-            interrupted run is gone on with only under the same ones.
+        settings: all that the frames depend on, as JSON values, with `fingerprint`; an interrupted
+            run is resumed only with the same ones.
         ending: of the frame files, without a dot.
-        finished: fingerprints of the sources that the dataset has whole.
+        finished: fingerprints of the complete sources of the dataset.
 
     Raises:
         OutputError: the folder cannot be written, another process extracts to it, or an
@@ -150,15 +150,14 @@ def open_staging(
         raise
     except OSError as error:
         raise OutputError(
-            f"dataset {folder}: {error.strerror}; mend that and run the same command again, "
-            "it goes on where it was"
+            f"dataset {folder}: {error.strerror}; fix that and run the same command again to resume"
         ) from error
 
 
 def split_sizes(kept: list[Kept], split: tuple[int, int] | tuple[float, float]) -> tuple[int, int]:
     """Return how many of the frames are for training and how many, after them, for testing.
 
-    Counts are kept to; of a film with fewer frames their proportion is. Shares add up to the
+    Counts are exact; for a film with fewer frames their ratio is used. Shares add up to the
     whole film, and their border moves to a cut that is near, so that no shot is on both sides.
     """
     total = len(kept)

@@ -1,4 +1,4 @@
-"""A film as a source of training frames: which part of it, how large, and whether it has colour."""
+"""A film as a source of training frames: the part of it, the frame size, and a colour check."""
 
 import hashlib
 import logging
@@ -17,9 +17,9 @@ from vidcolor.options.values import span_from_text
 log = logging.getLogger(__name__)
 
 FINGERPRINT_BYTES = 1_000_000
-"""The start of a film, with its length, tells it from others."""
+"""The hash of a film's start, with its length, identifies it."""
 COLOR_SAMPLES = 12
-"""Frames, spread over a film, that are looked at for colour."""
+"""Frames, spread over a film, that are checked for colour."""
 GREY_CHROMA_SPREAD = 1.5 / 255
 """Mean distance of a frame's chroma from its mean, of 1, below which there is no colour in it.
 
@@ -37,13 +37,13 @@ def span_seconds(options: ExtractOptions) -> tuple[Fraction, Fraction | None]:
 
 
 def most_frames(options: ExtractOptions) -> int | None:
-    """Return how many frames are wanted at most; None if a share is not a count."""
+    """Return how many frames are wanted at most; None if the split is given as shares."""
     train, test = split_from_text(options.split)
     return train + int(test) if isinstance(train, int) else None
 
 
 def expected_frames(film: Path, options: ExtractOptions) -> int | None:
-    """Return about how many frames an extraction will keep; None if the film does not say.
+    """Return about how many frames an extraction will keep; None if unknown.
 
     Raises:
         InputError: the film cannot be read.
@@ -59,7 +59,7 @@ def expected_frames(film: Path, options: ExtractOptions) -> int | None:
 
 
 def source_from(film: Film, options: ExtractOptions) -> DatasetSource:
-    """Return what the manifest says of a film."""
+    """Return a film's entry in the manifest."""
     files = film.source.files
     with files[0].open("rb") as file:
         start = hashlib.sha256(file.read(FINGERPRINT_BYTES)).hexdigest()
@@ -84,7 +84,7 @@ def lightness_of(luma: float) -> float:
 
 
 def refuse_grey(film: Film, options: ExtractOptions) -> None:
-    """Refuse a film without colour, looking at frames spread over the part that is wanted.
+    """Refuse a film without colour, by frames spread over the wanted part.
 
     Raises:
         InputError: none of them has any colour.
@@ -101,16 +101,16 @@ def refuse_grey(film: Film, options: ExtractOptions) -> None:
             return
     if not found:
         raise InputError(
-            f"{film.path}: no frame after --start {options.start or 0}; give an earlier one"
+            f"{film.path}: has no frame after --start {options.start or 0}; use an earlier one"
         )
     raise InputError(
-        f"{film.path}: a black-and-white film (of {found} frames looked at, none has any colour); "
-        "give one in colour to learn from"
+        f"{film.path}: is black-and-white ({found} frames checked, none has colour); "
+        "give a colour film"
     )
 
 
 def _chroma_spread(film: Film, moment: Fraction) -> float | None:
-    """Return how far a frame's chroma lies from its mean, of 1; None after the film's end."""
+    """Return the mean distance of a frame's chroma from its mean, of 1; None after the end."""
     frame = next(read_frames(film, start=moment), None)
     if frame is None:
         return None
@@ -121,4 +121,4 @@ def _chroma_spread(film: Film, moment: Fraction) -> float | None:
 def warn_of_hdr(film: Film) -> None:
     """Log that an HDR film gives pale frames."""
     if film.color.transfer in HDR_TRANSFERS:
-        log.warning("%s: HDR; its frames will look pale, as no tone mapping is done", film.path)
+        log.warning("%s: is HDR; its frames will look pale without tone mapping", film.path)

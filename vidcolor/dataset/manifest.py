@@ -1,9 +1,9 @@
-"""What a dataset's folder holds: numbered frame files and the manifest that explains them.
+"""The layout of a dataset's folder: numbered frame files and a manifest.
 
 DATA/NAME/manifest.json        written last: without it the folder is unfinished
 DATA/NAME/train/00001.jpg ...  numbered from 1 in each split
 DATA/NAME/test/00001.jpg ...
-DATA/NAME/.extracting/         what an interrupted extraction has so far
+DATA/NAME/.extracting/         the state of an interrupted extraction
 """
 
 import json
@@ -43,7 +43,7 @@ class DatasetSource:
     film: str
     """Name of the file or folder, without its path."""
     fingerprint: str
-    """Recognises the same source under another name."""
+    """Identifies the same source under another name."""
     width: int
     """Of its frames as stored, pixels; 0: they differ."""
     height: int
@@ -58,7 +58,7 @@ class DatasetSource:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What lies in a dataset's folder."""
+    """The content of a dataset's folder."""
 
     name: str
     format: str
@@ -92,10 +92,10 @@ def _listed(value: Any) -> str:
 
 
 def manifest_from_json(text: str, *, where: Path) -> Manifest:
-    """Return the manifest that a text holds.
+    """Parse a manifest.
 
     Raises:
-        InputError: the text is no manifest, or one of a newer vidcolor; names `where`.
+        InputError: the text is not a manifest, or of a newer vidcolor; names `where`.
     """
     try:
         record = json.loads(text)
@@ -143,7 +143,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write a dataset's manifest: the old one or the new one is there, never half of one.
+    """Write a dataset's manifest, atomically.
 
     Raises:
         OutputError: it cannot be written.
@@ -158,5 +158,5 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def frame_path(folder: Path, split: Split, number: int, ending: str) -> Path:
-    """Return where a dataset keeps a frame; numbers start at 1."""
+    """Return the path of a frame; numbers start at 1."""
     return folder / split / f"{number:05d}.{ending}"

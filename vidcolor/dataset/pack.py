@@ -1,8 +1,8 @@
-"""A dataset in one HDF5 file, and photos as a dataset.
+"""Pack a dataset into one HDF5 file, and add photos to a dataset.
 
 A packed file has the tables `Train` and `Test`, uint8 (N, H, W, 3) RGB, one frame a chunk, and
 `Train_runs` and `Test_runs`, int32 (R, 3): first frame from 0, count, source. The attribute
-`sources` is a JSON list of names; the text `manifest` is that of the folder it was made from.
+`sources` is a JSON list of names; the text `manifest` is the manifest of the folder.
 """
 
 import hashlib
@@ -48,21 +48,21 @@ JPEG leaves under 1 in a grey photo.
 
 
 def pack_dataset(name: str, data: Path) -> Path:
-    """Pack a dataset's folder into DATA/NAME.h5, which replaces an older one when it is whole.
+    """Pack a dataset's folder into DATA/NAME.h5, which replaces an older one when it is complete.
 
     All frames of a pack have one size. Where those of the folder differ, their short sides are
     shrunk to the smallest, then the middle is cut out that all of them fill; this is logged.
 
     Raises:
-        InputError: there is no such dataset, or a frame is missing.
+        InputError: the dataset does not exist, or a frame is missing.
         OutputError: the file cannot be written.
     """
     folder = data / name
     manifest = read_manifest(folder)
     if manifest is None:
         raise InputError(
-            f"dataset {folder}: not there, or not finished; "
-            f"make it with: vidcolor extract FILM --dataset {name}"
+            f"dataset {folder}: does not exist or is not finished; "
+            f"create it with: vidcolor extract FILM --dataset {name}"
         )
     path = data / f"{name}.h5"
     try:
@@ -129,14 +129,14 @@ def _write_table(
 
 @dataclass(frozen=True)
 class Added:
-    """What became of a folder of photos."""
+    """How many photos of a folder were added."""
 
     photos: int
-    """Those that the dataset now has."""
+    """Photos that were added."""
     grey: int
-    """Those left out because they have no colour."""
+    """Photos without colour, left out."""
     damaged: int
-    """Those left out because they cannot be read."""
+    """Photos that cannot be read, left out."""
 
 
 def add_stills(
@@ -146,21 +146,21 @@ def add_stills(
 
     Args:
         folders: of picture files; folders within them are not entered.
-        dataset: name of the dataset, which is made if there is none.
+        dataset: name of the dataset, which is created if it does not exist.
         data: folder that holds the datasets.
         size: short side of a stored photo at most, pixels; a small one is not enlarged.
         split: where all of them go.
 
     Raises:
-        InputError: a folder is missing, has no usable photo or is in the dataset already.
-        OutputError: the dataset cannot be written or holds frames of another kind.
+        InputError: a folder is missing, has no usable photo or is already in the dataset.
+        OutputError: the dataset cannot be written or has frames of another format.
     """
     folder = data / dataset
     manifest = read_manifest(folder) or Manifest(name=dataset, format="jpg", size=size)
     if manifest.format != "jpg" or manifest.size != size:
         raise OutputError(
             f"dataset {folder}: its frames are {manifest.format} of size {manifest.size}; "
-            "give the same size, or another dataset"
+            "use the same size, or another dataset"
         )
     added = Added(0, 0, 0)
     for photos in folders:
@@ -178,17 +178,17 @@ def _add_folder(
     listing = json.dumps([(path.name, path.stat().st_size) for path in paths])
     fingerprint = hashlib.sha256(listing.encode()).hexdigest()
     if any(source.fingerprint == fingerprint for source in manifest.sources):
-        raise InputError(f"{photos}: is in the dataset {folder} already; leave it out")
+        raise InputError(f"{photos}: is already in the dataset {folder}; leave it out")
     before = manifest.frame_count(split)
     counts = {"photos": 0, "grey": 0, "damaged": 0}
     for path in paths:
-        verdict, content = _still(path, manifest.size)
-        counts[verdict] += 1
+        kind, content = _still(path, manifest.size)
+        counts[kind] += 1
         if content:
             number = before + counts["photos"]
             write_picture(frame_path(folder, split, number, "jpg"), content, "free some space")
     if not counts["photos"]:
-        raise InputError(f"{photos}: no photo in colour in it; give a folder of colour photos")
+        raise InputError(f"{photos}: has no colour photo; give a folder of colour photos")
     source = DatasetSource(film=photos.name, fingerprint=fingerprint, width=0, height=0)
     stretches = tuple(
         Stretch(first=before + n, count=1, source=len(manifest.sources))
@@ -205,7 +205,7 @@ def _add_folder(
 
 
 def _still(path: Path, size: int) -> tuple[str, bytes]:
-    """Return what a photo counts as, and its file's content if it is taken."""
+    """Return how a photo is counted, and its file's content if it is added."""
     try:
         rgb = read_picture(path)
     except InputError as error:

@@ -1,7 +1,7 @@
-"""From frames to batches of windows: which ones, cut how, in which order.
+"""Batches of training windows: which ones, cropped how, in which order.
 
-A batch is a function of the seed and the step's number alone, so a resumed training sees exactly
-what an uninterrupted one would have seen.
+A batch depends only on the seed and the step's number, so a resumed training sees exactly the same
+batches as an uninterrupted one.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ SMALLEST_CROP = 0.6
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPlan:
-    """What a batch looks like."""
+    """The shape and content of a batch."""
 
     batch_size: int
     """Windows in a batch."""
@@ -60,7 +60,7 @@ class Batches:
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._draw_order(epoch)
         size = self.plan.batch_size
-        # A table smaller than a batch is gone through again to fill it.
+        # A table smaller than a batch is repeated to fill it.
         return [
             int(self._order[i % len(self._order)])
             for i in range(position * size, (position + 1) * size)
@@ -126,9 +126,9 @@ def _random_crop(window_T3HW: Tensor, aspect: float, random: np.random.Generator
 
 
 def _source_weights(table: FrameTable) -> Tensor:
-    """Return a weight for each frame: a source that shows n things gets sqrt(n) of the draws.
+    """Return a weight for each frame: a source of n distinct images gets sqrt(n) of the draws.
 
-    A run of n frames, which resemble each other, counts as sqrt(n) things; a photo as one.
+    A run of n frames, which resemble each other, counts as sqrt(n) images; a photo as one.
     """
     weights = torch.zeros(len(table))
     shown: dict[int, float] = {}

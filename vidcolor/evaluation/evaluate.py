@@ -1,6 +1,6 @@
-"""The verb `evaluate`: colour films lose their colour, get it back, and are compared with it.
+"""The verb `evaluate`: colour films are coloured from their luma and compared with the truth.
 
-The line: decode, show the network the luma alone, put what it says beside the truth, score.
+Decode, give the network the luma alone, compare its colour with the truth, score.
 Films are streamed: scores keep sums, one neighbour and a few histograms.
 """
 
@@ -16,7 +16,13 @@ from torch import Tensor
 from vidcolor.errors import OutputError
 from vidcolor.evaluation.ground_truth import Reference, Truth, open_references
 from vidcolor.evaluation.report import EvaluationReport, Kind, ScoreRow
-from vidcolor.evaluation.scores import ComparedFrame, FilmScores, Judges, ScoredImage, scored_images
+from vidcolor.evaluation.scores import (
+    ComparedFrame,
+    Distances,
+    FilmScores,
+    ScoredImage,
+    scored_images,
+)
 from vidcolor.files import atomic_write
 from vidcolor.images.contact_sheet import contact_sheet, fit_cell
 from vidcolor.images.guided_upsampling import enlarge_chroma
@@ -36,7 +42,7 @@ SHEET_KINDS: tuple[Kind, ...] = ("grey", "result", "truth")
 SHEET_ROWS = 2
 """Frames of a film on the contact sheet, where none are chosen."""
 SHEET_FILMS = 24
-"""Films on the contact sheet; a longer one is no longer looked at."""
+"""Films on the contact sheet: nobody reads a longer one."""
 
 SheetRow = list[NDArray[np.uint8]]
 
@@ -51,21 +57,21 @@ def evaluate(
         on_progress: see OnProgress.
 
     Raises:
-        InputError: there is no film or dataset, or it cannot be scored.
-        ModelError: there is no such model.
+        InputError: the film or dataset does not exist, or it cannot be scored.
+        ModelError: the model does not exist.
         OutputError: the JSON file, the sheet or a picture cannot be written.
     """
     for path in (options.json, options.sheet):
         _check_writable(path)
     if options.pictures is not None:
         _check_writable(options.pictures / "any.png")
-    judges, notes = _judges(options)
+    distances, notes = _distances(options)
     references = open_references(options)
     colorizer = Colorizer.load(
         options.model, options.device, seed=options.seed, temperature=options.decode_temperature
     )
     with half_the_cores():
-        rows, pictures, more = _score_all(options, references, colorizer, judges, on_progress)
+        rows, pictures, more = _score_all(options, references, colorizer, distances, on_progress)
     report = EvaluationReport(options.model, options.size, tuple(rows), (*notes, *more), pictures)
     if options.json is not None:
         _write_text(report.to_json() + "\n", options.json)
@@ -74,25 +80,25 @@ def evaluate(
     return report
 
 
-def _judges(options: EvaluateOptions) -> tuple[Judges, list[str]]:
-    """Return the networks that judge how alike pictures look, and why one is missing."""
-    judges: dict[str, Callable[[Tensor, Tensor], float]] = {}
+def _distances(options: EvaluateOptions) -> tuple[Distances, list[str]]:
+    """Return the perceptual distances, and notes on why one is missing."""
+    distances: dict[str, Callable[[Tensor, Tensor], float]] = {}
     notes = []
     lpips = load_lpips(options.lpips_backbone)
     if isinstance(lpips, NotAvailable):
         notes.append(f"LPIPS: n/a: {lpips.reason}")
     else:
-        judges["lpips"] = lpips.distance
+        distances["lpips"] = lpips.distance
     if options.perceptual_backbone is not None:
-        judges["perceptual"] = load_perceptual_loss(options.perceptual_backbone).distance
-    return judges, notes
+        distances["perceptual"] = load_perceptual_loss(options.perceptual_backbone).distance
+    return distances, notes
 
 
 def _score_all(
     options: EvaluateOptions,
     references: list[Reference],
     colorizer: Colorizer,
-    judges: Judges,
+    distances: Distances,
     on_progress: OnProgress | None,
 ) -> tuple[list[ScoreRow], list[SheetRow], list[str]]:
     counts = [reference.frame_count for reference in references]
@@ -102,7 +108,7 @@ def _score_all(
     notes: list[str] = []
     done = 0
     for reference in references:
-        scores = FilmScores(judges)
+        scores = FilmScores(distances)
         samples = SampleKeeper(len(set(options.frames)) or SHEET_ROWS)
         for frame in compare_with_truth(
             reference, colorizer, options.frames, stabilize=options.stabilize
@@ -115,7 +121,7 @@ def _score_all(
                 on_progress(done, total)
         rows += scores.rows(reference.name)
         if not scores.has_colour:
-            notes.append(f"{reference.name}: has no colour of its own; left out of the mean")
+            notes.append(f"{reference.name}: has no colour; left out of the mean")
         kept = samples.rows(SHEET_KINDS if scores.has_colour else SHEET_KINDS[:2])
         if options.pictures is not None:
             for number, row in kept:
@@ -133,9 +139,9 @@ def compare_with_truth(
     *,
     stabilize: float = 0,
 ) -> Iterator[ComparedFrame]:
-    """Yield each frame of a film, or each chosen one, with its own colour and the one given back.
+    """Yield each frame of a film, or each chosen one, with its true and its predicted colour.
 
-    A chosen frame's colour is what it is in the whole film, held as steady as in `render`.
+    A chosen frame has the colour that it has in the whole film, stabilised as in `render`.
     """
     last = -1
     for take in reference.takes():
@@ -166,17 +172,17 @@ def _at_scoring_size(frame: ColoredFrame[PlacedFrame[Truth]]) -> NDArray[np.floa
 
 
 class SampleKeeper:
-    """A few frames of a film, evenly spread however long it turns out to be."""
+    """Keeps a few frames of a film of unknown length, evenly spread."""
 
     def __init__(self, rows: int) -> None:
-        """Keep as many as `rows` in the end."""
+        """Keep `rows` frames in the end."""
         self.row_count = rows
         self._kept: list[tuple[int, dict[Kind, NDArray[np.uint8]]]] = []
         self._step = 1
         self._count = 0
 
     def offer(self, number: int, pictures: dict[Kind, ScoredImage]) -> None:
-        """Take the next frame in, or leave it."""
+        """Keep or skip the next frame."""
         if len(self._kept) == 4 * self.row_count:
             self._kept, self._step = self._kept[::2], self._step * 2
         if self._count % self._step == 0:
@@ -197,17 +203,15 @@ def _as_bytes(picture: ScoredImage) -> NDArray[np.uint8]:
 
 
 def _check_writable(path: Path | None) -> None:
-    """Find out before hours of scoring."""
+    """Check before hours of scoring."""
     if path is None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}; give another path") from error
+        raise OutputError(f"{path}: {error.strerror}; choose another path") from error
     if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise OutputError(
-            f"{path}: is a folder or lies in one that is read-only; give another path"
-        )
+        raise OutputError(f"{path}: is a folder or is in a read-only folder; choose another path")
 
 
 def _write_text(text: str, path: Path) -> None:
@@ -215,4 +219,4 @@ def _write_text(text: str, path: Path) -> None:
         with atomic_write(path) as draft:
             draft.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}; give another path") from error
+        raise OutputError(f"{path}: {error.strerror}; choose another path") from error

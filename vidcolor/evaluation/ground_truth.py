@@ -1,4 +1,4 @@
-"""Colour films, photos and test frames as truths to compare with, at the size of scoring."""
+"""Colour films, photos and test frames as ground truth, at the scoring size."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ from vidcolor.pipeline.stabilizer import reach
 FILM_ENDINGS = frozenset(
     (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".wmv")
 )
-"""Files of a folder that are taken for films."""
+"""File endings of films."""
 
 SMALLEST_PX = 16
-"""Short side under which SSIM and optical flow have too little to look at."""
+"""Smallest short side for SSIM and optical flow."""
 
 PICTURE_MATRIX: Matrix = "bt601"
 """In which a dataset's pictures are split into luma and chroma: JPEG's (ITU-T T.871, 7)."""
@@ -37,7 +37,7 @@ class Truth:
     """A frame of a colour film."""
 
     film_luma: NDArray[np.float32]
-    """Y' (H, W) in [0, 1] at the film's size: what is shown to the network, as in `render`."""
+    """Y' (H, W) in [0, 1] at the film's size: the network's input, as in `render`."""
     luma_hw: NDArray[np.float32]
     """Y' (h, w) at the scoring size."""
     chroma_2hw: NDArray[np.float32]
@@ -53,16 +53,16 @@ class Reference:
     name: str
     matrix: Matrix
     frame_count: int | None
-    """How many are scored; None where the header does not say."""
+    """Frames that are scored; None if unknown."""
     takes: Callable[[], Iterator[Iterator[Truth]]]
     """Opens the frames: a film is one take, a dataset has one for each of its runs."""
 
 
 def open_references(options: EvaluateOptions) -> list[Reference]:
-    """Return what the options name as truth, each opened only when its turn comes.
+    """Return the ground truth that the options name, each opened only when needed.
 
     Raises:
-        InputError: there is no such film, folder or dataset, or one of them cannot be scored.
+        InputError: a film, folder or dataset does not exist, or cannot be scored.
     """
     if options.clips is None:
         table = open_frames(str(options.dataset), "test", options.data)
@@ -87,7 +87,7 @@ def _photos(folder: Path) -> FrameTable:
     """Return a folder's pictures, each a source of its own, so that a grey one counts alone."""
     paths = picture_paths(folder)
     if not paths:
-        raise InputError(f"{folder}: holds no film and no photo; give a folder of films or photos")
+        raise InputError(f"{folder}: has no films or photos; give a folder that has some")
     runs = [Run(number, 1, number) for number in range(len(paths))]
     return FolderFrames(paths, runs, [path.name for path in paths])
 
@@ -124,7 +124,7 @@ def _truths_of_film(
 def _check_chosen(chosen: Sequence[int], count: int, name: str) -> None:
     if max(chosen, default=0) >= count > 0:
         raise InputError(
-            f"--frames {max(chosen)}: {name} has {count}, counted from 0; give lower numbers"
+            f"--frames {max(chosen)}: {name} has {count} frames, from 0; give lower numbers"
         )
 
 
@@ -186,7 +186,7 @@ def _scoring_size(name: str, height: int, width: int, short_side: int) -> tuple[
     """Return (h, w) with the short side, or the picture's own where that is smaller."""
     if min(height, width) < SMALLEST_PX:
         raise InputError(
-            f"{name}: {width}x{height} pixels are too few to score; give pictures of at least "
+            f"{name}: {width}x{height} is too small to score; give pictures of at least "
             f"{SMALLEST_PX} pixels"
         )
     return working_size(height, width, min(short_side, height, width))

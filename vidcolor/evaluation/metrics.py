@@ -42,7 +42,7 @@ def ssim(rgb_3hw: Tensor, truth_3hw: Tensor) -> float:
     """Return the mean structural similarity, at most 1, over channels and the valid region.
 
     Wang et al. 2004, equation 13, with its constants: a Gaussian window of 11 x 11 pixels and
-    deviation 1.5, K1 = 0.01, K2 = 0.03. Only windows that lie inside the picture count.
+    deviation 1.5, K1 = 0.01, K2 = 0.03. Only windows inside the picture count.
 
     Raises:
         ValueError: the pictures differ in shape or are smaller than the window.
@@ -171,9 +171,9 @@ class Cdc:
 
     Per channel the Jensen-Shannon divergence between the frames t and t + d, averaged over t for
     each d of 1, 2 and 4, these three averaged, then the channels (TCVC, arXiv 2204.12736).
-    Lower is steadier. Pairs lie within a shot; a film of several shots averages all its pairs.
+    Lower is steadier. Pairs are within a shot; a film of several shots averages all its pairs.
 
-    Of R'G'B' it sees changes of luma too: read it beside the grey film's and the truth's.
+    Of R'G'B' it includes changes of luma: compare it with the grey film's and the truth's.
     """
 
     def __init__(self) -> None:

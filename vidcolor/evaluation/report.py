@@ -37,7 +37,7 @@ METRICS = (
     Metric("psnr_db", "PSNR", 2, "dB over all of the film's pixels, R'G'B'; higher is nearer"),
     Metric("ssim", "SSIM", 4, "mean over the frames' R', G', B'; 1 is equal"),
     Metric("lpips", "LPIPS", 4, "version 0.1, AlexNet; 0 is equal"),
-    Metric("perceptual", "percept", 4, "distance as --perceptual-backbone sees it; 0 is equal"),
+    Metric("perceptual", "percept", 4, "distance by --perceptual-backbone; 0 is equal"),
     Metric("chroma_error", "CbCr", 2, "mean absolute error of Cb and Cr, 8-bit codes"),
     Metric("lab_error", "ab", 2, "mean distance in CIE a*, b*"),
     Metric("delta_e2000", "dE00", 2, "mean CIEDE2000 difference"),
@@ -110,7 +110,7 @@ class EvaluationReport:
         cells = zip(*(_cells(row)[2:] for row in self.mean), strict=True)
         named = zip(METRICS, cells, strict=True)
         rows = [[metric.heading, *values, metric.meaning] for metric, values in named]
-        return ["mean", *KINDS, "what it is"], rows
+        return ["mean", *KINDS, "meaning"], rows
 
 
 def _mean_row(kind: Kind, rows: Sequence[ScoreRow]) -> ScoreRow:

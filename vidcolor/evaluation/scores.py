@@ -1,4 +1,4 @@
-"""The scores of one film, frame by frame: its result, its grey and its own colour alike."""
+"""The scores of one film, frame by frame, for the result, the grey and the truth."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -16,8 +16,8 @@ from vidcolor.evaluation.report import KINDS, METRICS, Kind, ScoreRow, Scores
 from vidcolor.images.optical_flow import Motion, find_motion
 from vidcolor.options.values import Matrix
 
-Judges = Mapping[str, Callable[[Tensor, Tensor], float]]
-"""By the metric's key: what tells the distance of R'G'B' pictures (3, h, w) in [0, 1]."""
+Distances = Mapping[str, Callable[[Tensor, Tensor], float]]
+"""By the metric's key: a perceptual distance of R'G'B' pictures (3, h, w) in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ComparedFrame:
     result_2hw: NDArray[np.float32]
     """The predicted Cb, Cr; what leaves the gamut is drawn towards grey."""
     starts_shot: bool
-    """Nothing is compared with the frame before."""
+    """It is not compared with the frame before."""
     number: int = 0
     """Which frame of its film, or of the dataset's split, from 0."""
 
@@ -77,9 +77,9 @@ class FilmScores:
     rows = scores.rows("film.mp4")
     """
 
-    def __init__(self, judges: Judges) -> None:
+    def __init__(self, distances: Distances) -> None:
         self.frame_count = 0
-        self._judges = judges
+        self._distances = distances
         self._sums = {kind: _Sums() for kind in KINDS}
         self._previous_luma_hw: NDArray[np.float32] | None = None
 
@@ -91,7 +91,7 @@ class FilmScores:
         for kind, picture in pictures.items():
             self._sums[kind].add_in_time(picture, motion, starts_shot=frame.starts_shot)
             if kind != "truth":
-                self._sums[kind].add_errors(picture, pictures["truth"], self._judges)
+                self._sums[kind].add_errors(picture, pictures["truth"], self._distances)
         self._previous_luma_hw = frame.luma_hw
         self.frame_count += 1
 
@@ -148,7 +148,7 @@ class _Sums:
                 self._count("warp_error", error)
         self._previous_2hw = picture.chroma_2hw
 
-    def add_errors(self, picture: ScoredImage, truth: ScoredImage, judges: Judges) -> None:
+    def add_errors(self, picture: ScoredImage, truth: ScoredImage, distances: Distances) -> None:
         """Add how far a picture is from the truth."""
         rgb, true_rgb = picture.rgb_3hw, truth.rgb_3hw
         self._count("mean_squared_error", metrics.mean_squared_error(rgb, true_rgb))
@@ -157,7 +157,7 @@ class _Sums:
         self._count("lab_error", metrics.lab_error(picture.lab_3hw, truth.lab_3hw))
         difference = metrics.delta_e2000(picture.lab_3hw, truth.lab_3hw)
         self._count("delta_e2000", difference.mean().item())
-        for key, distance in judges.items():
+        for key, distance in distances.items():
             self._count(key, distance(rgb, true_rgb))
 
     def scores(self) -> Scores:

@@ -1,1 +1,1 @@
-"""Everything that a user gives: settings by shot, references, hints, masks."""
+"""User guidance: per-shot settings, reference images, colour hints, masks."""

@@ -1,4 +1,4 @@
-"""A frame whose colours the user gave, and of which frames it tells."""
+"""A frame with known colours (exemplar), and the frames that it applies to."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 Plane = NDArray[np.float32]
 
 NEAR_SECONDS = 0.04
-"""Two known frames so near, a frame at 25 a second, count about alike."""
+"""Known frames this close in time, a frame at 25 a second, get about the same weight."""
 TIMELESS_SECONDS = 3600.0
-"""As far away is a picture that has no time: any that has one, of the same shot, is nearer."""
+"""Distance of a picture without a time: any picture with a time in the same shot is nearer."""
 
 
 @dataclass(frozen=True)
@@ -29,30 +29,30 @@ class Known:
 
 @dataclass(frozen=True)
 class Span:
-    """The frames of a shot, by the film's clock, seconds."""
+    """The frames of a shot, film time in seconds."""
 
     first: Fraction
     end: Fraction | None
     """Not included; None: the film's end."""
 
     def holds(self, seconds: Fraction) -> bool:
-        """Tell whether a frame of that moment is one of them."""
+        """Tell whether a frame at that time is one of them."""
         return self.first <= seconds and (self.end is None or seconds < self.end)
 
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """Colours of a frame, read when they are needed, and of when they are."""
+    """The known colours of a frame, read when they are needed, and its time."""
 
     known: Callable[[int, int], Known]
-    """Returns it at a working size, height and width."""
+    """Returns them at a working size, height and width."""
     seconds: Fraction | None = None
     """When the film shows that frame; None: any time."""
     shot: Span | None = None
-    """The frames that it tells of; None: all."""
+    """The frames that it applies to; None: all."""
 
     def nearness(self, seconds: Fraction) -> float:
-        """Return how much it counts at a moment beside others; 0 in another shot.
+        """Return its weight at a time; 0 in another shot.
 
         That is the inverse square of the time between them, as in inverse distance weighting.
         """
@@ -65,8 +65,8 @@ class Given:
 
 @dataclass(frozen=True)
 class Layer:
-    """Known frames of one kind; those of a later layer go over those of the layers before."""
+    """Known frames of one kind; later layers override earlier ones."""
 
     given: Sequence[Given]
     most: int
-    """How many of them, the nearest, a frame is matched with."""
+    """Number of nearest ones that a frame is matched with."""

@@ -1,7 +1,7 @@
-"""Where a frame shows what another one shows: features of the network's encoder, compared.
+"""Match places of two frames by features of the network's encoder.
 
-Both frames are divided into cells. A cell takes the colours of the other frame's cells, each by
-how much alike the two look, as attention does (Zhang et al. 2019, "Deep exemplar-based video
+Both frames are divided into cells. A cell takes the colours of the other frame's cells, weighted by
+similarity, as attention does (Zhang et al. 2019, "Deep exemplar-based video
 colorization", eq. 2 and 3). Nothing depends on the frames in between.
 """
 
@@ -19,11 +19,11 @@ the time."""
 SHARPNESS = 1 / 0.03
 """Factor of the similarities before their softmax; 20 to 100 gave errors within 5 %."""
 LEAST_SIDE = 4
-"""Cells of a scale's shorter side under which it tells no places apart."""
+"""Cells of a scale's shorter side below which it cannot locate anything."""
 LEAST_CHANNELS = 8
-"""Of a scale, under which most places look alike."""
+"""Channels of a scale below which most places look alike."""
 UNSURE, SURE = 0.5, 0.65
-"""Similarities (cosines) at which a match begins to count, and counts wholly.
+"""Similarities (cosines) at which a match starts to count, and counts fully.
 
 The best matches between unrelated films measured 0.5 on average, those within a shot 0.7 to 0.9.
 """
@@ -36,7 +36,7 @@ class Cells:
     grid: tuple[int, int]
     """How many, down and across."""
     looks_CN: Tensor
-    """What each shows, a vector of length 1 (or 0: nothing); row by row."""
+    """A unit feature vector for each (or 0: nothing); row by row."""
 
 
 def grid_of(height: int, width: int) -> tuple[int, int]:
@@ -46,10 +46,10 @@ def grid_of(height: int, width: int) -> tuple[int, int]:
 
 
 def cells_of(features: Features, luma_11hw: Tensor, grid: tuple[int, int]) -> Cells:
-    """Return what the cells of a picture show: the features of each scale, and the luma around.
+    """Return the cells of a picture: the features of each scale, and the surrounding luma.
 
-    Of each, what all its places share is taken away, and the rest is brought to length 1, so that
-    all count alike, whatever network they are from.
+    Each scale is centred and scaled to unit length, so that all have the same weight, whatever
+    network they are from.
 
     Args:
         features: of one frame, (1, C, h, w) each.
@@ -83,18 +83,18 @@ def _resampled(level_1Chw: Tensor, grid: tuple[int, int]) -> Tensor:
 
 def _unit(level_1Chw: Tensor) -> Tensor:
     own_1Chw = level_1Chw - level_1Chw.mean(dim=(2, 3), keepdim=True)
-    # What is far below the usual length is rounding, not something to be seen.
+    # Lengths far below the usual one are rounding errors.
     usual = own_1Chw.square().sum(dim=1).mean().sqrt().item()
     return functional.normalize(own_1Chw, dim=1, eps=max(usual / 100, 1e-6))
 
 
 def match(frame: Cells, other: Cells, values_cM: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the values that a frame's cells find in another frame, and how alike the two look.
+    """Return the values that a frame's cells find in another frame, and their similarities.
 
     Args:
         frame: the frame's cells, N of them.
         other: the other frame's, M of them.
-        values_cM: what is known of the other frame's cells.
+        values_cM: known values of the other frame's cells.
 
     Returns:
         (c, N), each the mean of `values_cM` by similarity; and (N,), the largest similarities.
@@ -105,5 +105,5 @@ def match(frame: Cells, other: Cells, values_cM: Tensor) -> tuple[Tensor, Tensor
 
 
 def sureness(similarity: Tensor) -> Tensor:
-    """Return how far matches of such similarity count, in [0, 1]."""
+    """Return the confidence of matches with such similarity, in [0, 1]."""
     return ((similarity - UNSURE) / (SURE - UNSURE)).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""When the frames are shown that the user means, and from when to when their shots go."""
+"""Find the frames at the user's times, and the shots that they belong to."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -13,23 +13,23 @@ from vidcolor.shots.segments import PlacedFrame
 
 @dataclass(frozen=True)
 class FoundFrame:
-    """A frame that is meant, and its shot."""
+    """A frame at a given time, and its shot."""
 
     seconds: Fraction
-    """When it is shown, by the film's clock."""
+    """Its time in the film."""
     shot: Span
 
 
 def find_shown(
     places: Iterable[PlacedFrame[Frame]], moments: Iterable[Fraction], half_frame: Fraction
 ) -> dict[Fraction, FoundFrame]:
-    """Return the frame that is shown at each moment that lies within the frames.
+    """Return the frame shown at each moment, for the moments within the frames.
 
     Args:
         places: a film's frames in order; drawn to the end of the last moment's shot.
-        moments: by the film's clock, seconds.
-        half_frame: so much later than a moment the frame may come that is meant: times are
-            written down rounded.
+        moments: film time, seconds.
+        half_frame: tolerance, seconds: a frame may start this much later than the moment,
+            because users round times.
     """
     waiting = deque(sorted(set(moments)))
     found: dict[Fraction, tuple[Fraction, int]] = {}

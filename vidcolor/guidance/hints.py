@@ -1,4 +1,4 @@
-"""Hints: points and boxes of a film with a colour and a time, in a TOML or JSON file."""
+"""Colour hints: points and boxes with a colour and a time, in a TOML or JSON file."""
 
 import hashlib
 import json
@@ -34,9 +34,9 @@ class Hint:
     """A colour at a place and a time."""
 
     seconds: Fraction
-    """When, as `--start` counts."""
+    """Its time, on the same scale as `--start`."""
     box: tuple[float, float, float, float]
-    """x, y, width and height, pixels of the film as it is shown; a point has no size."""
+    """x, y, width and height, pixels of the film as displayed; a point has no size."""
     rgb: tuple[int, int, int]
 
 
@@ -62,11 +62,11 @@ def read_hints(path: Path, film: Film) -> HintFile:
 
     Args:
         path: of the file.
-        film: that they are of.
+        film: the film that they belong to.
 
     Raises:
-        InputError: there is no such file, or it is neither TOML nor JSON.
-        OptionsError: a hint cannot be meant.
+        InputError: the file does not exist, or is neither valid TOML nor JSON.
+        OptionsError: a hint is invalid.
     """
     try:
         content = path.read_bytes()
@@ -82,7 +82,7 @@ def read_hints(path: Path, film: Film) -> HintFile:
 
 
 def _tables(path: Path, content: bytes) -> list[Any]:
-    # Numbers stay text: 0.1 shall be a tenth.
+    # Numbers stay text, so that 0.1 is exactly a tenth.
     is_json = path.suffix.lower() == ".json"
     parse = json.loads if is_json else tomllib.loads
     try:
@@ -93,7 +93,7 @@ def _tables(path: Path, content: bytes) -> list[Any]:
     hints = file.get("hint") if isinstance(file, dict) else None
     if not isinstance(hints, list) or not hints or set(file) != {"hint"}:
         raise OptionsError(
-            f"--hints {path}: holds something else than hints; write [[hint]] tables, in JSON a "
+            f"--hints {path}: must contain hints only; write [[hint]] tables, in JSON a "
             'list under "hint"'
         )
     return hints
@@ -103,20 +103,20 @@ def _hint(table: Any, film: Film) -> Hint:
     """Return the hint that a table describes.
 
     Raises:
-        ValueError: it describes none.
+        ValueError: it is not a valid hint.
     """
     if not isinstance(table, dict) or set(table) - KEYS:
         unknown = sorted(set(table) - KEYS) if isinstance(table, dict) else [table]
         raise ValueError(f"unknown {unknown[0]!r}; write time, color and either point or box")
     if "time" not in table or "color" not in table or ("point" in table) == ("box" in table):
-        raise ValueError("something is missing; write time, color and either point or box")
+        raise ValueError("a key is missing; write time, color and either point or box")
     seconds = seconds_from_text(str(table["time"]), option="time")
     x, y, wide, high = _box(table)
     height, width = shown_size(film)
     if not (0 <= x < width and 0 <= y < height):
         raise ValueError(
-            f"{x:g}, {y:g} lies outside the picture, which is {width} by {height} pixels; count "
-            "from its upper left corner"
+            f"{x:g}, {y:g} is outside the picture ({width}x{height} pixels); count from its upper "
+            "left corner"
         )
     return Hint(seconds, (x, y, wide, high), _rgb(table["color"]))
 
@@ -134,17 +134,17 @@ def _box(table: dict[str, Any]) -> tuple[float, ...]:
 
 def _rgb(color: Any) -> tuple[int, int, int]:
     if not (isinstance(color, str) and re.fullmatch("#[0-9a-fA-F]{6}", color)):
-        raise ValueError(f'{color!r} is no colour; write red, green and blue as in "#c04030"')
+        raise ValueError(f'{color!r} is not a colour; write red, green and blue as in "#c04030"')
     red, green, blue = bytes.fromhex(color[1:])
     return red, green, blue
 
 
 def known_of_hints(hints: Sequence[Hint], film: Film, luma_hw: Plane) -> Known:
-    """Return the colours that hints give a frame, spread as far as its luma lets them.
+    """Return the colours that hints give a frame, spread along its luma.
 
     Args:
         hints: all of one time.
-        film: says how it is turned when shown, and its matrix.
+        film: gives the rotation and the matrix.
         luma_hw: the frame's Y' at the working size.
     """
     places = [_place(hint, film, luma_hw.shape) for hint in hints]

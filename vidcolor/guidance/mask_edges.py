@@ -1,4 +1,4 @@
-"""From a mask to what the chroma planes are multiplied with: its size, and its soft edges.
+"""Scale a mask to the chroma planes and soften its edges.
 
 Black stays black, to the last sample. Inside the white, colour fades in over a few pixels, and
 where the picture has an edge of its own, there: a guided filter (He, Sun and Tang 2013, eq. 5, 6
@@ -27,7 +27,7 @@ def scale_mask(mask_hw: Mask, height: int, width: int) -> Mask:
     if mask_hw.shape == (height, width):
         return mask_hw
     scaled_HW = np.clip(_resized(mask_hw, height, width), 0, 1)
-    # Sums of floats miss 0 and 1 by a hair.
+    # Sums of floats miss 0 and 1 by a rounding error.
     scaled_HW[_resized(mask_hw < 1, height, width) == 0] = 1
     scaled_HW[_resized(mask_hw == 0, height, width) > 0] = 0
     return scaled_HW
@@ -66,7 +66,7 @@ def soften(mask_hw: Mask, luma_hw: Mask, radii: tuple[int, int]) -> Mask:
     belief_hw = window_mean(slope_hw, radii) * luma_hw + window_mean(offset_hw, radii)
     fade_hw = np.clip(2 * belief_hw - 1, 0, 1)
     reach = np.ones((4 * radii[0] + 1, 4 * radii[1] + 1), np.uint8)
-    # What is far from black is exactly itself, whatever sums of floats say.
+    # Far from black the mask is unchanged, in spite of rounding errors.
     fade_hw[cv2.erode(is_white_hw, reach) == 1] = 1
     return np.asarray(mask_hw * fade_hw, dtype=np.float32)
 

@@ -1,9 +1,9 @@
 """The masks of a film: drawn once, or read from a picture, a film or a folder of pictures.
 
 A mask belongs to a film's frame by time, counted from the first frame of both: the one that is
-shown then, to half a frame. So a run may begin anywhere, frames may be of any length, and a mask
-film of fewer frames a second holds each of them as long as a player would. The pictures of a
-folder are shown at the film's own rate.
+shown then, to half a frame. So a run may start anywhere, frames may have any duration, and a mask
+film with a lower frame rate holds each frame as long as a player would. The pictures of a
+folder have the film's frame rate.
 """
 
 import logging
@@ -30,10 +30,10 @@ from vidcolor.options.values import labels_from_text
 log = logging.getLogger(__name__)
 
 CLEAN_LEVELS = 16 / 255
-"""How far from black and white still is black and white: what lossy files make of both."""
+"""Tolerance around black and white, for lossy files."""
 
 LOOK_BACK_SECONDS = 1
-"""How long before a moment the mask that is shown then is looked for, before the whole film is."""
+"""How far before a moment its mask is searched, before the whole file is."""
 
 
 MOST_LABELS = 20
@@ -79,8 +79,8 @@ def find_masks(film: Film, options: ColorOptions, sidecar: Sidecar) -> MaskSourc
     """Return the masks that `--mask` and the film's sidecar name; their files are probed.
 
     Raises:
-        InputError: a file cannot be read, or holds colours where it should hold labels.
-        OptionsError: words describe no mask, or have no labels to pick.
+        InputError: a file cannot be read, or has colours instead of labels.
+        OptionsError: the text is not a valid mask, or has no labels to pick.
     """
     named = dict.fromkeys(shot.mask for shot in sidecar.shots if shot.mask is not None)
     by_text = {text: _mask_source(text, film, options) for text in named}
@@ -134,7 +134,7 @@ def _opened(source: MaskSource, film: Film) -> Masks:
 
 
 class _MasksOfShots:
-    """Asks for each frame the masks of its shot, where the sidecar names some."""
+    """Uses for each frame the mask of its shot, if the sidecar sets one."""
 
     def __init__(
         self, film: Film, sidecar: Sidecar, own: Mapping[ShotSettings, Masks], others: Masks
@@ -165,7 +165,7 @@ class _DrawnMask:
 
 
 class _MasksInFiles:
-    """Reads forward, as a film is rendered; a moment before the last one opens the files anew."""
+    """Reads forward, as a film is rendered; going back opens the files again."""
 
     def __init__(self, masks: Film, labels: tuple[int, ...] | None, film: Film) -> None:
         files = masks.source.files
@@ -189,7 +189,7 @@ class _MasksInFiles:
             self._mask, self._ends = self._read(newest), self._time_of(newest) + self._span(newest)
         if self._next is None and not self._is_still and moment >= self._ends + self._half_frame:
             self._warn(
-                "end", f"ends at {float(self._ends):.2f} s; its last picture holds from there on"
+                "end", f"ends at {float(self._ends):.2f} s; its last picture is used from there on"
             )
         return self._mask
 
@@ -201,7 +201,7 @@ class _MasksInFiles:
             self._next = next(self._frames, None)
             if self._next is not None and self._time_of(self._next) <= moment:
                 return
-        raise InputError(f"--mask {self._masks.path}: no frame of it can be read; make it anew")
+        raise InputError(f"--mask {self._masks.path}: no frame can be read; create it again")
 
     def _time_of(self, frame: Frame) -> Fraction:
         return (frame.pts - self._masks.first_pts) * frame.time_base
@@ -252,13 +252,13 @@ def _labelled(masks: Film) -> Film:
         return replace(masks, planar_format="pal8")
     if masks.is_rgb:
         raise InputError(
-            f"{masks.path}: holds colours ({masks.pix_fmt}), not labels; make it grey, or a "
+            f"{masks.path}: has colours ({masks.pix_fmt}), not labels; make it grey, or a "
             "picture with a palette"
         )
     return masks
 
 
 def shown_size(film: Film) -> tuple[int, int]:
-    """Return height and width of the film as a player shows it."""
+    """Return height and width of the film as displayed."""
     is_turned = orientation(film.display_matrix).is_turned
     return (film.width, film.height) if is_turned else (film.height, film.width)

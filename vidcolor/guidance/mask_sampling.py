@@ -1,8 +1,8 @@
-"""Masks to train with: a kind is drawn for each sample, and a mask of that kind.
+"""Masks for training: for each sample a random kind, and a random mask of that kind.
 
 A mask is a function of the seed, the step and the sample's place in the batch alone, so a resumed
 training, or one shared by several processes, sees the same ones. All are black or white: the
-shades that JPEG leaves between were what seed 004's network was shown.
+shades that JPEG adds were in the masks of seed 004's network.
 """
 
 from collections.abc import Callable, Iterable
@@ -116,11 +116,11 @@ def _draw_of(kind: str) -> DrawAny:
     folder = Path(kind.removeprefix(LABELS))
     if not folder.is_dir():
         raise OptionsError(
-            f"--masks {kind}: neither a folder nor a kind of mask; kinds are {', '.join(KINDS)}"
+            f"--masks {kind}: is neither a folder nor a kind of mask; kinds: {', '.join(KINDS)}"
         )
     paths = picture_paths(folder)
     if not paths:
-        raise InputError(f"--masks {folder}: holds no pictures; put masks there")
+        raise InputError(f"--masks {folder}: has no pictures; put masks there")
     read = _some_labels if kind.startswith(LABELS) else _mask_in
     return lambda height, width, random: read(
         paths[random.integers(len(paths))], height, width, random

@@ -1,6 +1,6 @@
-"""Masks that words describe: halves, stripes, grids, rectangles, noise and random shapes.
+"""Masks drawn from a text: halves, stripes, grids, rectangles, noise and random shapes.
 
-The kinds are those of seed 004 (halves, stripes, checkerboards) and those that it wished for.
+The kinds are those of seed 004 (halves, stripes, checkerboards) and those that it planned.
 """
 
 import re
@@ -16,7 +16,7 @@ Mask = NDArray[np.float32]
 """(h, w) in [0, 1]: 1 is colour, 0 grey."""
 
 NOISE_CELL = 16
-"""Side of a cell of noise, pixels: single ones could not be told from grain, nor be coloured."""
+"""Side of a cell of noise, pixels: single pixels look like grain and cannot be coloured."""
 
 MOST_SHAPES = 5
 """Random shapes in a mask: enough to overlap, few enough to leave something black."""
@@ -63,7 +63,7 @@ def noise(height: int, width: int, share: float, random: np.random.Generator) ->
 
 
 def random_shapes(height: int, width: int, random: np.random.Generator) -> Mask:
-    """Return one to MOST_SHAPES ellipses and rectangles, anywhere and turned anyhow."""
+    """Return one to MOST_SHAPES ellipses and rectangles at random places and angles."""
     is_white = np.zeros((height, width), dtype=bool)
     row, column = np.ogrid[:height, :width]
     for _ in range(random.integers(1, MOST_SHAPES + 1)):
@@ -120,10 +120,10 @@ WORDS = {
 
 
 def shape_from_text(text: str) -> Draw | None:
-    """Return what draws the mask that words describe; None: the text names a file.
+    """Return the function that draws the mask; None: the text names a file.
 
     Raises:
-        OptionsError: it begins as one of WORDS and goes on otherwise.
+        OptionsError: it starts with one of WORDS, but is invalid.
     """
     name, colon, rest = text.partition(":")
     if not colon or name not in WORDS:
@@ -131,5 +131,5 @@ def shape_from_text(text: str) -> Draw | None:
     word = WORDS[name]
     match = re.fullmatch(word.pattern, rest)
     if match is None:
-        raise OptionsError(f"--mask {text}: not a {name} mask; write it as {word.example}")
+        raise OptionsError(f"--mask {text}: is not a valid {name} mask; write {word.example}")
     return word.parse(list(match.groups()))

@@ -31,8 +31,8 @@ from vidcolor.shots.segments import PlacedFrame, divide
 log = logging.getLogger(__name__)
 
 MOST_PICTURES = 4
-"""Pictures that a frame is matched with: each shows all of its shot, a fifth tells little more.
-Of hints none may be left out, for each tells of a place of its own."""
+"""References that a frame is matched with: each covers its whole shot, so a fifth adds little.
+All hints are used, because each is about one place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,16 +80,16 @@ def open_given(
     start: Fraction | None = None,
     end: Fraction | None = None,
 ) -> list[Layer]:
-    """Return the frames whose colours `--reference`, the sidecar and `--hints` give.
+    """Return the frames with colours from `--reference`, the sidecar and `--hints`.
 
-    The film is read once up to the end of the last shot that one of them is of: which shot that
-    is must be known from its first frame on, wherever a run begins.
+    The film is read once up to the end of the last shot with one of them: their shots must be
+    known from their first frames on, whatever frame a run starts at.
 
     Args:
-        film: what is rendered.
+        film: the film that is rendered.
         guidance: what is given for it.
-        start: the first moment that is, seconds from `film.start_seconds`; None: the beginning.
-        end: the last one, not included; None: the end.
+        start: first moment that is rendered, seconds from `film.start_seconds`; None: the start.
+        end: last moment, not included; None: the end.
 
     Raises:
         InputError: a picture or the film cannot be read.
@@ -124,22 +124,22 @@ def _places(
 def _has_colour(picture: GivenPicture) -> bool:
     if is_coloured(picture):
         return True
-    log.warning("--reference %s: has no colour yet; left out", picture.path)
+    log.warning("--reference %s: has no colour and was ignored", picture.path)
     return False
 
 
 def _shown_at(
     moments: Collection[Fraction], film: Film, places: Iterator[PlacedFrame[Frame]]
 ) -> dict[Fraction, FoundFrame]:
-    """Return what is shown at each moment, as `--start` counts, that is rendered; say of others."""
-    log.info("%s: looking for the shots of the colours that are given", film.path)
+    """Return the frame at each moment that is rendered, and warn of the other moments."""
+    log.info("%s: finding the shots your references belong to", film.path)
     half_frame = 1 / film.rate / 2 if film.rate else Fraction(0)
     on_film = {moment: film.start_seconds + moment for moment in moments}
     shown = find_shown(places, on_film.values(), half_frame)
     for moment in sorted(moments):
         if on_film[moment] not in shown:
             log.warning(
-                "%s: nothing is rendered at %.3f s; the colours given for it are left out",
+                "%s: the reference or hint at %.3f s is outside --start/--end and was ignored",
                 film.path,
                 moment,
             )

@@ -1,10 +1,10 @@
-"""From the frames whose colours are known to all frames of their shots.
+"""Propagate the colours of known frames to all frames of their shots.
 
-A frame's colours depend on itself and on the known frames alone, not on the frames in between: it
-does not matter where a run begins, or which frames it leaves out. Two ways lead from a known frame
-to another one. Motion from the one straight to the other brings colour to its very pixel, where
-both directions of the flow agree and the luma is the same. Elsewhere cells are matched by what
-they show. Where neither finds anything, the network's own colour stays.
+A frame's colours depend only on itself and on the known frames, not on the frames in between: it
+does not matter where a run starts, or which frames it skips. Colour is propagated in two ways.
+Optical flow from the known frame to the other moves colour pixel by pixel, where both directions
+of the flow agree and the luma is the same. Elsewhere cells are matched by their features. Where
+neither works, the network's own colour stays.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,12 +29,12 @@ from vidcolor.network.generator import Features
 from vidcolor.shots.segments import Place
 
 LUMA_DIFFERENCE = 0.1
-"""Between a pixel and where it came from, at which motion is believed by 1/e: shading may change
-by as much, an object seldom looks so like another."""
+"""Luma difference between a pixel and its source at which the flow's weight is 1/e: shading may
+change by as much, but another object rarely looks so similar."""
 BLUR_PIXELS = 1.5
-"""Standard deviation of the surroundings over which that difference is averaged: past grain."""
+"""Standard deviation of the blur of that difference, pixels: it averages grain out."""
 HELD = 32
-"""Known frames that are held ready, some 5 MB each; more of them have a say in few shots."""
+"""Known frames that are cached, about 5 MB each; few shots use more."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,18 @@ class _Anchor:
 
 @dataclass(frozen=True)
 class _Told:
-    """What one known frame tells of a frame."""
+    """The colours that one known frame gives a frame."""
 
     weighted_2hw: Plane
     """Cb and Cr times the weight."""
     weight_hw: Plane
-    """How far it knows each pixel, in [0, 1]."""
+    """Confidence of each pixel, in [0, 1]."""
     share_hw: Plane
-    """How much it counts beside others: by its nearness, and by how alike the two look."""
+    """Its weight among others: by nearness in time, and by similarity."""
 
 
 class Carrier(Generic[Place]):
-    """Brings the colours of known frames to a stream of frames.
+    """Propagates the colours of known frames to a stream of frames.
 
     carrier = Carrier(colorizer, layers, seconds=lambda frame: frame.seconds)
     for colored in carrier.carry(colorizer.colorize(placed, ..., keep_features=True)):
@@ -74,7 +74,7 @@ class Carrier(Generic[Place]):
         *,
         seconds: Callable[[Any], Fraction],
     ) -> None:
-        """Prepare to carry; no known frame is read yet.
+        """Prepare; no known frame is read yet.
 
         Args:
             colorizer: what colours the frames.
@@ -85,7 +85,7 @@ class Carrier(Generic[Place]):
         self._anchor = lru_cache(maxsize=HELD)(self._read)
 
     def carry(self, frames: Iterable[ColoredFrame[Place]]) -> Iterator[ColoredFrame[Place]]:
-        """Yield the frames, which have their features, with the colours that are known of them."""
+        """Yield the frames, which must have their features, with the known colours."""
         for frame in frames:
             chroma_2hw = frame.chroma_2hw
             for layer in self._layers:
@@ -93,7 +93,7 @@ class Carrier(Generic[Place]):
             yield replace(frame, chroma_2hw=chroma_2hw, features=None)
 
     def _told(self, layer: Layer, frame: ColoredFrame[Place]) -> list[_Told]:
-        """Return what the nearest known frames tell of a frame."""
+        """Return the colours that the nearest known frames give a frame."""
         seconds = self._seconds(frame.place.frame)
         near = [(given.nearness(seconds), given) for given in layer.given]
         nearest = nlargest(layer.most, (pair for pair in near if pair[0]), key=lambda pair: pair[0])
@@ -127,26 +127,26 @@ class Carrier(Generic[Place]):
         return cells_of(features, luma_11hw, grid_of(*luma_hw.shape))
 
     def _padded(self, plane_hw: Plane) -> Plane:
-        """Return a plane as large as what the network sees."""
+        """Return a plane padded to the network's input size."""
         height, width = plane_hw.shape
         multiple = self._colorizer.network.multiple
         return np.pad(plane_hw, ((0, -height % multiple), (0, -width % multiple)), mode="edge")
 
 
 def _enlarged(found_4N: Tensor, grid: tuple[int, int], luma_hw: Plane) -> Plane:
-    """Return what cells found at the size of the picture, with edges where its luma has them."""
+    """Return the cells' values at the size of the picture, with the edges of its luma."""
     found_4gg = found_4N.unflatten(1, grid).cpu().numpy()
     return enlarge_chroma(found_4gg, resize(luma_hw, *grid), luma_hw)
 
 
 def _with_motion(matched_4hw: Plane, anchor: _Anchor, luma_hw: Plane) -> Plane:
-    """Lay what motion brings straight from a known frame over what was matched."""
+    """Replace matched colours by colours from optical flow where the flow is reliable."""
     motion = find_motion(anchor.luma_hw, luma_hw)
     sources_4hw = torch.from_numpy(np.concatenate((anchor.known_3hw, anchor.luma_hw[None])))
     moved_4hw = warp(sources_4hw, motion.backward_2hw).numpy()
     difference_hw = _blurred(np.square(moved_4hw[3] - luma_hw))
     believed_hw = motion.visible_hw.numpy() * np.exp(-difference_hw / LUMA_DIFFERENCE**2)
-    moved_4hw[3] = 1  # as alike as can be
+    moved_4hw[3] = 1  # the highest similarity
     found_4hw = matched_4hw + _blurred(believed_hw) * (moved_4hw - matched_4hw)
     return np.asarray(found_4hw, dtype=np.float32)
 
@@ -156,7 +156,7 @@ def _blurred(plane_hw: Plane) -> Plane:
 
 
 def _told_of(found_4hw: Plane, nearness: float) -> _Told:
-    """Return what was found, brought back into its range: filters overshoot."""
+    """Return the colours, clipped to their range, because filters overshoot."""
     weight_hw = found_4hw[2].clip(0, 1)
     weighted_2hw = found_4hw[:2].clip(-weight_hw / 2, weight_hw / 2)
     share_hw = nearness * np.exp(SHARPNESS * (found_4hw[3].clip(0, 1) - 1))
@@ -164,9 +164,9 @@ def _told_of(found_4hw: Plane, nearness: float) -> _Told:
 
 
 def _mixed(own_2hw: Plane, told: Sequence[_Told]) -> Plane:
-    """Return a frame's own chroma with what known frames tell of it.
+    """Return a frame's chroma blended with the colours of known frames.
 
-    How far that replaces its own is what the one tells that knows most.
+    The blend factor is the highest confidence among them.
     """
     if not told:
         return own_2hw

@@ -1,4 +1,4 @@
-"""Pictures that the user coloured: which ones, and when the film shows what they show."""
+"""Reference images: which ones, and the times of the frames that they show."""
 
 import hashlib
 import logging
@@ -25,21 +25,21 @@ from vidcolor.options.values import seconds_from_text
 log = logging.getLogger(__name__)
 
 TIME_IN_NAME = re.compile(r"@(\d+(?:-\d+){0,2}(?:\.\d+)?)$")
-"""How a picture's name ends that has a time in it: `shot@00-01-02.480`; no system minds a dash."""
+"""A time at the end of a picture's name: `shot@00-01-02.480`; dashes are valid everywhere."""
 NUMBER_IN_NAME = re.compile(r"(\d+)$")
 COLOURLESS_UNIT_CHROMA = 2 / 255
-"""Mean |Cb|, |Cr| under which a picture is not coloured yet; JPEG makes as much of grey."""
+"""Mean |Cb|, |Cr| below which a picture has no colour; JPEG adds as much to grey."""
 
 
 @dataclass(frozen=True)
 class GivenPicture:
-    """A picture that the user coloured."""
+    """A reference image."""
 
     path: Path
     seconds: Fraction | None
-    """When the film shows it, as `--start` counts; None: the user does not say."""
+    """Its time, on the same scale as `--start`; None: not given."""
     shot: Span | None = None
-    """The frames that it tells of, if the user says so."""
+    """The frames that it applies to, if the user gives them."""
     sha256: str = ""
     """Of the file; it is read when its colours are needed, and refused if it has changed."""
 
@@ -49,7 +49,7 @@ def given_pictures(words: Iterable[str], film: Film, sidecar: Sidecar) -> list[G
 
     Args:
         words: as for `find_pictures`.
-        film: the film that they are of.
+        film: the film that they belong to.
         sidecar: of the film.
 
     Raises:
@@ -66,15 +66,15 @@ def given_pictures(words: Iterable[str], film: Film, sidecar: Sidecar) -> list[G
 
 
 def find_pictures(words: Iterable[str], film: Film) -> list[GivenPicture]:
-    """Return the pictures that words name, as `--reference` takes them.
+    """Return the reference images that the values of `--reference` name.
 
     Args:
         words: each a picture, a picture and a time (FRAME.png@1:02.5), or a folder of pictures.
-        film: the film that they are of.
+        film: the film that they belong to.
 
     Raises:
-        InputError: there is no such picture or folder, or it holds none.
-        OptionsError: what follows the @ is no time.
+        InputError: the picture or folder does not exist, or the folder has no pictures.
+        OptionsError: the text after @ is not a valid time.
     """
     return [picture for word in words for picture in _named(word, film)]
 
@@ -84,7 +84,7 @@ def _named(word: str, film: Film) -> list[GivenPicture]:
     if path.is_dir():
         pictures = [GivenPicture(p, _seconds_in_folder(p, film)) for p in picture_paths(path)]
         if not pictures:
-            raise InputError(f"--reference {word}: holds no pictures; colour a few frames first")
+            raise InputError(f"--reference {word}: has no pictures; colour a few frames first")
         return pictures
     if path.is_file():
         return [GivenPicture(path, _seconds_in_name(path))]
@@ -108,15 +108,15 @@ def _seconds_in_folder(path: Path, film: Film) -> Fraction | None:
         return _seconds_in_name(path)
     if film.rate is None:
         raise OptionsError(
-            f"--reference {path}: {film.path} has no rate by which frames could be counted; put "
-            "times into the names, as in shot@00-01-02.480.png"
+            f"--reference {path}: {film.path} has no frame rate to convert frame numbers; put "
+            "times in the names, as in shot@00-01-02.480.png"
         )
     first = film.first_pts * film.time_base - film.start_seconds
     return first + int(number[1]) / film.rate
 
 
 def is_coloured(picture: GivenPicture) -> bool:
-    """Tell whether a picture has any colour, which one that waits for its colour has not.
+    """Tell whether a picture has any colour; a frame that is not coloured yet has none.
 
     Raises:
         InputError: it cannot be read, or has changed since it was found.
@@ -126,7 +126,7 @@ def is_coloured(picture: GivenPicture) -> bool:
 
 
 def known_of_picture(picture: GivenPicture, film: Film, height: int, width: int) -> Known:
-    """Return a picture, which is meant as the film is shown, at a working size."""
+    """Return a picture, oriented as the film is displayed, at a working size."""
     rgb_3hw = _rgb(picture)
     planes = (*luma_from_rgb(rgb_3hw, film.matrix), *chroma_from_rgb(rgb_3hw, film.matrix))
     stored = (stored_from_shown(plane.numpy(), film.display_matrix) for plane in planes)

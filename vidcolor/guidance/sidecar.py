@@ -1,4 +1,4 @@
-"""The sidecar of a film: settings of its shots, in a TOML file that lies beside it.
+"""The sidecar of a film: per-shot settings, in a TOML file next to it.
 
     [[shot]]
     start = "00:00:07.407"
@@ -6,7 +6,7 @@
     saturation = 0.8
     temperature = 15
 
-`vidcolor shots FILM --write-sidecar` begins one.
+`vidcolor shots FILM --write-sidecar` writes a template.
 """
 
 from bisect import bisect_right
@@ -24,31 +24,31 @@ from vidcolor.options.render import ColorOptions
 from vidcolor.options.values import seconds_from_text, text_from_seconds
 
 NUMBERS = ("saturation", "temperature", "tint")
-"""Keys that take the place of the option of that name."""
+"""Keys that override the option of that name."""
 
 NO_SIDECAR = "none"
 
 HEADING = """\
-# Settings of the shots of {film}. vidcolor render reads this file where it lies beside the film.
-# A shot may have: saturation, temperature, tint, mask (a path or words, as --mask), reference (a
-# picture or a folder, as --reference), and skip = true (which leaves it grey). What it has not, the
-# options say.
+# Per-shot settings for {film}. vidcolor render reads this file if it is next to the film.
+# A shot can set: saturation, temperature, tint, mask (as --mask), reference (a picture or a
+# folder, as --reference), and skip = true (which leaves it grey). Anything a shot does not set
+# comes from the command line.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShotSettings:
-    """What the user wants of the frames between two moments."""
+    """The settings of the frames between two times."""
 
     start: Fraction
-    """Seconds, as `--start` counts; included."""
+    """Seconds, on the same scale as `--start`; included."""
     end: Fraction
     """Not included."""
     numbers: tuple[tuple[str, float], ...] = ()
     """Options by name, of NUMBERS, and their values."""
     mask: str | None = None
     reference: str | None = None
-    """A picture that was coloured by hand, or a folder of them."""
+    """A reference image, or a folder of them."""
     skip: bool = False
     """Leave it grey."""
 
@@ -69,7 +69,7 @@ class Sidecar:
         return self.shots[number] if number >= 0 and seconds < self.shots[number].end else None
 
     def options_at(self, seconds: Fraction, options: ColorOptions) -> ColorOptions:
-        """Return the options, with what the sidecar says of the shot in the place of theirs."""
+        """Return the options, overridden by the settings of the shot."""
         shot = self.at(seconds)
         if shot is None:
             return options
@@ -80,12 +80,12 @@ class Sidecar:
 
 
 def path_beside(film: Path) -> Path:
-    """Return where a film's sidecar lies: `FILM.vidcolor.toml` of FILM.mp4."""
+    """Return the default path of a film's sidecar: `FILM.vidcolor.toml` of FILM.mp4."""
     return film.with_name(f"{film.stem}.vidcolor.toml")
 
 
 def sidecar_path(film: Film, options: ColorOptions) -> Path | None:
-    """Return the sidecar that holds for a film: the one that is named, or is there."""
+    """Return the sidecar of a film: the given one, or the one next to it if it exists."""
     if options.sidecar is not None:
         return None if options.sidecar == NO_SIDECAR else Path(options.sidecar)
     beside = path_beside(film.path)
@@ -96,24 +96,24 @@ def open_sidecar(film: Film, options: ColorOptions) -> Sidecar:
     """Return the settings of a film's shots; none where it has no sidecar.
 
     Raises:
-        InputError: it cannot be read, or is no TOML.
-        OptionsError: it says what cannot be meant.
+        InputError: it cannot be read, or is not valid TOML.
+        OptionsError: a key or value is invalid.
     """
     path = sidecar_path(film, options)
     return Sidecar() if path is None else read_sidecar(path)
 
 
 def read_sidecar(path: Path) -> Sidecar:
-    """Return what a sidecar says.
+    """Return the settings in a sidecar.
 
     Raises:
-        InputError: it cannot be read, or is no TOML.
-        OptionsError: it says what cannot be meant.
+        InputError: it cannot be read, or is not valid TOML.
+        OptionsError: a key or value is invalid.
     """
     document, sha256 = read_hashed_toml(path, what="sidecar", if_missing="check --sidecar")
     tables = document.get("shot", [])
     if set(document) - {"shot"} or not all(isinstance(table, dict) for table in tables):
-        raise OptionsError(f"sidecar {path}: holds more than shots; write [[shot]] above each")
+        raise OptionsError(f"sidecar {path}: has more than shots; write [[shot]] above each shot")
     shots = tuple(
         _settings(table, path.parent, f"sidecar {path}, shot {n + 1}")
         for n, table in enumerate(tables)
@@ -121,7 +121,7 @@ def read_sidecar(path: Path) -> Sidecar:
     for earlier, later in pairwise(shots):
         if later.start < earlier.end:
             start = text_from_seconds(later.start)
-            raise OptionsError(f"sidecar {path}: two shots hold {start}; mend start or end")
+            raise OptionsError(f"sidecar {path}: two shots contain {start}; fix start or end")
     return Sidecar(shots, path, sha256)
 
 
@@ -130,13 +130,13 @@ def _settings(table: dict[str, Any], folder: Path, where: str) -> ShotSettings:
     unknown = sorted(set(table) - known)
     if unknown:
         raise OptionsError(
-            f"{where}: knows no {unknown[0]!r}; there are {', '.join(sorted(known))}"
+            f"{where}: has no key {unknown[0]!r}; use one of: {', '.join(sorted(known))}"
         )
     start, end = (
         seconds_from_text(str(table.get(k, "")), option=f"{where}: {k}") for k in ("start", "end")
     )
     if start >= end:
-        raise OptionsError(f"{where}: ends before it starts; mend start or end")
+        raise OptionsError(f"{where}: ends before it starts; fix start or end")
     numbers = tuple(
         (name, _number(table[name], f"{where}: {name}")) for name in NUMBERS if name in table
     )
@@ -155,11 +155,11 @@ def _settings(table: dict[str, Any], folder: Path, where: str) -> ShotSettings:
 
 
 def _path(value: object, folder: Path, where: str) -> str | None:
-    """Return a path as it is from here; one that lies beside the sidecar is named from there."""
+    """Return a path; relative ones are resolved from the sidecar's folder first."""
     if value is None:
         return None
     if not isinstance(value, str):
-        raise OptionsError(f"{where} = {value!r}: not a path; write it in quotes")
+        raise OptionsError(f"{where} = {value!r}: is not a path; write it in quotes")
     return str(folder / value) if (folder / value).exists() else value
 
 
@@ -171,15 +171,15 @@ def _flag(value: object, where: str) -> bool:
 
 def _number(value: object, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise OptionsError(f"{where} = {value!r}: not a number; write one, without quotes")
+        raise OptionsError(f"{where} = {value!r}: is not a number; write one, without quotes")
     return float(value)
 
 
 def write_sidecar(film: Path, spans: Iterable[tuple[Fraction, Fraction]]) -> Path:
-    """Begin the sidecar of a film whose shots last from the one to the other moment.
+    """Write a sidecar template for a film with these shots (start and end, seconds).
 
     Raises:
-        OutputError: there is one, or it cannot be written.
+        OutputError: it already exists, or it cannot be written.
     """
     path = path_beside(film)
     shots = [
@@ -190,7 +190,7 @@ def write_sidecar(film: Path, spans: Iterable[tuple[Fraction, Fraction]]) -> Pat
         with path.open("x", encoding="utf-8") as file:
             file.write(HEADING.format(film=film.name) + "".join(shots))
     except FileExistsError as error:
-        raise OutputError(f"{path}: is there already; remove it to begin anew") from error
+        raise OutputError(f"{path}: already exists; remove it to start over") from error
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror}; make its folder writable") from error
     return path

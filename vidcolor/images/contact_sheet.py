@@ -36,12 +36,12 @@ def contact_sheet(
         rows: pictures (H, W, 3) RGB, sizes may differ; a row shorter than the others leaves its
             last cells empty.
         labels: one heading a column, in ASCII (all that OpenCV's font has).
-        path: the PNG; its folder is made. It appears whole, by renaming.
+        path: the PNG; its folder is created. It is written atomically.
         cell_px: longest side of a picture; None: whatever it has.
         captions: a line over each row, in ASCII; default: none.
 
     Raises:
-        ValueError: there is no picture, or a row has more pictures than there are labels.
+        ValueError: no picture is given, or a row has more pictures than labels.
         OutputError: the file cannot be written.
     """
     if not any(len(row) for row in rows) or any(len(row) > len(labels) for row in rows):

@@ -22,12 +22,12 @@ Of 0.0001 to 0.004 the largest lost least of true chroma that was shrunk and enl
 
 
 def enlarge_chroma(chroma_2hw: Plane, luma_hw: Plane, luma_HW: Plane) -> Plane:
-    """Return Cb, Cr (2, H, W) whose edges lie where those of the luma lie.
+    """Return Cb, Cr (2, H, W) with the edges of the luma.
 
     Args:
         chroma_2hw: (2, h, w) in [-0.5, 0.5], at the working size.
         luma_hw: (h, w) in [0, 1], at the working size.
-        luma_HW: (H, W) in [0, 1], at the size that the chroma planes shall have.
+        luma_HW: (H, W) in [0, 1], at the size of the chroma planes.
     """
     height, width = luma_HW.shape
     radii = (GUIDE_RADIUS, GUIDE_RADIUS)

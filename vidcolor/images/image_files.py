@@ -22,7 +22,7 @@ def read_picture(path: Path) -> RgbImage:
     """Return a picture file as (H, W, 3) RGB, turned as its EXIF says.
 
     Raises:
-        InputError: it is missing or no picture.
+        InputError: it is missing or not a picture.
     """
     return decode_picture(read_content(path), path)
 
@@ -36,7 +36,7 @@ def read_content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"picture {path}: {error.strerror}; put it back") from error
+        raise InputError(f"picture {path}: {error.strerror}; restore it") from error
 
 
 def decode_picture(content: bytes, path: Path) -> RgbImage:
@@ -63,15 +63,15 @@ def _decoded(content: bytes, path: Path, how: int) -> NDArray[Any]:
     except cv2.error:
         decoded = None  # a header that claims a picture too large to be one
     if decoded is None:
-        raise InputError(f"picture {path}: not a picture or damaged; replace or remove it")
+        raise InputError(f"picture {path}: is not a picture or is damaged; replace or remove it")
     return decoded
 
 
 def read_labels(path: Path) -> NDArray[np.int64]:
-    """Return a picture file as labels (H, W): each grey, or each colour, is one of its own.
+    """Return a picture file as labels (H, W): each grey, or each colour, is one label.
 
     Raises:
-        InputError: it is missing or no picture.
+        InputError: it is missing or not a picture.
     """
     import cv2
 
@@ -96,10 +96,10 @@ def encode_picture(rgb: RgbImage, ending: str) -> bytes:
 
 
 def write_picture(path: Path, content: bytes, advice: str) -> None:
-    """Write a picture file, and the folders that it lies in.
+    """Write a picture file, and create its folders.
 
     Raises:
-        OutputError: it cannot be written; says the advice.
+        OutputError: it cannot be written; ends with the advice.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def picture_paths(folder: Path) -> list[Path]:
     """Return the pictures in a folder in the order of the numbers in their names.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: the folder does not exist.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of pictures")

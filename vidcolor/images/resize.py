@@ -18,7 +18,7 @@ def working_size(height: int, width: int, short_side: int) -> tuple[int, int]:
 def resize(plane_hw: NDArray[Any], height: int, width: int) -> Plane:
     """Return a plane at another size: areas averaged on the way down, bilinear on the way up.
 
-    Codes (uint8, uint16) are rounded to whole ones; what is returned is float32 all the same.
+    Codes (uint8, uint16) are rounded to integers; the result is float32 all the same.
     """
     is_smaller = height <= plane_hw.shape[0] and width <= plane_hw.shape[1]
     how = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR

@@ -1,4 +1,4 @@
-"""What computes the two halves of a network: torch on a CPU, on CUDA, or ONNX Runtime on a CPU."""
+"""Backends that run the two halves of a network: torch on CPU or CUDA, or ONNX Runtime on CPU."""
 
 import logging
 from pathlib import Path
@@ -27,22 +27,22 @@ class Backend(Protocol):
 
 
 class AutocastBackend:
-    """A network whose products are of half precision, which GPUs have units for, and sums whole.
+    """A network under torch's autocast: float16 where that is faster on a GPU.
 
-    A value above 65504 in it becomes infinite: nothing that is trained in single precision is safe
-    from that, so the result is to be looked at.
+    Values above 65504 become infinite, which can happen with any network trained in float32: check
+    the result.
     """
 
     def __init__(self, network: Generator) -> None:
         self.network = network
 
     def encode(self, frame_Bchw: Tensor, embedding_BC: Tensor | None = None) -> Features:
-        """Return features, mostly in half precision."""
+        """Return features, mostly in float16."""
         with torch.autocast(frame_Bchw.device.type, torch.float16):
             return self.network.encode(frame_Bchw, embedding_BC)
 
     def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
-        """Return colour, perhaps in half precision."""
+        """Return colour, possibly in float16."""
         with torch.autocast(current[0].device.type, torch.float16):
             return self.network.decode(previous, current, next_)
 
@@ -54,7 +54,7 @@ class OnnxBackend:
         """Load the graphs.
 
         Args:
-            graphs: a folder with what `graphs.write_graphs` wrote.
+            graphs: a folder that `onnx_export.write_graphs` wrote.
 
         Raises:
             ModelError: ONNX Runtime is not installed, or cannot read them.
@@ -78,41 +78,41 @@ class OnnxBackend:
 def _session(path: Path) -> Any:
     onnxruntime = import_package("onnxruntime")
     options = onnxruntime.SessionOptions()
-    # Threads of our own work side by side, a frame each; what they free is for others.
+    # Our own threads run in parallel, a frame each; the memory they free is for others.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
-    options.log_severity_level = 4  # what goes wrong is raised
+    options.log_severity_level = 4  # errors are raised
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ModelError(
-            f"{path}: ONNX Runtime cannot read it: {error}; remove its folder, it is made again"
+            f"{path}: ONNX Runtime cannot read it: {error}; remove its folder and run again"
         ) from error
 
 
 def _run(session: Any, values: dict[str, Tensor]) -> list[Tensor]:
-    """Return what a graph makes of the values, of which it takes those that it looks at."""
+    """Return the graph's outputs; it gets only the values that it has inputs for."""
     wanted = {value.name for value in session.get_inputs()}
     try:
         found = session.run(None, {k: v.numpy() for k, v in values.items() if k in wanted})
     except Exception as error:
-        if "bad_alloc" in str(error):  # all that is left of C++'s exception
+        if "bad_alloc" in str(error):  # a C++ exception for lack of memory
             raise MemoryError(str(error)) from error
         raise
     return [torch.from_numpy(array) for array in found]
 
 
 FEWEST_FRAMES = 150
-"""For ONNX Runtime: making graphs and loading it take 1.8 s of a CPU, it saves 12 ms a frame."""
+"""For ONNX Runtime: exporting and loading take 1.8 s on a CPU, and it saves 12 ms a frame."""
 
 
 def choose_engine(device: Device, model: Path, frame_count: int | None = None) -> Engine:
     """Return torch or onnx, and log what was chosen and why.
 
-    The choice for a film is the same whether graphs are there already or not.
+    The choice for a film is the same whether the graphs exist already or not.
 
     Args:
-        device: where the network shall run.
+        device: where the network runs.
         model: its folder.
         frame_count: of the film; None: many.
     """

@@ -1,4 +1,4 @@
-"""What the colorizer knows of frames on their way, and how they are put into batches."""
+"""The frame types of the colorizer, and how frames are batched."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,35 +19,35 @@ Made = TypeVar("Made")
 
 
 class Each(Protocol):
-    """Yields what a function makes of each item, in their order; `name` says what is done."""
+    """Yields a function's result for each item, in order; `name` is the stage's."""
 
     def __call__(
         self, function: Callable[[Item], Made], items: Iterable[Item], name: str
     ) -> Iterator[Made]:
-        """Call the function, in turn or side by side."""
+        """Call the function, serially or in parallel."""
 
 
 def serial_map(
     function: Callable[[Item], Made], items: Iterable[Item], name: str
 ) -> Iterator[Made]:
-    """Yield what the function makes of each item, one after the other."""
+    """Yield the function's result for each item, one after the other."""
     return map(function, items)
 
 
 @dataclass(frozen=True)
 class ShrunkFrame(Generic[Place]):
-    """A frame as small as the network sees it."""
+    """A frame at the working size."""
 
     place: Place
     luma_hw: NDArray[np.float32]
     """Y' in [0, 1]."""
     is_first: bool
-    """Of its shot, or of its segment: a run may begin there, so what a shot shares begins anew."""
+    """Of its shot or segment: a run may start there, so the shot's embedding is computed again."""
 
 
 @dataclass(frozen=True)
 class FrameBatch(Generic[Place]):
-    """What is encoded at once."""
+    """Frames that are encoded together."""
 
     looks: Sequence[ShrunkFrame[Place]]
     frame_Bchw: Tensor
@@ -58,7 +58,7 @@ class FrameBatch(Generic[Place]):
 
 @dataclass(frozen=True)
 class EncodedFrame(Generic[Place]):
-    """A frame that was encoded."""
+    """An encoded frame."""
 
     place: Place
     luma_hw: NDArray[np.float32]
@@ -92,14 +92,14 @@ def shrunk(
 def in_batches(
     items: Iterable[Item], size: int, segment: Callable[[Item], int]
 ) -> Iterator[list[Item]]:
-    """Yield the items, up to `size` at a time, those of each segment for themselves."""
+    """Yield the items, up to `size` at a time; a batch never crosses segments."""
     for _, group in groupby(items, segment):
         while batch := list(islice(group, size)):
             yield batch
 
 
 def stacked(features: Sequence[Features]) -> Features:
-    """Return one batch (B, C, h, w) a level of what is one frame a list."""
+    """Return features of several frames as one batch (B, C, h, w) for each level."""
     if len(features) == 1:
         return features[0]
     return [torch.cat(list(level)) for level in zip(*features, strict=True)]

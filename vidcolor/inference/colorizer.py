@@ -1,4 +1,4 @@
-"""From a film's luma to its chroma: card, network, and what must be remembered in between."""
+"""Compute a film's chroma from its luma: card, network, and the state between windows."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,11 +48,11 @@ CUDA_BATCH = 8
 """Frames at once on CUDA: a single one leaves most of a GPU idle. A CPU gains nothing from more,
 and the cache loses."""
 SMALLER = 0.75
-"""By what the working size shrinks when memory runs out: a little over half of the memory."""
+"""Factor of the working size when memory runs out: it needs a little over half of the memory."""
 
 
 class HalfPrecisionError(ArithmeticError):
-    """A value in the network became too large for half precision."""
+    """A value in the network overflowed in float16."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class ColoredFrame(Generic[Place]):
     chroma_2hw: NDArray[np.float32]
     """Cb, Cr at the working size, (2, h, w), finite; not yet fitted into the gamut."""
     features: Features | None = None
-    """What the network made of the frame alone, each (1, C, h, w), if it was to be kept."""
+    """The network's features of the frame, each (1, C, h, w), if they were kept."""
 
 
 class Colorizer:
@@ -89,17 +89,17 @@ class Colorizer:
         temperature: float = DECODE_TEMPERATURE,
         onnx: OnnxBackend | None = None,
     ) -> None:
-        """Put the network where it shall run.
+        """Move the network to its device.
 
         Args:
             card: of the model.
             network: of the model.
-            device: where it shall run; a CPU where there are graphs of it.
+            device: where it runs; a CPU with ONNX graphs.
             size: as for `load`.
             batch: as for `load`.
             seed: as for `load`.
             temperature: as for `load`.
-            onnx: its graphs, which encode and decode in its place.
+            onnx: its graphs, which encode and decode instead of it.
         """
         self.card, self.seed, self.temperature = card, seed, temperature
         self.network = network.eval()
@@ -130,7 +130,7 @@ class Colorizer:
 
         Args:
             name: a model's name or folder.
-            device: where its network shall run.
+            device: where its network runs.
             engine: what runs it; onnx runs on a CPU.
             size: short side that the network sees, pixels; default: what the card says.
             batch: frames that it sees at once; default: CUDA_BATCH, on a CPU 1.
@@ -138,7 +138,7 @@ class Colorizer:
             temperature: of the annealed mean, where the network predicts bins.
 
         Raises:
-            ModelError: there is no such model, its weights are not to be trusted, or ONNX is not
+            ModelError: the model does not exist, its weights are damaged, or ONNX is not
                 installed or cannot express it.
             OptionsError: the device is not there.
         """
@@ -178,7 +178,7 @@ class Colorizer:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         log.warning(
-            "out of memory: going on with --batch %d --size %d --device %s",
+            "out of memory: continuing with --batch %d --size %d --device %s",
             self.batch,
             self.size,
             self.device.type,
@@ -189,7 +189,7 @@ class Colorizer:
         """Compute in single precision from now on, which is logged as a warning."""
         self._may_halve = False
         self._use(self.device, self.size, self.batch)
-        log.warning("model %r: too bold for half precision; going on without", self.card.name)
+        log.warning("model %r: overflowed in float16; continuing in float32", self.card.name)
 
     def colorize(
         self,
@@ -204,8 +204,8 @@ class Colorizer:
         """Yield every frame with its chroma, some batches and a frame behind what is drawn.
 
         Each frame is encoded once and used in up to three windows; no window crosses a cut.
-        Batches are of one shape and begin anew with each segment, so that a frame's chroma does
-        not depend on where a run began.
+        Batches have one shape and start again with each segment, so that a frame's chroma does
+        not depend on where a run starts.
 
         Args:
             frames: a film's frames in order, all of one size, with their places.
@@ -217,7 +217,7 @@ class Colorizer:
 
         Raises:
             ModelError: the network returned something that is not a number.
-            HalfPrecisionError: it did in half precision; `disable_half`, and begin again.
+            HalfPrecisionError: it did in float16; call `disable_half` and start again.
             RuntimeError: memory ran out (`memory.is_out_of_memory` tells).
         """
         each = each if self.device.type == "cpu" else serial_map
@@ -288,10 +288,10 @@ class Colorizer:
         return self._filled([(mask_hw > 0.5).astype(np.float32) for mask_hw in small])
 
     def _filled(self, planes_hw: list[NDArray[np.float32]]) -> Tensor:
-        """Return (B, 1, h, w), a whole batch: the last is repeated to fill it, and its edges."""
+        """Return (B, 1, h, w), a full batch: padded with the last frame, and at the edges."""
         filled_Bhw = np.stack([*planes_hw, *[planes_hw[-1]] * (self.batch - len(planes_hw))])
         planes_B1hw = torch.from_numpy(filled_Bhw)[:, None]
-        if self.device.type == "cuda":  # which fetches pinned memory by itself, while we go on
+        if self.device.type == "cuda":  # copies pinned memory asynchronously
             planes_B1hw = planes_B1hw.pin_memory().to(self.device, non_blocking=True)
         height, width = filled_Bhw.shape[1:]
         padding = (0, -width % self.network.multiple, 0, -height % self.network.multiple)
@@ -305,7 +305,7 @@ class Colorizer:
         Args:
             grey_B1hw: the batch, filled.
             batch: its frames.
-            shot_1C: the embedding of the shot in which the batch begins.
+            shot_1C: the embedding of the shot at the start of the batch.
         """
         embeddings: list[Any] = []
         for number, look in enumerate(batch):
@@ -331,19 +331,19 @@ class Colorizer:
     def _decoded(
         self, batch: Sequence[Window[Place]], *, matrix: Matrix
     ) -> tuple[Sequence[Window[Place]], NDArray[np.float32]]:
-        """Return windows and their chroma (B, 2, h, w), a whole batch, filled with the last one."""
+        """Return windows and their chroma (B, 2, h, w); a batch is filled with the last one."""
         filled = [*batch, *[batch[-1]] * (self.batch - len(batch))]
         if self.card.window == 1:
             filled = [(current, current, current) for _, current, _ in filled]
         previous, current, next_ = (stacked([w[n].features for w in filled]) for n in range(3))
         predicted_Bchw = self.backend.decode(previous, current, next_).float()
-        # What is not finite makes the sum so, which takes a tenth of looking at each.
+        # A value that is not finite makes the sum so; this takes a tenth of checking each.
         if not bool(torch.isfinite(predicted_Bchw.sum())):
             if isinstance(self.backend, AutocastBackend):
-                raise HalfPrecisionError(f"model {self.card.name!r}: overflows in half precision")
+                raise HalfPrecisionError(f"model {self.card.name!r}: overflowed in float16")
             raise ModelError(
-                f"model {self.card.name!r}: its network returned values that are not numbers; "
-                "the weights are damaged, fetch or train them again"
+                f"model {self.card.name!r}: its network returned values that are not finite, so "
+                "its weights are damaged; download or train them again"
             )
         card, luma_B1hw = self.card, self._luma([current for _, current, _ in batch])
         own_B2hw = chroma_of(predicted_Bchw, luma_B1hw, card.output, card.grey, self.temperature)

@@ -34,7 +34,7 @@ def graphs_of(model: Path) -> Path:
                 _make(model, graphs)
     except OSError as error:
         raise ModelError(
-            f"{graphs.parent}: {error.strerror}; mend that, or name another folder by VIDCOLOR_HOME"
+            f"{graphs.parent}: {error.strerror}; fix that, or set VIDCOLOR_HOME to another folder"
         ) from error
     return graphs
 

@@ -55,7 +55,7 @@ def write_graphs(network: Generator, folder: Path) -> float:
     if error > PARITY:
         raise ModelError(
             f"{folder}: the graphs' colour is {error:.2g} from the network's; "
-            "another version of torch may translate it rightly"
+            "try another version of torch"
         )
     return error
 
@@ -186,7 +186,7 @@ def _saying_what_is_inexpressible(path: Path) -> Iterator[None]:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(
             f"{path.name}: ONNX cannot express this network at every size ({reason}); "
-            "render with torch"
+            "use --engine torch"
         ) from error
 
 
@@ -227,7 +227,7 @@ def _error(network: Generator, folder: Path, onnxruntime: Any, size: tuple[int, 
 
 
 def _run(onnxruntime: Any, path: Path, values: dict[str, Any]) -> list[Any]:
-    """Return what a graph makes of values, of which it takes those that it knows the names of."""
+    """Return the graph's outputs; it gets only the values that it has inputs for."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     wanted = {value.name for value in session.get_inputs()}
     with _saying_what_is_inexpressible(path):

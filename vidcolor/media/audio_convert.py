@@ -1,4 +1,4 @@
-"""Sound that a container lacks, decoded and written in a form that it holds, sample by sample."""
+"""Convert sound that the container cannot hold: decode it and encode it without loss."""
 
 import io
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ from vidcolor.errors import OutputError
 from vidcolor.media.probe import fraction
 
 ANY_CODEC = {"strict": "experimental"}
-"""FFmpeg calls a few pairs of codec and container experimental that players know well."""
+"""FFmpeg calls a few common pairs of codec and container experimental."""
 PACKED = {"mp4": "flac", "matroska": "flac", "mov": "alac"}
-"""The lossless codec of each container that makes sound smaller."""
+"""Each container's compressed lossless codec."""
 BITS_32 = ("pcm_s32", "flac", "alac", "wavpack", "als")
 """Codecs that may use all 32 bits of FFmpeg's 32-bit samples; the others have 24 at most."""
 DEFAULT_LAYOUTS = {
@@ -33,14 +33,14 @@ DEFAULT_LAYOUTS = {
     7: "6.1",
     8: "7.1",
 }
-"""What FFmpeg takes channels for whose places the film does not say."""
+"""FFmpeg's layout for a number of channels, where the film names none."""
 FULL_SCALE_24 = 1 << 23
 LONGEST_GAP_SECONDS = 3600
-"""A longer jump of the clock is taken for a broken clock, not for silence."""
+"""A longer jump of the timestamps is taken for an error in them, not for silence."""
 SILENCE_SAMPLES = 1 << 16
 """Silence is made in blocks of this many samples, so that memory stays small."""
 MANY_PLANES = 8
-"""PyAV 18 takes so many planes for one more."""
+"""From this many planes on, PyAV 18 counts one too many."""
 TRIAL_SAMPLES = 8192
 """More than a frame of any of the encoders."""
 SAMPLE_TYPES = {"s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
@@ -56,20 +56,20 @@ class SoundTarget:
     codec: str
     """FFmpeg's name of the encoder."""
     sample_format: str
-    """What the encoder is fed with."""
+    """Sample format that the encoder takes."""
     bits: int
-    """Of a sample, as it is written."""
+    """Bits of a sample in the result."""
     rate: int
     layout: str
     is_exact: bool
     """The samples are the decoder's own; else they are rounded to `bits`."""
     keeps_layout: bool
-    """The container notes where the channels belong."""
+    """The container stores the channel layout."""
 
     def __str__(self) -> str:
-        """Say it as a person would."""
+        """Return the codec and depth, for messages."""
         name = self.codec.partition("_")[0].upper()
-        return f"{name} of {self.bits} bits"
+        return f"{self.bits}-bit {name}"
 
 
 def choose_sound(stream: AudioStream, output_format: str) -> SoundTarget | None:
@@ -177,10 +177,10 @@ def samples_of(frame: AudioFrame, bits: int) -> Samples:
 
 
 class SoundConverter:
-    """One track on its way: packets of the film in, packets of the result out.
+    """Converts one track: packets of the film in, packets of the result out.
 
-    Gaps are filled with silence and overlaps cut, so that sound stays with the picture: the
-    containers count samples, they note no times of their own within a track.
+    Gaps are filled with silence and overlaps cut, so that sound stays in sync: the containers
+    count samples and store no timestamps within a track.
     """
 
     def __init__(self, output: OutputContainer, target: SoundTarget, what: str) -> None:
@@ -189,7 +189,7 @@ class SoundConverter:
             output, target.codec, target.sample_format, target.rate, target.layout
         )
         self.damaged = 0
-        """Packets that did not decode, and jumps of the clock that could not be followed."""
+        """Packets that did not decode, and jumps of the timestamps that were ignored."""
         self._target = target
         self._what = what
         self._position: int | None = None
@@ -203,7 +203,7 @@ class SoundConverter:
         """Decode a packet and yield what is ready; a packet of size 0 flushes the decoder.
 
         Args:
-            packet: of the film, times as they are there.
+            packet: of the film, with the film's timestamps.
             offset: seconds that are taken off every time; what is before zero is cut off.
             end: last moment, not included, after that.
         """
@@ -218,7 +218,7 @@ class SoundConverter:
                 yield from self._encoded(block)
 
     def finish(self) -> "Iterator[Packet[AudioStream]]":
-        """Yield what is left when the film is read."""
+        """Yield what is left at the end of the film."""
         yield from self._encoded(None)
 
     def _checked(self, frame: AudioFrame) -> Samples:
@@ -227,8 +227,8 @@ class SoundConverter:
         found = frame.sample_rate, samples.shape[1], samples.dtype.type
         if found != wanted:
             raise OutputError(
-                f"{self._what}: changes its rate, channels or samples on the way, so it cannot be "
-                "converted; name the result .mkv or convert the sound to FLAC first"
+                f"{self._what}: changes its sample rate, channels or sample format midway, so it "
+                "cannot be converted; write to .mkv or convert the sound to FLAC first"
             )
         return samples
 
@@ -239,7 +239,7 @@ class SoundConverter:
     def _placed(
         self, samples: Samples, frame: AudioFrame, offset: Fraction, end: Fraction | None
     ) -> Iterator[Samples]:
-        """Yield the samples, after the silence before them, less what is before zero or late."""
+        """Yield silence up to the samples, then the samples that lie between zero and the end."""
         rate = self._target.rate
         start = self._start(frame, offset)
         if self._position is None:
@@ -263,7 +263,7 @@ class SoundConverter:
         yield samples
 
     def _start(self, frame: AudioFrame, offset: Fraction) -> int:
-        """Return where the frame's first sample belongs; where the clock trembles, next in line."""
+        """Return the position of the frame's first sample; small jitter is ignored."""
         rate = self._target.rate
         base = fraction(frame.time_base)
         if frame.pts is None or base is None:
@@ -275,11 +275,11 @@ class SoundConverter:
         if jump > LONGEST_GAP_SECONDS * rate:
             self.damaged += 1
             return self._position
-        trembles = max(Fraction(frame.samples, 2), 2 * base * rate)
-        return self._position if jump <= trembles else start
+        jitter = max(Fraction(frame.samples, 2), 2 * base * rate)
+        return self._position if jump <= jitter else start
 
     def _encoded(self, block: Samples | None) -> "Iterator[Packet[AudioStream]]":
-        """Encode in frames of the encoder's size; None says that this is all."""
+        """Encode in frames of the encoder's size; None flushes the encoder."""
         target, size = self._target, self.stream.codec_context.frame_size
         if block is not None:
             self._rest.append(block)

@@ -1,4 +1,4 @@
-"""What the encoders can do and how they are asked: formats, depths, quality, presets."""
+"""What the encoders support and how they are set: formats, depths, quality, presets."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -30,14 +30,14 @@ DEPTHS: dict[Codec, tuple[int, ...]] = {
     "ffv1": (8, 9, 10, 12, 14, 16),
     "prores_ks": (10,),
 }
-"""Bits of a sample that the encoders take."""
+"""Bits of a sample that the encoders support."""
 CRF_RANGE: dict[Codec, tuple[int, int]] = {
     "libx264": (0, 51),
     "libx265": (0, 51),
     "libsvtav1": (1, 63),
 }
 DEFAULT_CRF: dict[Codec, int] = {"libx264": 18, "libx265": 20, "libsvtav1": 25}
-"""Finer than the encoders' own: the grain of a film is most of what it shows."""
+"""Better quality than the encoders' own defaults, so that film grain is kept."""
 X26X_PRESETS = (
     "ultrafast",
     "superfast",
@@ -58,25 +58,26 @@ PRESETS: dict[Codec, Sequence[str]] = {
 
 
 def check_settings(out: Path, output_format: str, options: RenderOptions) -> None:
-    """Refuse a codec, crf or preset that cannot be meant.
+    """Refuse an invalid codec, crf or preset.
 
     Raises:
-        OptionsError: says which would do.
+        OptionsError: one is invalid; names the valid ones.
     """
     codec = options.codec
     if codec not in CODECS_OF_FORMAT[output_format]:
         raise OptionsError(
-            f"--codec {codec}: {out.suffix} files do not hold it; end the name in .mkv or take "
+            f"--codec {codec}: {out.suffix} files cannot hold it; write to .mkv or use "
             f"one of: {', '.join(CODECS_OF_FORMAT[output_format])}"
         )
     if options.crf is not None and codec not in CRF_RANGE:
-        raise OptionsError(f"--crf {options.crf}: {codec} has no such setting; leave it out")
+        raise OptionsError(f"--crf {options.crf}: {codec} has no CRF; leave it out")
     if options.crf is not None and not (CRF_RANGE[codec][0] <= options.crf <= CRF_RANGE[codec][1]):
         low, high = CRF_RANGE[codec]
-        raise OptionsError(f"--crf {options.crf}: of {codec}, must be between {low} and {high}")
+        raise OptionsError(f"--crf {options.crf}: must be between {low} and {high} for {codec}")
     if options.preset is not None and options.preset not in PRESETS.get(codec, ()):
-        known = ", ".join(PRESETS.get(codec, ())) or "none: leave it out"
-        raise OptionsError(f"--preset {options.preset}: {codec} has no such; there are: {known}")
+        presets = ", ".join(PRESETS.get(codec, ()))
+        fix = f"use one of: {presets}" if presets else "leave it out"
+        raise OptionsError(f"--preset {options.preset}: {codec} has no such preset; {fix}")
 
 
 def choose_subsampling(film: Film, codec: Codec, changes: Changes) -> Subsampling:
@@ -84,7 +85,7 @@ def choose_subsampling(film: Film, codec: Codec, changes: Changes) -> Subsamplin
     own = film.subsampling
     if codec == "libsvtav1" and own != "420":
         changes.add(
-            f"{film.path}: libsvtav1 writes 4:2:0 chroma only, the film has {own}; "
+            f"{film.path}: has {own} chroma, but libsvtav1 writes 4:2:0 only; "
             "another --codec keeps it"
         )
         return "420"
@@ -93,38 +94,38 @@ def choose_subsampling(film: Film, codec: Codec, changes: Changes) -> Subsamplin
     is_odd = film.width % 2 or (film.height % 2 and own == "420")
     if codec in ("libx264", "libx265") and own != "444" and is_odd:
         changes.add(
-            f"{film.path}: {film.width}x{film.height} is odd, so {codec} gets 4:4:4 chroma, which "
-            "fewer players show; ffv1 into .mkv keeps it"
+            f"{film.path}: {film.width}x{film.height} is an odd size, so {codec} writes 4:4:4 "
+            f"chroma, which fewer players support; --codec ffv1 with .mkv keeps {own}"
         )
         return "444"
     return own
 
 
 def choose_depth(film: Film, codec: Codec, changes: Changes) -> int:
-    """Return the bits of a sample that the codec can write, nearest to the film's, and say so.
+    """Return the bits of a sample that the codec can write, nearest to the film's.
 
     Raises:
-        OutputError: the codec does not hold the film's range of luma.
+        OutputError: the codec cannot store the film's range of luma.
     """
     if codec == "prores_ks" and film.full_range:
         raise OutputError(
-            f"{film.path}: has full-range luma, which prores_ks does not hold; "
+            f"{film.path}: has full-range luma, which prores_ks cannot store; "
             "use --codec ffv1 or libx264"
         )
     enough = [depth for depth in DEPTHS[codec] if depth >= film.depth]
     depth = min(enough, default=max(DEPTHS[codec]))
     if depth < film.depth:
         changes.add(
-            f"{film.path}: {codec} holds {depth} bits, so the luma of {film.depth} bits is "
-            "rounded; --codec ffv1 keeps them"
+            f"{film.path}: {codec} stores at most {depth} bits, so the {film.depth}-bit luma is "
+            "rounded; --codec ffv1 keeps it"
         )
     elif depth > film.depth:
-        log.info("%s: luma of %d bits is written as %d bits", film.path, film.depth, depth)
+        log.info("%s: %d-bit luma is written as %d-bit", film.path, film.depth, depth)
     return depth
 
 
 def codec_settings(film: Film, options: RenderOptions, subsampling: Subsampling) -> dict[str, str]:
-    """Return the encoder's settings in FFmpeg's words."""
+    """Return the encoder's options, by FFmpeg's names."""
     codec, crf = options.codec, options.crf
     chosen: dict[str, str] = {}
     params: list[str] = []
@@ -156,7 +157,7 @@ def codec_settings(film: Film, options: RenderOptions, subsampling: Subsampling)
 def has_avx512() -> bool:
     """Tell whether the processor has AVX-512, with which x264's mb-tree is not deterministic.
 
-    The same frames then become other bytes, and other pictures, from run to run (x264 of PyAV
+    The same frames are then encoded differently from run to run (x264 of PyAV
     18.1); with AVX2 they do not, and a resumed render equals an uninterrupted one.
     """
     try:
@@ -166,27 +167,27 @@ def has_avx512() -> bool:
 
 
 def marks_fields(film: Film, codec: Codec, codec_options: Mapping[str, str]) -> bool:
-    """Tell whether each frame of the result will say that it is made of two fields."""
-    # x264's lossless mode is not exact when it is told that lines are interlaced.
-    is_told = codec in ("ffv1", "prores_ks") or (codec == "libx264" and "qp" not in codec_options)
-    return film.field_order != "progressive" and is_told
+    """Tell whether the frames of the result are flagged as interlaced."""
+    # x264's lossless mode is not exact in interlaced mode.
+    has_flags = codec in ("ffv1", "prores_ks") or (codec == "libx264" and "qp" not in codec_options)
+    return film.field_order != "progressive" and has_flags
 
 
-def say_if_interlacing_is_lost(film: Film, options: RenderOptions, changes: Changes) -> None:
-    """Note that players will not know of the film's interlaced lines, if so."""
-    is_told = marks_fields(film, options.codec, codec_settings(film, options, film.subsampling))
-    if film.field_order != "progressive" and not is_told:
+def warn_if_interlacing_is_lost(film: Film, options: RenderOptions, changes: Changes) -> None:
+    """Warn where the result does not flag its frames as interlaced and the film does."""
+    is_marked = marks_fields(film, options.codec, codec_settings(film, options, film.subsampling))
+    if film.field_order != "progressive" and not is_marked:
         changes.add(
-            f"{film.path}: is interlaced; {options.codec} keeps the lines as they are, but its "
-            "frames do not say so to players; ffv1 and prores_ks do, as does libx264 above --crf 0"
+            f"{film.path}: is interlaced, but {options.codec} does not flag its frames as "
+            "interlaced; ffv1, prores_ks and libx264 above --crf 0 do"
         )
 
 
 def check_encoder(film: Film, codec: Codec, pix_fmt: str, options: dict[str, str]) -> None:
-    """Open the encoder as it will be used: it refuses sizes and formats only then.
+    """Open the encoder as it will be used: only then it refuses sizes and formats.
 
     Raises:
-        OutputError: it does.
+        OutputError: it refuses.
     """
     try:
         encoder = av.CodecContext.create(codec, "w")
@@ -197,12 +198,12 @@ def check_encoder(film: Film, codec: Codec, pix_fmt: str, options: dict[str, str
             encoder.open()
     except (av.FFmpegError, ValueError) as error:
         raise OutputError(
-            f"{film.path}: {codec} does not take {film.width}x{film.height} {pix_fmt}; "
-            "try --codec libx264, or ffv1 into .mkv"
+            f"{film.path}: {codec} cannot encode {film.width}x{film.height} {pix_fmt}; "
+            "try --codec libx264, or ffv1 with .mkv"
         ) from error
 
 
 def encoder_rate(film: Film) -> Fraction:
-    """Return the frame rate that encoders are told; they spend bits by it and refuse odd ones."""
+    """Return the frame rate for the encoder, which uses it for rate control and has limits."""
     rate = film.rate or Fraction(25)
     return rate if 1 <= rate <= 240 else Fraction(25)

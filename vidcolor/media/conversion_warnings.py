@@ -1,4 +1,4 @@
-"""What the result does not keep of the film: said as a warning, or refused where that is asked."""
+"""What the result does not keep of the film: a warning, or an error with --strict."""
 
 import logging
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 
 
 class Changes:
-    """Collects, sentence by sentence, what is converted, left out or damaged.
+    """Collects messages about what is converted, left out or damaged.
 
     changes = Changes(strict=options.strict)
     changes.add("out.mp4: cannot hold stream 3 (a font), so it is left out; .mkv holds it")
@@ -18,24 +18,24 @@ class Changes:
     def __init__(self, *, strict: bool = False) -> None:
         self._strict = strict
         self.sentences: list[str] = []
-        """What was accepted, in the order it was found."""
+        """Warnings so far, in order."""
 
     def add(self, sentence: str, error: type[VidcolorError] = OutputError) -> None:
-        """Log a sentence as a warning and remember it.
+        """Log a sentence as a warning and keep it.
 
         Args:
             sentence: `WHAT: WHAT HAPPENS TO IT; WHAT WOULD KEEP IT`, in one line.
-            error: what strictness makes of it: InputError where the film is at fault.
+            error: raised instead with --strict; InputError where the film is damaged.
 
         Raises:
-            VidcolorError: `error`, where nothing may change.
+            VidcolorError: `error`, with --strict.
         """
         if self._strict:
-            raise error(f"{sentence}; leave out --strict to accept that")
+            raise error(f"{sentence}; leave out --strict to accept this")
         if sentence not in self.sentences:
             log.warning("%s", sentence)
             self.sentences.append(sentence)
 
     def recall(self, sentences: Iterable[str]) -> None:
-        """Remember what an interrupted run said already."""
+        """Keep the warnings of an interrupted run."""
         self.sentences += [s for s in sentences if s not in self.sentences]

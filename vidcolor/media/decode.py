@@ -18,7 +18,7 @@ from vidcolor.media.frame import Frame as Frame
 from vidcolor.media.frame import plane_of as plane_of
 from vidcolor.media.frame import unit_chroma as unit_chroma
 from vidcolor.media.frame import unit_luma as unit_luma
-from vidcolor.media.interlacing import whole_pictures
+from vidcolor.media.interlacing import deinterlace
 from vidcolor.media.probe import Film, main_video, open_film
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ UNSEEKABLE = ("h264", "hevc", "m4v", "mpegvideo", "mpeg", "dv", "gif", "apng", "
 """Formats without an index, or without a time for each frame, that are read from their beginning.
 (MPEG program streams time a frame in a few; after a jump FFmpeg guesses the others otherwise.)"""
 SEEK_BACK_SECONDS = (1, 30)
-"""How far before the wanted time a seek goes: indexes speak of decoding, not of showing."""
+"""How far before the wanted time a seek goes: indexes hold decoding times."""
 
 
 def read_frames(
@@ -39,9 +39,9 @@ def read_frames(
 ) -> Iterator[Frame]:
     """Decode the film packet by packet and yield its frames in the order they are shown.
 
-    Damaged packets are passed over; the first is noted at once, how many there are and whether
-    the film ends early at the end. Reading from a `start` gives the very frames that reading
-    from the beginning does.
+    Damaged packets are skipped; the first is reported at once, their number and whether the film
+    ends early at the end. Reading from a `start` gives the same frames as reading from the
+    beginning.
 
     Args:
         film: what `probe` found.
@@ -50,7 +50,7 @@ def read_frames(
         changes: gets what is converted, damaged, guessed or missing.
 
     Raises:
-        InputError: the film cannot be read any more, or, of strict changes, what they say.
+        InputError: the film cannot be read any more, or, with --strict, it is damaged.
     """
     changes = changes or Changes()
     if film.pix_fmt != film.planar_format:
@@ -63,7 +63,7 @@ def read_frames(
             frames = _Timer(film, decoder, changes)
             if back_seconds is not None and not frames.jump(first or 0, back_seconds):
                 continue
-            for frame in whole_pictures(frames, film) if film.deinterlaced else frames:
+            for frame in deinterlace(frames, film) if film.deinterlaced else frames:
                 if last is not None and frame.pts >= last:
                     return
                 if first is None or frame.pts >= first:
@@ -85,7 +85,7 @@ def _seeks(film: Film, first: int | None) -> tuple[int | None, ...]:
 
 
 class _Timer:
-    """Pictures in, frames out, each later than the one before."""
+    """Decoded pictures in, frames with rising timestamps out."""
 
     def __init__(self, film: Film, decoder: Decoder, changes: Changes) -> None:
         self._film = film
@@ -107,7 +107,7 @@ class _Timer:
         if frame is None:
             return False
         self._frames = chain([frame], self._frames)
-        # A frame is made whole from those beside it.
+        # Deinterlacing a frame needs its neighbours.
         return frame.pts < first if film.deinterlaced else frame.pts <= first
 
     def _timed(self) -> Iterator[Frame]:
@@ -146,7 +146,7 @@ class _Timer:
         self._decoder.report()
         if self._backward_count:
             self._changes.add(
-                f"{self._film.path}: {self._backward_count} frames went back in time and were put "
-                "right after the frame before",
+                f"{self._film.path}: the timestamps of {self._backward_count} frames go backwards; "
+                "each was moved to one tick after the frame before",
                 InputError,
             )

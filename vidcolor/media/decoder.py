@@ -1,4 +1,4 @@
-"""Packets in, pictures out, past whatever is damaged, with a count of it."""
+"""Packets in, pictures out; damage is skipped and counted."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -17,11 +17,11 @@ from vidcolor.media.probe import Film
 from vidcolor.media.to_planar import is_transparent, planar, shape_of, shape_of_film
 
 MISSING_SECONDS = Fraction(1, 2)
-"""A film that ends this much before its header's duration is taken to be cut."""
+"""A film that ends this much before its header's duration is taken to be truncated."""
 FAILURES_IN_A_ROW = 100
-"""Reads that fail before the rest of a file is given up."""
+"""Failed reads after which the rest of a file is given up."""
 HOLE_BYTES = 256
-"""Bytes between two packets of Matroska that belong to none: its headers take a tenth of that."""
+"""Bytes between two Matroska packets that count as a hole: headers take a tenth of that."""
 HOLE_PACKETS = 64
 """A jump in time so many packets after a hole comes from it: frames are stored out of order."""
 
@@ -54,7 +54,7 @@ class Decoder:
         """The film is read from its first packet on."""
 
     def seek(self, tick: int) -> bool:
-        """Go to a keyframe at or before a tick, as far as the film's index knows."""
+        """Seek to a keyframe at or before a tick, by the film's index."""
         try:
             self._container.seek(tick, stream=self._stream)
         except av.FFmpegError:
@@ -64,17 +64,17 @@ class Decoder:
         return True
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        """Yield the pictures in the film's planar format; after a jump, those that are whole.
+        """Yield the pictures in the film's planar format; after a seek, the complete ones.
 
         Raises:
-            InputError: the disk stops answering, or, where nothing may change, at damage.
+            InputError: the disk does not respond, or, with --strict, at damage.
         """
         for packet in self._packets():
-            if packet.stream.index != self._stream.index or self._leads_to_nothing(packet):
+            if packet.stream.index != self._stream.index or self._is_before_keyframe(packet):
                 continue
             for picture in self._decoded(packet):
-                if self._is_whole(picture):
-                    yield self._as_the_first(picture)
+                if self._is_complete(picture):
+                    yield self._in_first_format(picture)
                     self.frame_count += 1
 
     def _decoded(self, packet: "Packet[Stream]") -> Sequence[VideoFrame]:
@@ -87,15 +87,15 @@ class Decoder:
             self.note_damage(_seconds(packet))
         return pictures
 
-    def _leads_to_nothing(self, packet: "Packet[Stream]") -> bool:
-        """Tell whether a packet comes before the first keyframe after a jump."""
+    def _is_before_keyframe(self, packet: "Packet[Stream]") -> bool:
+        """Tell whether a packet comes before the first keyframe after a seek."""
         if self._is_waiting_for_key and packet.size and packet.is_keyframe:
             self._is_waiting_for_key = False
             self._key_tick = packet.dts if self._film.clock == "dts" else packet.pts
         return self._is_waiting_for_key
 
-    def _is_whole(self, picture: VideoFrame) -> bool:
-        """Tell whether all that a picture refers to was read: before the keyframe it was not."""
+    def _is_complete(self, picture: VideoFrame) -> bool:
+        """Tell whether all pictures that this one refers to were read."""
         if self.is_from_start or self._key_tick is None:
             return True
         tick = self.tick_of(picture)
@@ -108,13 +108,13 @@ class Decoder:
         """Return a picture's time in the film's ticks; None if the film does not say."""
         return picture.dts if self._film.clock == "dts" else picture.pts
 
-    def _as_the_first(self, picture: VideoFrame) -> VideoFrame:
+    def _in_first_format(self, picture: VideoFrame) -> VideoFrame:
         film, shape = self._film, shape_of(picture)
         if shape not in self._shapes:
             self._shapes.add(shape)
             number = f" {self.frame_count}" if self.is_from_start else ""
             self._changes.add(
-                f"{film.path}: from {shape_of_film(film)} its picture changes to {shape} at frame"
+                f"{film.path}: its picture changes from {shape_of_film(film)} to {shape} at frame"
                 f"{number} ({_place(self._seconds_of(picture))}) and is scaled back; split the "
                 "film there to keep both",
                 InputError,
@@ -122,8 +122,8 @@ class Decoder:
         if self._is_opaque and is_transparent(picture):
             self._is_opaque = False
             self._changes.add(
-                f"{film.path}: its transparency ({film.pix_fmt}) is left out; what is written is "
-                "opaque",
+                f"{film.path}: has transparency ({film.pix_fmt}), which is left out; the result "
+                "is opaque",
                 InputError,
             )
         self._look_for_hole(picture)
@@ -150,14 +150,14 @@ class Decoder:
                 return
             except av.ExitError as error:
                 raise InputError(
-                    f"{self._film.path}: its disk does not answer; check it and run again"
+                    f"{self._film.path}: its disk does not respond; check it and run again"
                 ) from error
             except av.FFmpegError:
                 failures_in_a_row += 1
                 self.note_damage(None)
 
     def note_damage(self, seconds: Fraction | None) -> None:
-        """Count one damaged place; the first is said at once."""
+        """Count one damaged place; the first is reported at once."""
         self._damage_count += 1
         if self._damage_count == 1:
             self._changes.add(
@@ -166,7 +166,7 @@ class Decoder:
             )
 
     def _note(self, packet: "Packet[Stream]") -> None:
-        """Remember how far the film has been read."""
+        """Record how far the film has been read."""
         if packet.pts is not None and packet.time_base:
             ends = (packet.pts + (packet.duration or 0)) * packet.time_base
             self._end_seconds = max(self._end_seconds, Fraction(ends))
@@ -174,7 +174,7 @@ class Decoder:
             self._hole.add(packet)
 
     def report(self) -> None:
-        """Say, at the film's end, how much was damaged and whether the end itself is missing."""
+        """Report, at the film's end, how much was damaged and whether the end is missing."""
         film = self._film
         if self._damage_count > 1:
             known = film.frame_count_from_header if self.is_from_start else None
@@ -186,15 +186,15 @@ class Decoder:
         if ends - self._end_seconds > MISSING_SECONDS:
             self._changes.add(
                 f"{film.path}: ends at {float(self._end_seconds):.1f} s, though its header says "
-                f"{float(ends):.1f} s; the file was probably cut off",
+                f"{float(ends):.1f} s; the file is probably truncated",
                 InputError,
             )
 
 
 class _HoleFinder:
-    """Finds frames that Matroska has lost without a word: FFmpeg skips what it cannot read.
+    """Finds frames lost in a damaged Matroska file: FFmpeg skips without an error.
 
-    Two things come together: bytes in the file that belong to no packet, and a jump in time.
+    The sign is bytes in the file that belong to no packet, followed by a jump in time.
     """
 
     def __init__(self, film: Film) -> None:
@@ -205,7 +205,7 @@ class _HoleFinder:
         self._tick: int | None = None
 
     def add(self, packet: "Packet[Stream]") -> None:
-        """Remember where a packet lies in the file."""
+        """Record a packet's position in the file."""
         if packet.pos is None or packet.pos < 0:
             return
         if self._position is not None and packet.pos - self._position > HOLE_BYTES:
@@ -229,4 +229,4 @@ def _seconds(packet: "Packet[Stream]") -> Fraction | None:
 
 
 def _place(seconds: Fraction | None) -> str:
-    return "an unknown time" if seconds is None else f"{float(seconds):.2f} s"
+    return "unknown time" if seconds is None else f"{float(seconds):.2f} s"

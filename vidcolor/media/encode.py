@@ -1,4 +1,4 @@
-"""Frames into one file of encoded video: the film's luma as it was, the new chroma beside it."""
+"""Encode frames to one file: the film's luma unchanged, with the new chroma."""
 
 import contextlib
 import os
@@ -31,15 +31,15 @@ MUXER_OF_SUFFIX = {".mov": "mov", ".mp4": "mp4", ".nut": "nut"}
 REORDER_FRAMES = 4
 """Decoding runs ahead of showing by at most two frames in x264 and x265; four leaves room."""
 SEGMENT_START_TICKS = REORDER_FRAMES + 1
-"""Times in a segment are this many ticks late: FFmpeg's MOV writer takes the wrong frame for the
+"""Times in a segment are this many ticks late: FFmpeg's MOV muxer takes the wrong frame for the
 first one if several decoding times are zero or less."""
 
-# SVT-AV1 writes a page to the terminal unless it is told before it starts.
+# SVT-AV1 prints a page to the terminal unless this is set before it starts.
 os.environ.setdefault("SVT_LOG", "0")
 
 
 class SegmentWriter:
-    """Encodes frames into a file that gets its name when it is whole.
+    """Encodes frames to a file that is renamed into place when it is complete.
 
     with SegmentWriter(folder / plan.segment_name(0), film, plan) as segment:
         for frame in read_frames(film, start=plan.start, end=plan.end):
@@ -101,7 +101,7 @@ class SegmentWriter:
 
         Args:
             frame: a frame of the film; its luma goes into the result as it is (in a result of
-                other depth, as `levels.luma_at_depth` says).
+                other depth, as `quantization.luma_at_depth` does).
             chroma_2hw: Cb and Cr codes of `plan.depth` bits, of shape `plan.chroma_shape`.
 
         Raises:
@@ -133,7 +133,7 @@ class SegmentWriter:
             self._mux(self._stream.encode(picture))
 
     def _plan_decoding(self, shown: int) -> None:
-        """Note a decoding time: that of packet n is when frame n - REORDER_FRAMES is shown."""
+        """Record a decoding time: packet n is decoded when frame n - REORDER_FRAMES is shown."""
         if self._is_first:
             self._decoding_times.extend(range(shown - REORDER_FRAMES, shown))
             self._is_first = False
@@ -145,7 +145,7 @@ class SegmentWriter:
         picture.color_primaries, picture.color_trc = color.primaries, color.transfer
 
     def _mux(self, packets: "Sequence[Packet[VideoStream]]") -> None:
-        """Write packets with decoding times of our own: x265's are garbage in short films."""
+        """Write packets with our own decoding times: x265's are wrong in short films."""
         for packet in packets:
             packet.dts = self._decoding_times.popleft()
             self._container.mux(packet)
@@ -156,7 +156,7 @@ class SegmentWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Finish the file and give it its name, or, after an error, remove it."""
+        """Finish the file and rename it, or, after an error, remove it."""
         if kind is not None or self._is_first:
             with contextlib.suppress(av.FFmpegError, OSError):
                 self._container.close()
@@ -165,8 +165,8 @@ class SegmentWriter:
             return
         if self._is_first:
             raise OutputError(
-                f"{self._plan.out}: no frame of {self._film.path} lies in the part to render; "
-                "check --start and --end"
+                f"{self._plan.out}: {self._film.path} has no frame between --start and --end; "
+                "check them"
             )
         with output_errors(self._plan.out):
             packets = self._stream.encode(None)
@@ -179,7 +179,7 @@ class SegmentWriter:
 
 
 def tag_picture(stream: VideoStream, film: Film) -> None:
-    """Note the film's colours, shape and interlacing on a stream that is to be written."""
+    """Set the film's colour tags, pixel aspect ratio, rotation and field order on a stream."""
     codec = stream.codec_context
     codec.color_range, codec.colorspace = film.color.range, film.color.matrix
     codec.color_primaries, codec.color_trc = film.color.primaries, film.color.transfer
@@ -190,7 +190,7 @@ def tag_picture(stream: VideoStream, film: Film) -> None:
 
 
 def clocks(ticks_per_second: int) -> dict[str, str]:
-    """Return the settings by which MP4 and MOV count in these ticks, start offsets included."""
+    """Return the muxer options that make MP4 and MOV use these ticks, start offsets included."""
     return {
         "video_track_timescale": str(ticks_per_second),
         "movie_timescale": str(ticks_per_second * max(1, -(-90000 // ticks_per_second))),

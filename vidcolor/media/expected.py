@@ -1,4 +1,4 @@
-"""What was meant to go into a result, to be compared with what reads back from it."""
+"""What should be in the result, to compare with what reads back from it."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from vidcolor.media.timing import PacketTimes
 
 
 class TrackDigest:
-    """The bytes of a track's packets, wherever a container draws the line between them."""
+    """The bytes of a track's packets, however a container divides them."""
 
     def __init__(self) -> None:
         self.byte_count = 0
@@ -20,7 +20,7 @@ class TrackDigest:
         self._digest = hashlib.blake2b()
 
     def add(self, stream: Stream, packet: "Packet[Stream]") -> None:
-        """Add a packet, less what the containers' writers and readers add and take away."""
+        """Add a packet, without what muxers and demuxers add or remove."""
         data = bytes(packet)
         if stream.type == "video":
             self.is_rewritten |= data.startswith((b"\0\0\1", b"\0\0\0\1"))
@@ -40,7 +40,7 @@ class TrackDigest:
 
 @dataclass
 class WrittenTrack:
-    """What went into a stream of the result."""
+    """What was written to a stream of the result."""
 
     index: int
     """Number of the stream in the film."""
@@ -59,7 +59,7 @@ def _adts_size(data: bytes) -> int:
 
 @dataclass(kw_only=True)
 class Written:
-    """What was meant to go into the result."""
+    """What should be in the result."""
 
     times: PacketTimes
     """Of the picture's packets."""
@@ -72,5 +72,5 @@ class Written:
 
 
 def digest_of(data: bytes) -> bytes:
-    """Return what identifies an attached file."""
+    """Return the digest of an attached file."""
     return hashlib.blake2b(data).digest()

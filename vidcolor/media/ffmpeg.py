@@ -1,7 +1,7 @@
-"""FFmpeg, the program: where it is, and RGB frames out of it with the film's exact times.
+"""The FFmpeg program: find it, and read RGB frames from it with the film's exact timestamps.
 
-Training frames come from it rather than from PyAV: its filters turn, stretch and scale them in
-processes of their own, beside the one that compresses them.
+Training frames come from it rather than from PyAV: its filters rotate and scale them in a
+separate process, while this one compresses them.
 """
 
 import logging
@@ -27,31 +27,31 @@ from vidcolor.media.probe import Film, fraction
 log = logging.getLogger(__name__)
 
 SEEK_BACK_SECONDS = 3
-"""How far before the wanted frame decoding begins, so that what leads to it is whole."""
+"""How far before the wanted frame decoding starts, so that its references are complete."""
 
 SCALER = "lanczos+accurate_rnd+full_chroma_int"
-"""libswscale's flags: sharp, the same on every CPU, chroma interpolated rather than repeated."""
+"""libswscale's flags: sharp, the same on every CPU, chroma interpolated."""
 
 
 def find_ffmpeg() -> str:
     """Return the FFmpeg program: $VIDCOLOR_FFMPEG, the system's, or that of imageio-ffmpeg.
 
     Raises:
-        InputError: there is none.
+        InputError: none was found.
     """
     named = os.environ.get("VIDCOLOR_FFMPEG")
     found = shutil.which(named or "ffmpeg")
     if found:
         return found
     if named:
-        raise InputError(f"FFmpeg {named}: not a program; correct or unset VIDCOLOR_FFMPEG")
+        raise InputError(f"FFmpeg {named}: is not a program; fix or unset VIDCOLOR_FFMPEG")
     try:
         import imageio_ffmpeg
 
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError) as error:
         raise InputError(
-            "FFmpeg: no such program here; install it (apt-get install ffmpeg), "
+            "FFmpeg: not found; install it (apt-get install ffmpeg), "
             "or run: pip install imageio-ffmpeg"
         ) from error
 
@@ -76,15 +76,15 @@ def rgb_frames(
     first_pts: int | None = None,
     seek: bool = True,
 ) -> Iterator[Iterator[RgbFrame]]:
-    """Run FFmpeg and hand out the film's frames, scaled, in the order they are shown.
+    """Run FFmpeg and yield the film's frames, scaled, in the order they are shown.
 
     Args:
         film: what `probe` found.
         width: of the frames, pixels, after rotation.
         height: of the frames, pixels, after rotation.
-        every: hand out every n-th frame, beginning with the first one.
-        first_pts: begin at the first frame shown at this tick or later.
-        seek: jump near `first_pts` instead of decoding all that precedes it. A few films
+        every: yield every n-th frame, starting with the first one.
+        first_pts: start at the first frame shown at this tick or later.
+        seek: seek near `first_pts` instead of decoding everything before it. A few films
             have a wrong index: compare the first frame's time.
 
     Raises:
@@ -122,7 +122,7 @@ def _command(
         video = video.filter("select", f"not(mod(n,{every}))")
     video = video.filter("scale", width, height, flags=SCALER, **_untagged_matrix(film))
     # NUT keeps every time exactly: its time base divides the stream's. (Rates are not kept.)
-    # The clock is spelt out: FFmpeg 5 and 9 have no common word for "the input's own".
+    # The time base is given as a number: FFmpeg 5 and 9 share no name for the input's own.
     clock = f"{film.time_base.numerator}/{film.time_base.denominator}"
     raw = {"format": "nut", "vcodec": "rawvideo", "pix_fmt": "rgb24", "enc_time_base": clock}
     exact = {"fps_mode": "passthrough", "avoid_negative_ts": "disabled"}
@@ -133,7 +133,7 @@ def _command(
 
 
 def _untagged_matrix(film: Film) -> dict[str, str]:
-    """FFmpeg takes an untagged film for BT.601, whatever its size."""
+    """Return the matrix of an untagged film: FFmpeg assumes BT.601, whatever its size."""
     return {} if film.color.matrix in MATRIX_OF_TAG else {"in_color_matrix": film.matrix}
 
 
@@ -152,13 +152,13 @@ def _read(pipe: IO[bytes], film: Film) -> Generator[RgbFrame, None, None]:
 def _checked(
     frames: Iterator[RgbFrame], process: subprocess.Popen[bytes], messages: IO[bytes], film: Film
 ) -> Iterator[RgbFrame]:
-    """Yield the frames; once there are no more, say what FFmpeg had to say."""
+    """Yield the frames; after the last, report FFmpeg's errors."""
     yield from frames
     status = process.wait()
     messages.seek(0)
     lines = messages.read().decode(errors="replace").splitlines()
     if status != 0:
         reason = lines[-1] if lines else f"status {status}"
-        raise InputError(f"{film.path}: FFmpeg stopped: {reason}; check that the film is whole")
+        raise InputError(f"{film.path}: FFmpeg failed: {reason}; check that the film is complete")
     if lines:
-        log.warning("%s: FFmpeg complained %d times: %s", film.path, len(lines), lines[0])
+        log.warning("%s: FFmpeg reported %d errors: %s", film.path, len(lines), lines[0])

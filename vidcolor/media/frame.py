@@ -1,4 +1,4 @@
-"""One decoded frame: its luma codes, its time, and what its numbers mean."""
+"""One decoded frame: its luma codes, its timestamp, and how to read them."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,7 +12,7 @@ from vidcolor.media.quantization import Codes, sample_type, unit_from_chroma, un
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded frame. Its arrays look into the decoder's memory and are read-only."""
+    """One decoded frame. Its arrays are read-only views of the decoder's memory."""
 
     luma: Codes
     """Luma codes (H, W), uint8, or uint16 where the film has more than 8 bits."""
@@ -30,7 +30,7 @@ class Frame:
 
     @property
     def seconds(self) -> Fraction:
-        """When it is shown on the film's clock."""
+        """Its timestamp in seconds."""
         return self.pts * self.time_base
 
     def chroma(self) -> Codes | None:
@@ -54,7 +54,7 @@ def unit_chroma(frame: Frame) -> NDArray[np.float32]:
 
 
 def plane_of(picture: VideoFrame, index: int, depth: int) -> Codes:
-    """Return a plane (h, w) as a writable view, without the padding at the ends of its lines."""
+    """Return a plane (h, w) as a writable view, without line padding."""
     plane = picture.planes[index]
     memory = memoryview(plane)
     samples: Codes = np.frombuffer(memory, sample_type(depth))

@@ -1,8 +1,8 @@
-"""What an HDR film says about its mastering display, in the encoders' words.
+"""An HDR film's mastering display metadata, as encoder options.
 
-FFmpeg hands over C structs: AVMasteringDisplayMetadata (eleven rationals, two flags; red, green,
+FFmpeg returns C structs: AVMasteringDisplayMetadata (eleven rationals, two flags; red, green,
 blue, white point, luminance) and AVContentLightMetadata (libavutil/mastering_display_metadata.h).
-The encoders count chromaticities in 0.00002 and luminance in 0.0001 cd/m2 (SMPTE ST 2086).
+The encoders take chromaticities in units of 0.00002, luminance of 0.0001 cd/m2 (SMPTE ST 2086).
 """
 
 import struct
@@ -13,7 +13,7 @@ from vidcolor.options.values import Codec
 
 
 def hdr_params(film: Film, codec: Codec) -> list[str]:
-    """Return the settings of libx264 or libx265 that repeat the film's HDR metadata."""
+    """Return the options of libx264 or libx265 that write the film's HDR metadata."""
     names = {"libx264": ("mastering-display", "cll"), "libx265": ("master-display", "max-cll")}
     if codec not in names:
         return []

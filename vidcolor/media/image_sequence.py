@@ -1,4 +1,4 @@
-"""Pictures as a film: the files of a folder, or of a pattern, in the order of their numbers."""
+"""Image sequences as films: the files of a folder, or of a pattern, in numeric order."""
 
 import os
 import re
@@ -8,30 +8,30 @@ from vidcolor.errors import InputError
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 PLACEHOLDER = re.compile(r"%(?:0(\d+))?d")
-"""Where the number stands in a pattern: %d, or %05d for at least five digits."""
+"""The number in a pattern: %d, or %05d for at least five digits."""
 GLOB_SIGNS = re.compile(r"([\\*?\[\]{}])")
-"""What glob(3), with braces, takes for more than itself."""
+"""Special characters of glob(3), with braces."""
 
 
 def pictures_of_folder(folder: Path) -> tuple[Path, ...]:
     """Return a folder's pictures in the order in which FFmpeg's glob reads them.
 
     Raises:
-        InputError: there is none, they are of several kinds, or their numbers are out of order.
+        InputError: it has none, they are of several types, or their numbers are out of order.
     """
     try:
         names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as error:
-        raise InputError(f"{folder}: may not be read; check its permissions") from error
+        raise InputError(f"{folder}: cannot be read; check its permissions") from error
     names = [name for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES]
     if not names:
         kinds = ", ".join(suffix.lstrip(".") for suffix in PICTURE_SUFFIXES)
-        raise InputError(f"{folder}: holds no pictures ({kinds}); give a film, or a folder of them")
+        raise InputError(f"{folder}: has no pictures ({kinds}); give a film or a picture folder")
     suffixes = sorted({Path(name).suffix for name in names})
     if len(suffixes) > 1:
         raise InputError(
-            f"{folder}: holds pictures of several kinds ({', '.join(suffixes)}); "
-            "keep one kind, in names that end alike"
+            f"{folder}: has pictures of several types ({', '.join(suffixes)}); "
+            "keep one type, with the same file ending"
         )
     names.sort(key=os.fsencode)
     for name, later in zip(names, sorted(names, key=_reading_order), strict=True):
@@ -44,7 +44,7 @@ def pictures_of_folder(folder: Path) -> tuple[Path, ...]:
 
 
 def _reading_order(name: str) -> list[tuple[int, str]]:
-    """Return a key by which 2 comes before 10."""
+    """Return a sort key by which 2 comes before 10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in _runs(name)]
 
 
@@ -53,37 +53,37 @@ def _runs(name: str) -> list[str]:
 
 
 def glob_of(folder: Path, suffix: str) -> str:
-    """Return the name by which FFmpeg's glob finds a folder's pictures of one kind."""
+    """Return FFmpeg's glob for a folder's pictures of one type."""
     return GLOB_SIGNS.sub(r"\\\1", f"{folder}{os.sep}") + f"*{suffix}"
 
 
 def is_pattern(path: Path) -> bool:
-    """Tell whether a picture's name holds one %d or %05d."""
+    """Tell whether a picture's name has one %d or %05d."""
     is_picture = path.suffix.lower() in PICTURE_SUFFIXES
     return is_picture and len(PLACEHOLDER.findall(path.name)) == 1
 
 
 def pictures_of_pattern(pattern: Path) -> tuple[int, tuple[Path, ...]]:
-    """Return the first number and the pictures of `frames/%05d.png`, which leave no number out.
+    """Return the first number and the pictures of `frames/%05d.png`, numbered without a gap.
 
     Raises:
-        InputError: there is none, or a number is missing between two others.
+        InputError: no file matches, or a number is missing between two others.
     """
     numbers = _numbers_of(pattern)
     if not numbers:
-        raise InputError(f"{pattern}: no file has such a name; check the folder and the pattern")
+        raise InputError(f"{pattern}: no file matches; check the folder and the pattern")
     first, last = min(numbers), max(numbers)
     missing = next((number for number in range(first, last) if number not in numbers), None)
     if missing is not None:
         raise InputError(
             f"{pattern}: number {missing} is missing between {first} and {last}; give the folder "
-            "instead to take what is there"
+            "instead to use the files that exist"
         )
     return first, tuple(pattern.with_name(numbers[n]) for n in range(first, last + 1))
 
 
 def _numbers_of(pattern: Path) -> dict[int, str]:
-    """Return the names that the pattern means, by number."""
+    """Return the names that match the pattern, by number."""
     placeholder = PLACEHOLDER.search(pattern.name)
     assert placeholder is not None
     before, after = pattern.name[: placeholder.start()], pattern.name[placeholder.end() :]
@@ -102,7 +102,7 @@ def _numbers_of(pattern: Path) -> dict[int, str]:
 
 
 def sequence_of(pattern: Path) -> str:
-    """Return the name by which FFmpeg counts a pattern's pictures, other percent signs kept."""
+    """Return FFmpeg's name for a pattern, with other percent signs escaped."""
     placeholder = PLACEHOLDER.search(pattern.name)
     assert placeholder is not None
     before, after = pattern.name[: placeholder.start()], pattern.name[placeholder.end() :]

@@ -1,4 +1,4 @@
-"""Interlaced film: whole pictures made of its fields, or its fields marked in what is written."""
+"""Interlaced film: deinterlace its frames, or flag the frames of the result as interlaced."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -16,13 +16,13 @@ from vidcolor.media.probe import Film
 from vidcolor.media.quantization import Codes
 
 TICK = Fraction(1, 1000)
-"""A clock for graphs whose times are not looked at."""
+"""A time base for filter graphs whose times are ignored."""
 
 
-def whole_pictures(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
-    """Make each frame whole with FFmpeg's bwdif: one field's lines, and new ones between them.
+def deinterlace(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
+    """Deinterlace each frame with FFmpeg's bwdif: one field's lines, new ones between them.
 
-    The number of frames and their times stay. Only luma is made whole; `Frame.chroma` is still
+    The number of frames and their times stay. Only luma is deinterlaced; `Frame.chroma` is still
     the film's own.
     """
     grey = "gray" if film.depth == 8 else "gray16le"
@@ -43,7 +43,7 @@ def whole_pictures(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
 
 
 def _lumas(graph: Graph, depth: int) -> Iterator[Codes]:
-    """Yield what the graph has ready; its new lines may overshoot the codes of this depth."""
+    """Yield the graph's output, clipped: new lines may overshoot the codes of this depth."""
     while True:
         try:
             picture = graph.pull()
@@ -56,7 +56,7 @@ def _lumas(graph: Graph, depth: int) -> Iterator[Codes]:
 
 
 class FieldMarker:
-    """Marks pictures as made of two fields, which PyAV cannot do without a filter.
+    """Flags pictures as interlaced, which PyAV cannot do without a filter.
 
     mark = FieldMarker("tff", 720, 576, "yuv420p", time_base)
     stream.encode(mark(picture))
@@ -68,7 +68,7 @@ class FieldMarker:
         self._graph = _graph(width, height, pix_fmt, time_base, "setfield", f"mode={order}")
 
     def __call__(self, picture: VideoFrame) -> VideoFrame:
-        """Return the picture, marked."""
+        """Return the picture, flagged."""
         self._graph.push(picture)
         marked = self._graph.pull()
         assert isinstance(marked, VideoFrame)

@@ -1,4 +1,4 @@
-"""What a container can note beside its streams: tags, languages, dispositions, chapters."""
+"""A container's metadata: tags, languages, dispositions, chapters."""
 
 import io
 from collections.abc import Iterator
@@ -32,9 +32,9 @@ STALE_TAGS = (
     "_statistics",
     "handler_name",
 )
-"""Tags that speak of the old file; by their beginnings, in small letters."""
+"""Tags that describe the old file; lower-case prefixes."""
 STREAM_TAGS = ("language", "creation_time")
-"""Tags of streams whose loss is told by itself, or is none: the film's own date is kept."""
+"""Stream tags without a warning here: languages have their own, the film keeps its date."""
 
 MOV_LANGUAGES = {
     "cze": "ces",
@@ -53,17 +53,17 @@ MOV_LANGUAGES = {
 
 
 def carried_tags(tags: dict[str, str], *, with_timecode: bool = True) -> dict[str, str]:
-    """Return the tags of a file or stream that are as true of the result."""
+    """Return the tags of a file or stream that also hold for the result."""
     stale = STALE_TAGS if with_timecode else (*STALE_TAGS, "timecode")
     return {name: value for name, value in tags.items() if not name.lower().startswith(stale)}
 
 
 def note_stream(stream: Stream, added: Stream, output_format: str, *, with_timecode: bool) -> None:
-    """Give a stream of the result the tags, language and disposition that it has in the film."""
+    """Copy a stream's tags, language and disposition to the stream of the result."""
     added.metadata.update(carried_tags(stream.metadata, with_timecode=with_timecode))
     added.disposition = stream.disposition
     if output_format in ("mp4", "mov"):
-        # FFmpeg does not read the box back into which it writes a title, but it reads this one.
+        # FFmpeg cannot read back the box in which it writes a title, but it reads this one.
         name = stream.metadata.get("title", stream.metadata.get("handler_name"))
         added.metadata.update({"handler_name": name} if name else {})
     if output_format == "mov" and "language" in added.metadata:
@@ -79,7 +79,7 @@ def carry_header(
     end: Fraction | None,
     with_timecode: bool,
 ) -> None:
-    """Copy the film's tags, and the chapters that lie in the part that is rendered."""
+    """Copy the film's tags, and the chapters of the part that is rendered."""
     output.metadata.update(carried_tags(source.metadata, with_timecode=with_timecode))
     chapters = []
     for chapter in source.chapters():
@@ -96,13 +96,13 @@ def carry_header(
 
 
 def has_timecode(container: InputContainer) -> bool:
-    """Tell whether a film notes the time of day, or of the reel, at which it begins."""
+    """Tell whether a film has a timecode tag."""
     tags = container.metadata, *(stream.metadata for stream in container.streams)
     return any(name.lower() == "timecode" for names in tags for name in names)
 
 
 def can_note_timecode(container: InputContainer, film: Film, output_format: str) -> bool:
-    """Try it: MP4 and MOV count it in frames, so not every rate and not every text will do."""
+    """Try it: MP4 and MOV store a timecode in frames, so not every rate and text works."""
     file = io.BytesIO()
     try:
         with av.open(file, "w", format=output_format, **KEEP_BYTES) as output:
@@ -125,9 +125,9 @@ def say_what_is_not_noted(
     output_format: str,
     changes: Changes,
 ) -> None:
-    """Write a tiny file with all notes of the film, and say which of them it does not give back.
+    """Write a tiny file with all metadata of the film, and warn of what does not read back.
 
-    What a container notes does not depend on the codecs, so streams of a few bytes stand in.
+    What a container stores does not depend on the codecs, so streams of a few bytes are enough.
     """
     streams = [container.streams[film.stream_index]]
     streams += [
@@ -145,11 +145,11 @@ def say_what_is_not_noted(
     file.seek(0)
     with av.open(file, **KEEP_BYTES) as written:
         for lost in _lost(container, streams, written):
-            changes.add(f"{out}: cannot note {lost}; {_where(output_format)}")
+            changes.add(f"{out}: cannot store {lost}; {_where(output_format)}")
 
 
 def _where(output_format: str) -> str:
-    return "no container that is written can" if output_format == "matroska" else ".mkv notes more"
+    return "no supported container can" if output_format == "matroska" else ".mkv can store more"
 
 
 def _add_stand_in(kind: str, output: OutputContainer, rate: Fraction = Fraction(25)) -> Stream:
@@ -180,13 +180,13 @@ def _stand_in_packets(stream: Stream) -> "Iterator[Packet[Stream]]":
 def _lost(
     container: InputContainer, streams: list[Stream], written: InputContainer
 ) -> Iterator[str]:
-    """Yield what the film notes and the trial does not."""
+    """Yield the metadata that the film has and the trial does not."""
     tags = _missing(container.metadata, written.metadata)
     if tags:
         yield f"the film's tags {', '.join(tags)}"
     titles = [chapter["metadata"].get("title") for chapter in container.chapters()]
     if titles != [chapter["metadata"].get("title") for chapter in written.chapters()]:
-        yield "the film's chapters as they are"
+        yield "the film's chapters unchanged"
     for stream, found in zip(streams, written.streams, strict=False):
         tags = [n for n in _missing(stream.metadata, found.metadata) if n not in STREAM_TAGS]
         if tags:
@@ -196,7 +196,7 @@ def _lost(
             yield f"the language {language} of stream {stream.index}"
         missing = Disposition(stream.disposition & ~found.disposition)
         if missing:
-            yield f"that stream {stream.index} is {missing.name or missing}".replace("|", ", ")
+            yield f"the flags {missing.name or missing} of stream {stream.index}".replace("|", ", ")
 
 
 def _missing(tags: dict[str, str], found: dict[str, str]) -> list[str]:

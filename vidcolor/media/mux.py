@@ -1,4 +1,4 @@
-"""Segments into the finished film: packets joined, everything else carried over, then its name."""
+"""Join the segments into the finished film, and copy the other streams."""
 
 import heapq
 from array import array
@@ -39,44 +39,44 @@ def join(
     *,
     before_rename: Callable[[Path], None] | None = None,
 ) -> tuple[StreamAccount, ...]:
-    """Put the segments and the film's other streams into `plan.out`, without encoding again.
+    """Write the segments and the film's other streams to `plan.out`, without encoding again.
 
-    It is written beside its segments, read back and compared, and only then gets its name. The
-    segments stay as they are, whatever happens.
+    It is written next to its segments, read back and compared, and only then renamed. The
+    segments are never changed.
 
     Args:
         segments: files of SegmentWriter, in the order of their times, all of one plan.
-        film: what the segments were made of; its other streams are read from its file.
+        film: the source of the segments; its other streams are read from its file.
         plan: what `check_output` decided.
         changes: gets what was damaged in the film's other streams.
-        before_rename: called with the file once it is whole and on the disk.
+        before_rename: called with the file once it is complete and on the disk.
 
     Returns:
-        What became of each stream of the film.
+        What was done with each stream of the film.
 
     Raises:
-        InputError: the film's other streams are damaged, where nothing may change.
-        OutputError: it cannot be written, what was written is not what was meant, or the
-            segments do not belong together.
+        InputError: with --strict, the film's other streams are damaged.
+        OutputError: it cannot be written, it reads back differently, or the segments do not
+            fit together.
     """
-    whole = segments[0].parent / f"film{plan.out.suffix}"
+    joined = segments[0].parent / f"film{plan.out.suffix}"
     times = _times_of(segments, film, plan)
     try:
         with output_errors(plan.out):
-            written, accounts = _write(whole, segments, film, plan, times, changes)
-            verify(whole, plan, written)
-            sync_file(whole)
+            written, accounts = _write(joined, segments, film, plan, times, changes)
+            verify(joined, plan, written)
+            sync_file(joined)
             if before_rename is not None:
-                before_rename(whole)
-            whole.replace(plan.out)
+                before_rename(joined)
+            joined.replace(plan.out)
             sync_file(plan.out.parent)
     finally:
-        whole.unlink(missing_ok=True)
+        joined.unlink(missing_ok=True)
     return accounts
 
 
 def _times_of(segments: Sequence[Path], film: Film, plan: OutputPlan) -> PacketTimes:
-    """Read when each packet is shown, and check that one decoder can read all of them."""
+    """Read the packets' timestamps, and check that one decoder can read all of them."""
     stored, last_duration = array("q"), 0
     headers: bytes | None = None
     for number, segment in enumerate(segments):
@@ -86,15 +86,15 @@ def _times_of(segments: Sequence[Path], film: Film, plan: OutputPlan) -> PacketT
             headers = own if headers is None else headers
             if own != headers:
                 raise OutputError(
-                    f"{plan.out}: segment {number} was encoded otherwise than the first, so they "
-                    "cannot be joined; render it anew with --restart"
+                    f"{plan.out}: segment {number} was encoded differently from the first, so they "
+                    "cannot be joined; start over with --restart"
                 )
             for packet in container.demux(stream):
                 if packet.size:
                     stored.append(_film_ticks(packet.pts, stream, film) - SEGMENT_START_TICKS)
                     last_duration = _film_ticks(packet.duration, stream, film)
     if len(np.unique(np.frombuffer(stored, np.int64))) < len(stored):
-        raise OutputError(f"{plan.out}: two frames were encoded for one time; report this")
+        raise OutputError(f"{plan.out}: two frames have the same timestamp; report this")
     return packet_times(
         stored,
         film.time_base,
@@ -104,19 +104,19 @@ def _times_of(segments: Sequence[Path], film: Film, plan: OutputPlan) -> PacketT
 
 
 def _film_ticks(time: int | None, stream: VideoStream, film: Film) -> int:
-    """Return a time of a segment in the film's ticks, of which its own are a fraction."""
+    """Return a time of a segment in the film's ticks."""
     return round((time or 0) * (fraction(stream.time_base) or 0) / film.time_base)
 
 
 def _write(
-    whole: Path,
+    joined: Path,
     segments: Sequence[Path],
     film: Film,
     plan: OutputPlan,
     times: PacketTimes,
     changes: Changes,
 ) -> tuple[Written, tuple[StreamAccount, ...]]:
-    """Write the result; return what went into it, and what became of the film's streams."""
+    """Write the result; return what was written, and a report on the film's streams."""
     end = None
     if plan.end is not None:
         end = film.start_seconds + plan.end - plan.offset
@@ -125,7 +125,7 @@ def _write(
         first = stack.enter_context(av.open(str(segments[0])))
         output = stack.enter_context(
             av.open(
-                str(whole),
+                str(joined),
                 "w",
                 format=plan.format,
                 container_options=clocks(times.ticks_per_second) | ANY_CODEC,
@@ -144,8 +144,8 @@ def _write(
         output.start_encoding()
         fingerprint = TrackDigest()
         pictures = _picture_packets(segments, picture, times, fingerprint)
-        company = copier.packets(offset=plan.offset, end=end)
-        for packet in heapq.merge(pictures, company, key=_decoding_seconds):
+        others = copier.packets(offset=plan.offset, end=end)
+        for packet in heapq.merge(pictures, others, key=_decoding_seconds):
             output.mux(packet)
         tracks = [track for track in copier.written.values() if track.packet_count]
         written = Written(times=times, picture=fingerprint, tracks=tracks, attached=copier.attached)

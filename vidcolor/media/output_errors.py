@@ -1,4 +1,4 @@
-"""What goes wrong while a film is written, as one OutputError."""
+"""Turn errors of writing into OutputError."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from vidcolor.errors import OutputError, VidcolorError
 
 @contextmanager
 def output_errors(out: Path) -> Iterator[None]:
-    """Turn what goes wrong while writing into one OutputError."""
+    """Turn errors of writing `out` into OutputError."""
     try:
         yield
     except VidcolorError:
@@ -19,5 +19,5 @@ def output_errors(out: Path) -> Iterator[None]:
     except (av.FFmpegError, OSError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise OutputError(
-            f"{out}: cannot write it ({reason}); check the space and the limits of its disk"
+            f"{out}: cannot be written ({reason}); check the free space and limits of its disk"
         ) from error

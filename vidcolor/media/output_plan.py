@@ -1,4 +1,4 @@
-"""How the result is written: decided, checked and said before any work is done."""
+"""How the result is written: decided and checked before any work is done."""
 
 import logging
 import math
@@ -16,7 +16,7 @@ from vidcolor.media.codecs import (
     choose_depth,
     choose_subsampling,
     codec_settings,
-    say_if_interlacing_is_lost,
+    warn_if_interlacing_is_lost,
 )
 from vidcolor.media.conversion_warnings import Changes
 from vidcolor.media.metadata import can_note_timecode, has_timecode, say_what_is_not_noted
@@ -28,7 +28,7 @@ from vidcolor.options.values import Codec, Verification, span_from_text
 log = logging.getLogger(__name__)
 
 FORMAT_OF_SUFFIX = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-"""Containers that are written, by FFmpeg's name."""
+"""Supported containers, by FFmpeg's name."""
 SEGMENT_SUFFIX: dict[Codec, str] = {
     "libx264": ".mov",
     "libx265": ".mov",
@@ -36,9 +36,9 @@ SEGMENT_SUFFIX: dict[Codec, str] = {
     "ffv1": ".nut",
     "prores_ks": ".mov",
 }
-"""Containers that hold each codec's packets with exact times."""
+"""Containers that store each codec's packets with exact timestamps."""
 FAR_SECONDS = 60
-"""A clock that starts later than this (broadcasts start anywhere in 26 hours) is set back."""
+"""Timestamps that start later than this (a broadcast's start anywhere in 26 hours) are reset."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +65,9 @@ class OutputPlan:
     end: Fraction | None
     """Last moment, not included, on the same scale."""
     tracks: tuple[Carried, ...]
-    """What becomes of each stream beside the picture, in the film's order."""
+    """What is done with each stream other than the picture, in the film's order."""
     has_timecode: bool
-    """The result begins at the film's timecode, if the film has one."""
+    """The result starts at the film's timecode, if the film has one."""
     verify: Verification
     """How thoroughly the result is read back."""
 
@@ -79,7 +79,7 @@ class OutputPlan:
 def check_output(
     film: Film, out: Path | str, options: RenderOptions, changes: Changes
 ) -> OutputPlan:
-    """Decide how `film` is written to `out`, and refuse what cannot be before work is done.
+    """Decide how `film` is written to `out`, and refuse what is impossible before any work.
 
     Args:
         film: what `probe` found.
@@ -88,7 +88,7 @@ def check_output(
         changes: gets what the result leaves out or converts.
 
     Raises:
-        OptionsError: codec, preset or crf do not go together.
+        OptionsError: codec, preset or crf do not fit together.
         OutputError: `out` cannot be written, or cannot hold the codec, the size or a track.
     """
     out = Path(out)
@@ -100,11 +100,11 @@ def check_output(
     pix_fmt = f"yuv{subsampling}p" + (f"{depth}le" if depth > 8 else "")
     codec_options = codec_settings(film, options, subsampling)
     check_encoder(film, options.codec, pix_fmt, codec_options)
-    say_if_interlacing_is_lost(film, options, changes)
+    warn_if_interlacing_is_lost(film, options, changes)
     if film.has_captions:
         changes.add(
-            f"{film.path}: the closed captions inside its pictures are lost when these are encoded "
-            "anew; extract them to a file of their own first"
+            f"{film.path}: the closed captions inside its pictures are lost by encoding; "
+            "extract them to a separate file first"
         )
     start, end = span_from_text(options.start, options.end)
     with open_film(film) as container:
@@ -132,7 +132,7 @@ def check_output(
 
 
 def frames_ahead(film: Film, options: RenderOptions) -> int | None:
-    """Return about how many frames of a film lie in the span, or None if it does not say."""
+    """Return the approximate number of frames in the span, or None if it is unknown."""
     start, end = span_from_text(options.start, options.end)
     if start is None and end is None and film.frame_count_from_header:
         return film.frame_count_from_header
@@ -144,20 +144,20 @@ def frames_ahead(film: Film, options: RenderOptions) -> int | None:
 
 
 def _check_place(film: Film, out: Path, *, overwrite: bool) -> str:
-    """Return the container's format if a file may be put at `out`."""
+    """Return the container's format if `out` can be written."""
     output_format = FORMAT_OF_SUFFIX.get(out.suffix.lower())
     if output_format is None:
-        raise OutputError(f"{out}: unknown kind of file; end its name in .mp4, .mkv or .mov")
+        raise OutputError(f"{out}: unknown file type; use .mp4, .mkv or .mov")
     if out.is_dir():
         raise OutputError(f"{out}: is a folder; give a file name")
     if not out.parent.is_dir():
-        raise OutputError(f"{out}: its folder does not exist; make it with: mkdir -p {out.parent}")
+        raise OutputError(f"{out}: its folder is missing; create it with: mkdir -p {out.parent}")
     if not os.access(out.parent, os.W_OK):
-        raise OutputError(f"{out}: its folder may not be written to; choose another")
+        raise OutputError(f"{out}: its folder is not writable; choose another")
     if out.exists() and out.samefile(film.path):
-        raise OutputError(f"{out}: is the film itself; give the result another name")
+        raise OutputError(f"{out}: is the film itself; choose another name for the result")
     if out.exists() and not overwrite:
-        raise OutputError(f"{out}: exists already; choose another name or add --overwrite")
+        raise OutputError(f"{out}: already exists; choose another name or add --overwrite")
     return output_format
 
 
@@ -166,13 +166,13 @@ def _check_shape(film: Film, out: Path, output_format: str, codec: Codec) -> Non
     is_kept = output_format != "matroska" or codec in ("libx264", "libx265")
     if film.sample_aspect_ratio != 1 and not is_kept:
         raise OutputError(
-            f"{out}: cannot note the pixels' shape ({film.sample_aspect_ratio}) with {codec}; "
-            "take libx264 (--crf 0 is lossless), or an .mp4 or .mov name with a codec it holds"
+            f"{out}: cannot store the pixel aspect ratio ({film.sample_aspect_ratio}) with "
+            f"{codec}; use libx264 (--crf 0 is lossless), or .mp4 or .mov with a codec it supports"
         )
 
 
 def chroma_shape(film: Film, subsampling: Subsampling) -> tuple[int, int, int]:
-    """Return (2, h, w) of the chroma planes that go beside a film's luma."""
+    """Return the shape (2, h, w) of the chroma planes for a film's luma."""
     height = math.ceil(film.height / 2) if subsampling == "420" else film.height
     width = film.width if subsampling == "444" else math.ceil(film.width / 2)
     return 2, height, width
@@ -190,22 +190,20 @@ def _keeps_timecode(
         return False
     if start is not None:
         changes.add(
-            f"{out}: gets no timecode, because the film's is that of its beginning; "
+            f"{out}: has no timecode, because the film's timecode is that of its first frame; "
             "leave out --start to keep it"
         )
         return False
     can_note = can_note_timecode(container, film, output_format)
     if not can_note:
-        changes.add(
-            f"{out}: cannot count the film's timecode, so it is left out; .mkv notes it as it is"
-        )
+        changes.add(f"{out}: cannot store the film's timecode, so it is left out; .mkv keeps it")
     return can_note
 
 
 def _offset(film: Film, start: Fraction | None) -> Fraction:
     """Return what is taken off all times, so that the result starts near zero and not before.
 
-    MP4 hides frames before zero; a cut film starts anew; broadcasts start at any hour.
+    MP4 hides frames before zero; a part of a film starts at zero; broadcasts start at any hour.
     """
     base = film.time_base
     if start is not None:
@@ -213,6 +211,6 @@ def _offset(film: Film, start: Fraction | None) -> Fraction:
     if film.first_pts < 0:
         return film.first_pts * base
     if film.start_seconds > FAR_SECONDS:
-        log.info("%s: its clock starts at %.1f s, the result's at 0", film.path, film.start_seconds)
+        log.info("%s: starts at %.1f s, the result starts at 0", film.path, film.start_seconds)
         return film.start_seconds // base * base
     return Fraction(0)

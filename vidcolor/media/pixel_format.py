@@ -24,18 +24,18 @@ YCBCR_FORMATS = (
     *("yuv", "yuyv", "yvyu", "uyv", "uyyv", "vuy", "vyu", "ayuv", "v30x", "y2"),
     *("nv", "p0", "p2", "p4", "xv"),
 )
-"""How the names of FFmpeg's Y'CbCr formats begin; what is neither they nor grey is RGB."""
+"""Prefixes of FFmpeg's Y'CbCr formats; a format that is neither one nor grey is RGB."""
 PLANAR_DEPTHS = (8, 9, 10, 12, 14, 16)
 """Bits of a sample that FFmpeg's planar formats hold."""
 LIMITED, FULL = 1, 2
 """FFmpeg's numbers of the ranges."""
 UNSPECIFIED = 2
-"""ITU-T H.273: the value of colour tags that say nothing."""
+"""ITU-T H.273: the value of unset colour tags."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColorTags:
-    """What the film says about its colours, as numbers of ITU-T H.273 (2: unspecified)."""
+    """The film's colour tags, as numbers of ITU-T H.273 (2: unspecified)."""
 
     range: int = 0
     """FFmpeg's number: 0 unspecified, 1 limited, 2 full."""
@@ -46,7 +46,7 @@ class ColorTags:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureFormat:
-    """What a decoded frame says about its samples."""
+    """The sample format of a decoded frame."""
 
     pix_fmt: str
     planar_format: str
@@ -62,12 +62,12 @@ class PictureFormat:
     full_range: bool
     """Luma spans all codes (0-255), not the limited ones (16-235)."""
     matrix: Matrix
-    """By tag; of an untagged film, bt709 from 1280 pixels width or 577 lines on (mpv's rule)."""
+    """By tag; for an untagged film, bt709 from 1280 pixels width or 577 lines on (mpv's rule)."""
     color: ColorTags
 
 
 def picture_format(first: VideoFrame) -> PictureFormat:
-    """Describe the samples of a film by its first decoded frame."""
+    """Return the sample format of a film from its first decoded frame."""
     name = first.format.name
     is_grey = name.startswith(("gray", "ya8", "ya16"))
     is_ycbcr = name.startswith(YCBCR_FORMATS)
@@ -121,13 +121,13 @@ def _matrix(frame: VideoFrame) -> Matrix:
 
 
 def _color_tags(frame: VideoFrame, is_full: bool, *, is_ycbcr: bool) -> ColorTags:
-    """Return the tags of the result: the film's own, plus what RGB and grey leave open."""
+    """Return the tags of the result: the film's own, plus what RGB and grey do not set."""
     matrix, color_range = int(frame.colorspace), int(frame.color_range)
     if not is_ycbcr:
         color_range = LIMITED
-    is_silent = is_ycbcr and matrix == UNSPECIFIED
+    is_untagged = is_ycbcr and matrix == UNSPECIFIED
     # Chroma is made by one of the three matrices, whatever the film's own was made by.
-    if matrix not in (1, 4, 5, 6, 9) and not is_silent:
+    if matrix not in (1, 4, 5, 6, 9) and not is_untagged:
         matrix = {"bt601": 6, "bt709": 1, "bt2020": 9}[_matrix(frame)]
     return ColorTags(
         range=FULL if is_full else color_range,

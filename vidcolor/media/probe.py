@@ -1,4 +1,4 @@
-"""What a film is: its picture's format, its clock and its tracks, read from the file.
+"""Read what a film is: its picture format, its time base and its tracks.
 
 film = probe("zootopia.mkv")
 print(film.width, film.height, film.rate, film.matrix)
@@ -51,7 +51,7 @@ class AudioTrack:
 
 @dataclass(frozen=True, kw_only=True)
 class Film(PictureFormat):
-    """What `probe` found: the main video stream of a file, and its company."""
+    """What `probe` found: the main video stream of a file, and the other streams."""
 
     source: Source = field(repr=False)
     format: str
@@ -63,31 +63,31 @@ class Film(PictureFormat):
     height: int
     """Coded height, pixels, before any rotation."""
     time_base: Fraction
-    """Seconds a tick of the film's clock."""
+    """Seconds a tick."""
     rate: Fraction | None
     """Frames a second, a guess where the rate varies."""
     clock: Literal["pts", "dts"]
-    """Which time stamp is right; dts in AVI, which stores no other."""
+    """Which timestamp to use; dts in AVI, which stores no other."""
     first_pts: int
     """Time of the first frame, ticks."""
     frame_count_from_header: int | None
     start_seconds: Fraction
-    """When the earliest stream starts on the film's clock."""
+    """When the earliest stream starts."""
     duration_seconds: Fraction | None
-    """By the header; of the video where it says so, else of the whole file."""
+    """From the header; of the video where it is known, else of the whole file."""
     sample_aspect_ratio: Fraction
     display_matrix: tuple[int, ...] | None
     """Nine numbers that rotate or mirror the picture (FFmpeg's AV_PKT_DATA_DISPLAYMATRIX)."""
     field_order: FieldOrder
     """Of the frames as they are read: interlaced ones show the top or the bottom field first."""
     deinterlaced: FieldOrder | None
-    """Order of the fields of which reading makes whole pictures; None: it leaves frames alone."""
+    """Field order of the frames that are deinterlaced when read; None: they are not."""
     mastering_display: bytes | None = field(repr=False)
     """FFmpeg's AVMasteringDisplayMetadata of an HDR film."""
     content_light: bytes | None = field(repr=False)
     """FFmpeg's AVContentLightMetadata of an HDR film."""
     has_captions: bool
-    """Closed captions (ATSC A/53) lie inside the coded picture, not in a stream of their own."""
+    """Has closed captions (ATSC A/53) inside the coded picture, not in a separate stream."""
     audio: tuple[AudioTrack, ...]
 
     @property
@@ -97,7 +97,7 @@ class Film(PictureFormat):
 
 
 class Rational(Protocol):
-    """PyAV 18 hands out Fractions, PyAV 19 its own AVRational."""
+    """PyAV 18 returns Fractions, PyAV 19 its own AVRational."""
 
     @property
     def numerator(self) -> int: ...  # noqa: D102
@@ -115,7 +115,7 @@ def open_film(film: Film) -> Iterator[InputContainer]:
     """Open a film for reading, once more.
 
     Raises:
-        InputError: it is there no longer, or FFmpeg cannot read it.
+        InputError: it no longer exists, or FFmpeg cannot read it.
     """
     with open_source(film.source) as container:
         yield container
@@ -134,11 +134,11 @@ def probe(
         path: a film, a folder of pictures, or a pattern such as `frames/%05d.png`.
         rate: frames a second of pictures; None: 24.
         max_pixels: largest picture that is decoded, millions of pixels.
-        deinterlace: let reading make whole pictures of the fields of interlaced frames.
+        deinterlace: deinterlace frames when they are read.
 
     Raises:
-        InputError: missing, empty, no film, no picture, encrypted, or no frame that decodes.
-        OptionsError: a rate is given for a film, which has its own.
+        InputError: missing, empty, not a film, no picture, encrypted, or no frame decodes.
+        OptionsError: a rate is given for a film, which has its own timestamps.
     """
     source = find_source(Path(path), rate=rate, megapixels=max_pixels)
     with open_source(source) as container:
@@ -150,14 +150,14 @@ def probe(
 
 def _deinterlaced(film: Film) -> Film:
     if film.field_order == "progressive":
-        log.warning("%s: is not interlaced, so --deinterlace changes nothing", film.path)
+        log.warning("%s: is not interlaced, so --deinterlace has no effect", film.path)
         return film
-    log.info("%s: fields are made whole pictures, which changes luma", film.path)
+    log.info("%s: is deinterlaced, which changes its luma", film.path)
     return replace(film, field_order="progressive", deinterlaced=film.field_order)
 
 
 def frame_size(film: Film, size: int) -> tuple[int, int]:
-    """Return width and height of a film as shown, its short side `size` pixels at most.
+    """Return width and height of a film as displayed, its short side `size` pixels at most.
 
     Pixels become square and rotation is applied. A small film is not enlarged.
     """
@@ -169,15 +169,15 @@ def frame_size(film: Film, size: int) -> tuple[int, int]:
 
 
 def main_video(container: InputContainer, source: Source) -> VideoStream:
-    """Return the film's picture: the default video stream that is no cover.
+    """Return the film's picture: the default video stream that is not a cover.
 
     Raises:
-        InputError: there is none, or it is too large.
+        InputError: it has none, or it is too large.
     """
     path = source.path
     videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not videos:
-        raise InputError(f"{path}: no video in it, only sound or data; give a film with a picture")
+        raise InputError(f"{path}: has no video, only sound or data; give a film with a picture")
     stream = max(videos, key=lambda s: bool(s.disposition & Disposition.default))
     if stream.codec_context is None:
         raise InputError(f"{path}: no decoder for its video codec; convert it to H.264 first")
@@ -185,7 +185,7 @@ def main_video(container: InputContainer, source: Source) -> VideoStream:
     if width * height > source.megapixels * 1_000_000:
         raise InputError(
             f"{path}: its picture of {width}x{height} exceeds {source.megapixels} million pixels; "
-            f"if it is meant, add --max-pixels {-(-width * height // 1_000_000)}"
+            f"if this is right, add --max-pixels {-(-width * height // 1_000_000)}"
         )
     stream.codec_context.options = {"max_pixels": str(source.megapixels * 1_000_000)}
     stream.thread_type = "AUTO"
@@ -202,10 +202,10 @@ def _first_frame(container: InputContainer, stream: VideoStream, source: Source)
                     return frames[0]
             break
         except av.ExitError as error:
-            raise InputError(f"{source.path}: its disk does not answer; check it") from error
+            raise InputError(f"{source.path}: its disk does not respond; check it") from error
         except av.FFmpegError:
             continue
-    # Of a picture that is too large, FFmpeg tells no size either.
+    # FFmpeg gives no size of a picture that is too large.
     too_large = (
         ""
         if stream.codec_context.width

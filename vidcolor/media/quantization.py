@@ -1,4 +1,4 @@
-"""Code values and what they mean: Y' in [0, 1], Cb and Cr in [-0.5, 0.5].
+"""Conversion between code values and Y' in [0, 1], Cb and Cr in [-0.5, 0.5].
 
 The formulas are ITU-T H.273, 8.3 (equations 24 to 29 for limited, 30 to 35 for full range).
 """
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Codes = NDArray[np.unsignedinteger[Any]]
-"""Samples as they stand in a plane: uint8, or uint16 from 9 bits on."""
+"""Samples of a plane: uint8, or uint16 from 9 bits on."""
 
 
 def sample_type(depth: int) -> type[np.unsignedinteger[Any]]:
@@ -18,7 +18,7 @@ def sample_type(depth: int) -> type[np.unsignedinteger[Any]]:
 
 
 def unit_from_luma(luma_hw: Codes, *, depth: int, full_range: bool) -> NDArray[np.float32]:
-    """Return Y' (h, w) of luma codes, cut to [0, 1] where limited codes reach beyond."""
+    """Return Y' (h, w) of luma codes, clipped to [0, 1]."""
     if full_range:
         return luma_hw.astype(np.float32) / np.float32((1 << depth) - 1)
     step = 1 << (depth - 8)
@@ -43,7 +43,7 @@ def chroma_from_unit(chroma_2hw: NDArray[np.float32], *, depth: int, full_range:
 
 
 def luma_at_depth(luma_hw: Codes, *, depth: int, to_depth: int, full_range: bool) -> Codes:
-    """Return luma codes of another depth; the way to more bits and back gives the same codes."""
+    """Return luma codes at another depth; to more bits and back gives the same codes."""
     if depth == to_depth:
         return luma_hw
     top, to_top = (1 << depth) - 1, (1 << to_depth) - 1

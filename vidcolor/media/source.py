@@ -1,4 +1,4 @@
-"""Where a film comes from: one file, or numbered pictures; opened so that nothing else is read."""
+"""How a film is opened: one file, or numbered pictures, and nothing else is read."""
 
 import os
 import re
@@ -34,9 +34,9 @@ DEFAULT_RATE = Fraction(24)
 DEFAULT_MEGAPIXELS = 64
 """Largest picture that is decoded: a 100 kB file can claim a picture that fills the memory."""
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
-"""How FFmpeg's protocols begin, as in https:, concat: and pipe:."""
+"""Prefix of FFmpeg's protocols, as in https:, concat: and pipe:."""
 TIMEOUT_SECONDS = 60
-"""A disk that answers no read for so long is taken to be gone."""
+"""A read that takes longer than this fails."""
 # PyAV 19 has no such argument: its metadata always keeps bytes that are not UTF-8.
 KEEP_BYTES: dict[str, Any] = (
     {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -45,13 +45,13 @@ KEEP_BYTES: dict[str, Any] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """How FFmpeg is told to open a film."""
+    """How FFmpeg opens a film."""
 
     path: Path
     """As the user named it: a file, a folder of pictures, or a pattern of their names."""
     url: str
     format: str | None
-    """FFmpeg's demuxer; None lets it look."""
+    """FFmpeg's demuxer; None: it finds out."""
     options: dict[str, str]
     megapixels: int
     """Largest picture that is decoded, millions of pixels."""
@@ -65,13 +65,13 @@ def find_source(
     """Return how to open a film, a folder of pictures or a pattern such as `frames/%05d.png`.
 
     Args:
-        path: a name that exists is taken as it is, also where it looks like a pattern.
+        path: a name that exists is used as it is, even if it looks like a pattern.
         rate: frames a second of pictures; None: DEFAULT_RATE.
         megapixels: largest picture that is decoded, millions of pixels.
 
     Raises:
-        InputError: there is no such file, or the pictures have no clear order.
-        OptionsError: a rate is given for a film, which has its own.
+        InputError: the file does not exist, or the pictures have no clear order.
+        OptionsError: a rate is given for a film, which has its own timestamps.
     """
     absolute = Path(os.path.abspath(path))  # noqa: PTH100  resolve() would follow links
     clock = {"framerate": str(rate or DEFAULT_RATE)}
@@ -99,12 +99,12 @@ def find_source(
 def _clock_of_file(path: Path, rate: Fraction | None, clock: dict[str, str]) -> dict[str, str]:
     is_picture = path.suffix.lower() in PICTURE_SUFFIXES
     if rate is not None and not is_picture:
-        raise OptionsError(f"--rate {rate}: {path} has times of its own; leave it out")
+        raise OptionsError(f"--rate {rate}: {path} has its own timestamps; leave it out")
     return {**clock, "pattern_type": "none"} if is_picture else {}
 
 
 def _format_of_file(path: Path) -> str | None:
-    """Return the demuxer for a picture whose name FFmpeg would take for a pattern of names."""
+    """Return the demuxer for a picture whose name FFmpeg would read as a pattern."""
     if not re.search(r"[%*?\[\]{}]", str(path)):
         return None
     suffix = path.suffix.lower()
@@ -116,7 +116,7 @@ def open_source(source: Source) -> Iterator[InputContainer]:
     """Open a film for reading; PyAV gets a name, never a file object, and a list of formats.
 
     Raises:
-        InputError: there is no such film, or FFmpeg cannot read it.
+        InputError: the film does not exist, or FFmpeg cannot read it.
     """
     _check_file(source.files[0])
     try:
@@ -129,18 +129,18 @@ def open_source(source: Source) -> Iterator[InputContainer]:
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(
-            f"{source.path}: not a film that FFmpeg can read ({_reason(error)}); "
-            "check that the file is whole and is a video, not a playlist"
+            f"{source.path}: FFmpeg cannot read it ({_reason(error)}); "
+            "check that the file is complete and is a video, not a playlist"
         ) from error
     with container:
         yield container
 
 
 def _kind(path: Path) -> Literal["folder", "file", "other"] | None:
-    """Return what a name stands for, None for nothing.
+    """Return the kind of file that has a name, None if it does not exist.
 
     Raises:
-        InputError: it lies in a folder that may not be searched, or can be no name.
+        InputError: its folder cannot be searched, or the name is invalid.
     """
     try:
         mode = path.stat().st_mode
@@ -156,7 +156,7 @@ def _kind(path: Path) -> Literal["folder", "file", "other"] | None:
 def _check_file(path: Path) -> None:
     kind = _kind(path)
     if kind is None and ADDRESS.match(str(path)):
-        raise InputError(f"{path}: no such file, and no address is read; download the film first")
+        raise InputError(f"{path}: no such file, and URLs are not read; download the film first")
     if kind is None:
         raise InputError(f"{path}: no such file; check the name")
     if kind == "other":
@@ -164,7 +164,7 @@ def _check_file(path: Path) -> None:
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; copy or download it again")
     if not os.access(path, os.R_OK):
-        raise InputError(f"{path}: may not be read; check its permissions")
+        raise InputError(f"{path}: cannot be read; check its permissions")
 
 
 def _reason(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The streams beside the picture, on their way from the film into the result."""
+"""Copy or convert the streams other than the picture from the film to the result."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ from vidcolor.media.probe import fraction
 from vidcolor.media.stream_plan import TEXT_CODEC_OF_FORMAT, Carried, codec_name, describe_stream
 
 COVER_KINDS = {"mjpeg": "jpeg", "png": "png", "bmp": "bmp", "gif": "gif", "webp": "webp"}
-"""Kinds of cover pictures by their codecs, for Matroska; others are noted as they are called."""
+"""Image types of covers by codec, for Matroska; others have the codec's name."""
 BROKEN_READS = 100
-"""So many failures to read on are taken for the end: damage may repeat for ever."""
+"""Failed reads after which the rest of a film is given up."""
 
 
 class TrackCopier:
-    """Reads the film's other streams once, in order, and hands out the result's packets."""
+    """Reads the film's other streams once, in order, and yields the result's packets."""
 
     def __init__(
         self,
@@ -49,11 +49,11 @@ class TrackCopier:
         self._last_dts: dict[int, int] = {}
         self._last_step: dict[int, int] = {}
         self._broken = 0
-        """Places of the film over which reading had to jump."""
+        """Damaged places of the film that were skipped."""
         self._unusable: Counter[int] = Counter()
         """Packets that could not be used, by the stream's number in the film."""
         self.written: dict[int, WrittenTrack] = {}
-        """What went over, by the stream's number in the film, in the result's order."""
+        """What was written, by the stream's number in the film, in the result's order."""
         self.attached: dict[int, bytes] = {}
         """Digests of attached files and covers, by the stream's number in the film."""
         for track in tracks:
@@ -80,7 +80,7 @@ class TrackCopier:
         self.written[stream.index] = WrittenTrack(index=stream.index, codec=codec_name(added))
 
     def _attach(self, stream: Stream, output: OutputContainer) -> None:
-        """Put a font or a cover into the container; MP4 takes covers as a packet of a stream."""
+        """Attach a font or a cover; in MP4 a cover is a packet of a stream."""
         if stream.type == "attachment":
             added = output.add_stream_from_template(stream, opaque=True)
             note_stream(stream, added, output.format.name, with_timecode=True)
@@ -99,7 +99,7 @@ class TrackCopier:
             self._covers.add(stream.index)
 
     def packets(self, *, offset: Fraction, end: Fraction | None) -> "Iterator[Packet[Stream]]":
-        """Yield packets that are ready for the result, in the film's order.
+        """Yield packets for the result, in the film's order.
 
         Args:
             offset: seconds that are taken off every time.
@@ -119,7 +119,7 @@ class TrackCopier:
         self._report()
 
     def _demuxed(self, streams: list[Stream]) -> "Iterator[Packet[Stream]]":
-        """Yield packets past the gaps that damage leaves; at the end an empty one per stream."""
+        """Yield packets, skipping damage; at the end an empty one per stream."""
         for _ in range(BROKEN_READS):
             try:
                 yield from self._source.demux(*streams)
@@ -149,7 +149,7 @@ class TrackCopier:
             yield packet
 
     def _is_timed(self, packet: "Packet[Stream]", offset: Fraction) -> bool:
-        """Shift a packet to the result's time; where it has none, to after the one before it."""
+        """Shift a packet to the result's time; one without a time follows the one before it."""
         index = packet.stream.index
         shift = round(offset / (fraction(packet.time_base) or Fraction(1, 1000)))
         pts = None if packet.pts is None else packet.pts - shift
@@ -173,7 +173,7 @@ class TrackCopier:
             yield ready
 
     def _order(self, packet: "Packet[Stream]") -> None:
-        """Keep decoding times rising, and let what has no duration last like the step to it."""
+        """Keep decoding times rising, and give packets without a duration the last step."""
         index = packet.stream.index
         assert packet.dts is not None
         assert packet.pts is not None
@@ -187,7 +187,7 @@ class TrackCopier:
             packet.duration = self._last_step.get(index, 1)
 
     def _as_other_text(self, packet: "Packet[Stream]") -> "Packet[Stream] | None":
-        """Return a text subtitle in the result's own format; None of a packet without text."""
+        """Return a text subtitle in the result's format; None for a packet without text."""
         stream = packet.stream
         decoder = cast(SubtitleCodecContext, stream.codec_context)
         encoder = cast(SubtitleCodecContext, self._outputs[stream.index].codec_context)
@@ -208,10 +208,10 @@ class TrackCopier:
         self.written[index].fingerprint.add(self._outputs[index], packet)
 
     def _report(self) -> None:
-        """Say what of the film's other streams could not be read."""
+        """Report what could not be read of the film's other streams."""
         if self._broken:
             self._changes.add(
-                f"{self._source.name.removeprefix('file:')}: damaged in {self._broken} places; "
+                f"{self._source.name.removeprefix('file:')}: is damaged in {self._broken} places; "
                 "sound and subtitles there may be lost",
                 InputError,
             )
@@ -227,7 +227,7 @@ class TrackCopier:
 
 
 def _is_in_part(packet: "Packet[Stream]", offset: Fraction, end: Fraction | None) -> bool:
-    """Tell whether a packet, by its new time, belongs into the part; cut a subtitle to it."""
+    """Tell whether a packet, by its new time, is in the part; cut a subtitle to it."""
     if offset <= 0 and end is None:
         return True
     assert packet.pts is not None
@@ -240,7 +240,7 @@ def _is_in_part(packet: "Packet[Stream]", offset: Fraction, end: Fraction | None
 
 
 def _cut(packet: "Packet[Stream]", last: int | None) -> None:
-    """Show a subtitle that is on screen when the part starts from there, and none after its end."""
+    """Cut a subtitle to the part: it starts and ends with it at the latest."""
     starts = packet.pts or 0
     ends = starts + (packet.duration or 0)
     if last is not None:

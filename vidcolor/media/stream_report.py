@@ -1,4 +1,4 @@
-"""What became of each stream of a film."""
+"""What was done with each stream of a film."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,36 +12,36 @@ from vidcolor.media.output_plan import OutputPlan
 from vidcolor.media.probe import Film
 from vidcolor.media.stream_plan import How, codec_name
 
-Fate = Literal["coloured", "copied", "converted", "attached", "written anew", "left out"]
+StreamResult = Literal["coloured", "copied", "converted", "attached", "rebuilt", "left out"]
 
-FATES: dict[How, Fate] = {
+RESULTS: dict[How, StreamResult] = {
     "copy": "copied",
     "convert": "converted",
     "attach": "attached",
-    "remake": "written anew",
+    "remake": "rebuilt",
     "leave": "left out",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamAccount:
-    """What became of one stream of the film."""
+    """What was done with one stream of the film."""
 
     index: int
     """Number of the stream in the film."""
     kind: str
     """video, audio, subtitle, data or attachment."""
     codec: str | None
-    """FFmpeg's name; None where it knows none."""
+    """FFmpeg's name; None if it is unknown."""
     language: str | None
     title: str | None
-    how: Fate
+    how: StreamResult
     result_codec: str | None
-    """None of what is not in the result as a stream."""
+    """None if it is not a stream of the result."""
     packet_count: int
     """Packets in the result."""
     why: str
-    """What led to anything but colouring or a copy."""
+    """Why it was neither coloured nor copied."""
 
 
 def account(
@@ -51,13 +51,13 @@ def account(
     written: Mapping[int, WrittenTrack],
     picture_packet_count: int,
 ) -> tuple[StreamAccount, ...]:
-    """Return what became of each stream, in the film's order.
+    """Return what was done with each stream, in the film's order.
 
     Args:
         source: the film.
         film: what `probe` found in it.
-        plan: by which it was rendered.
-        written: the streams that went over, by their number in the film.
+        plan: how it was rendered.
+        written: the streams that were written, by their number in the film.
         picture_packet_count: packets of the coloured picture.
     """
     picture = _entry(
@@ -74,7 +74,7 @@ def account(
         entries.append(
             _entry(
                 stream,
-                how=FATES[carried.how],
+                how=RESULTS[carried.how],
                 result_codec=track.codec if track else codec_name(stream) if is_attached else None,
                 packet_count=track.packet_count if track else int(is_attached),
                 why=carried.why,
@@ -84,7 +84,7 @@ def account(
 
 
 def _entry(
-    stream: Stream, *, how: Fate, result_codec: str | None, packet_count: int, why: str = ""
+    stream: Stream, *, how: StreamResult, result_codec: str | None, packet_count: int, why: str = ""
 ) -> StreamAccount:
     return StreamAccount(
         index=stream.index,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 MATROSKA_TICKS_PER_SECOND = 1000
-"""What FFmpeg writes into Matroska files, whatever it is asked for."""
+"""FFmpeg always writes milliseconds to Matroska files."""
 FINE_TICKS_PER_SECOND = 10000
 LATE_START_TICKS = 8
 
@@ -52,7 +52,7 @@ def packet_times(
 
 
 def _on_own_ticks(stored: "array[int]", scale: Fraction) -> "array[int]":
-    """Round to other ticks, but never two frames to one: the later moves to the next tick."""
+    """Round to other ticks; where two frames round to one, the later moves to the next tick."""
     rising = sorted(stored)
     rounded = [round(time * scale) for time in rising]
     for number in range(1, len(rounded)):
@@ -61,7 +61,7 @@ def _on_own_ticks(stored: "array[int]", scale: Fraction) -> "array[int]":
 
 
 def _exact_ticks_per_second(time_base: Fraction, first: int) -> int:
-    """Return a clock that holds the film's ticks exactly, fine enough to tell a late start."""
+    """Return a timescale that holds the film's ticks exactly and a late start precisely."""
     ticks = time_base.denominator
     while ticks < FINE_TICKS_PER_SECOND or 0 < first * time_base * ticks < LATE_START_TICKS:
         ticks *= 2
@@ -71,9 +71,9 @@ def _exact_ticks_per_second(time_base: Fraction, first: int) -> int:
 def _decoded(shown: "array[int]") -> "array[int]":
     """Return rising decoding times, none after its packet is shown.
 
-    They are the times of showing in order, all earlier by the longest wait of a packet. In a film
-    that starts late only the first may be zero or less: FFmpeg's MOV writer looks for the start
-    among all those packets, and takes the least wait of them.
+    They are the display times in order, all earlier by the longest delay of a packet. In a film
+    that starts late only the first may be zero or less: FFmpeg's MOV muxer looks for the start
+    among all those packets, and takes the shortest delay of them.
     """
     rising = sorted(shown)
     delay = max(late - early for late, early in zip(rising, shown, strict=True))

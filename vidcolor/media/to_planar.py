@@ -1,4 +1,4 @@
-"""Pictures into the film's planar format: themselves wherever they have a luma plane."""
+"""Convert pictures to the film's planar format, unless they have it already."""
 
 from av.video.frame import VideoFrame
 
@@ -9,7 +9,7 @@ from vidcolor.media.probe import Film
 SWS_MATRIX = {"bt601": 5, "bt709": 1, "bt2020": 9}
 """libswscale's numbers of the matrices (SWS_CS_*)."""
 OPAQUE = 255
-"""Alpha, of 8 bits, of what nothing shines through."""
+"""8-bit alpha of an opaque pixel."""
 
 
 def shape_of(picture: VideoFrame) -> str:
@@ -31,7 +31,7 @@ def _shape(width: int, height: int, pix_fmt: str, full_range: bool) -> str:
 def planar(film: Film, picture: VideoFrame) -> VideoFrame:
     """Return a picture in the film's planar format, size and range.
 
-    A picture that is so already is handed on. Others are converted by libswscale, which keeps
+    A picture that has them is returned as it is. Others are converted by libswscale, which keeps
     the luma codes of Y'CbCr and grey where only their order in memory differs.
     """
     found = picture_format(picture)
@@ -44,7 +44,7 @@ def planar(film: Film, picture: VideoFrame) -> VideoFrame:
         return picture
     wanted = FULL if film.full_range else LIMITED
     own = FULL if found.is_rgb or found.full_range else LIMITED
-    # libswscale takes all grey for full range: told of limited range, it would stretch it.
+    # libswscale takes all grey for full range: with limited range set, it would stretch it.
     is_grey = found.is_grey or film.is_grey
     if is_grey and own == wanted:
         own = wanted = FULL
@@ -60,7 +60,7 @@ def planar(film: Film, picture: VideoFrame) -> VideoFrame:
 
 
 def is_transparent(picture: VideoFrame) -> bool:
-    """Tell whether something of a picture is not opaque."""
+    """Tell whether a picture has pixels that are not opaque."""
     if not (picture.format.has_palette or any(p.is_alpha for p in picture.format.components)):
         return False
     alpha_hw = plane_of(picture.reformat(format="yuva444p"), 3, 8)

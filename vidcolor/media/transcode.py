@@ -17,7 +17,7 @@ from vidcolor.media.probe import Film, fraction, frame_size
 log = logging.getLogger(__name__)
 
 KEYFRAME_EVERY = 24
-"""Frames: what a browser has to decode, at most, to show any one of them."""
+"""Frames between keyframes: at most these must be decoded to show any one of them."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def copy_for_browsers(
         with_sound: copy the first sound track, if there is one.
 
     Raises:
-        InputError: FFmpeg is missing, or cannot read the film, or shows nothing of that part.
+        InputError: FFmpeg is missing, cannot read the film, or finds no frame in that part.
     """
     command = _command(film, path, part, short_side, with_sound=with_sound)
     done = subprocess.run(
@@ -51,9 +51,9 @@ def copy_for_browsers(
     lines = done.stderr.splitlines()
     if done.returncode != 0:
         reason = lines[-1] if lines else f"status {done.returncode}"
-        raise InputError(f"{film.path}: FFmpeg stopped: {reason}; check the film and the disk")
+        raise InputError(f"{film.path}: FFmpeg failed: {reason}; check the film and the disk")
     if lines:
-        log.warning("%s: FFmpeg complained %d times: %s", film.path, len(lines), lines[0])
+        log.warning("%s: FFmpeg reported %d errors: %s", film.path, len(lines), lines[0])
     if not frame_times(path):
         raise InputError(f"{film.path}: has no frame from {float(part.start):.2f} s on")
 
@@ -67,7 +67,7 @@ def _command(
     film_in = ffmpeg.input(source.url, **jump, **how)
     # H.264 with half the chroma takes even sizes.
     width, height = (max(2, 2 * round(px / 2)) for px in frame_size(film, short_side))
-    # What a browser takes an untagged film for depends on its size: all is made BT.709, and said.
+    # Browsers guess an untagged film's matrix from its size: copies are BT.709 and tagged so.
     video = film_in[str(film.stream_index)].filter(
         "scale", width, height, in_color_matrix=film.matrix, out_color_matrix="bt709",
         in_range="full" if film.full_range else "limited", out_range="limited",
@@ -78,7 +78,7 @@ def _command(
         # Without B-frames, times in the file are those of the frames.
         "g": KEYFRAME_EVERY, "bf": 0, "fps_mode": "passthrough", "movflags": "+faststart",
         "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709",
-        # A page is passed on: what the film says of where and by whom it was made is not.
+        # Pages are shared: the film's metadata (place, author) is left out.
         "map_metadata": -1,
     }  # fmt: skip
     if with_sound and film.audio:

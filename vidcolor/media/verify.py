@@ -1,4 +1,4 @@
-"""The finished file, read back before it gets its name."""
+"""Read the finished file back before it is renamed."""
 
 from array import array
 from collections import Counter
@@ -21,13 +21,13 @@ from vidcolor.media.probe import KEEP_BYTES, fraction
 from vidcolor.media.timing import PacketTimes
 
 OTHER_BYTES = (
-    "stream {} reads back with other bytes than were written; check the disk and try again"
+    "stream {} reads back with different bytes than were written; check the disk and try again"
 )
 
 
 @dataclass
 class _ReadBack:
-    """What a file holds, stream by stream."""
+    """What a file contains, by stream."""
 
     indexes: list[int]
     """Numbers of the streams with packets, in order; the picture is the first."""
@@ -38,20 +38,20 @@ class _ReadBack:
     attached: set[bytes] = field(default_factory=set)
 
 
-def verify(whole: Path, plan: OutputPlan, written: Written) -> None:
-    """Read the file back as `plan.verify` says.
+def verify(path: Path, plan: OutputPlan, written: Written) -> None:
+    """Read the file back and compare it, as thoroughly as `plan.verify` says.
 
     quick: every packet is there, every frame at its time, the first and last frames decode.
     full: the other streams have the bytes that they were written with, and every frame decodes.
-    none: what was written without a complaint is taken to be there.
+    none: nothing is read back.
 
     Raises:
-        OutputError: something is not as it was meant.
+        OutputError: something differs from what was written.
     """
     if plan.verify == "none":
         return
     is_full = plan.verify == "full"
-    with av.open(str(whole), **KEEP_BYTES) as container:
+    with av.open(str(path), **KEEP_BYTES) as container:
         found = _read(container)
         _check_tracks(found, plan, written.tracks, is_full=is_full)
         if is_full and found.fingerprints[found.indexes[0]] != written.picture:
@@ -60,13 +60,13 @@ def verify(whole: Path, plan: OutputPlan, written: Written) -> None:
         base = fraction(container.streams.video[0].time_base) or Fraction(1)
         _check_times(found.shown, base, plan, written.times)
     if is_full:
-        _check_all_frames(whole, plan, len(found.shown))
+        _check_all_frames(path, plan, len(found.shown))
     else:
-        _check_ends(whole, plan)
+        _check_ends(path, plan)
 
 
 def _read(container: InputContainer) -> _ReadBack:
-    """Read all packets; memory holds a time a frame, nothing else that grows."""
+    """Read all packets; memory grows by one timestamp a frame only."""
     picture = container.streams.video[0]
     shown = array("q")
     found = _ReadBack([], np.empty(0, np.int64), Counter())
@@ -91,21 +91,21 @@ def _read(container: InputContainer) -> _ReadBack:
 def _check_tracks(
     found: _ReadBack, plan: OutputPlan, tracks: Sequence[WrittenTrack], *, is_full: bool
 ) -> None:
-    """Compare the streams beside the picture; MP4 adds its own for chapters after them."""
-    company = found.indexes[1:]
-    if len(company) < len(tracks):
-        raise OutputError(f"{plan.out}: was not written whole, a stream is missing; try again")
-    for track, index in zip(tracks, company, strict=False):
+    """Compare the streams other than the picture; MP4 adds its own for chapters after them."""
+    others = found.indexes[1:]
+    if len(others) < len(tracks):
+        raise OutputError(f"{plan.out}: is incomplete, a stream is missing; try again")
+    for track, index in zip(tracks, others, strict=False):
         fingerprint, count = found.fingerprints[index], found.packet_counts[index]
         meant = track.fingerprint
         if meant.is_rewritten and count < track.packet_count:
             raise OutputError(
-                f"{plan.out}: was not written whole ({count} of {track.packet_count} packets in "
+                f"{plan.out}: is incomplete ({count} of {track.packet_count} packets in "
                 f"stream {index}); try again"
             )
         if not meant.is_rewritten and fingerprint.byte_count != meant.byte_count:
             raise OutputError(
-                f"{plan.out}: was not written whole ({fingerprint.byte_count} of "
+                f"{plan.out}: is incomplete ({fingerprint.byte_count} of "
                 f"{meant.byte_count} bytes in stream {index}); try again"
             )
         if is_full and not meant.is_rewritten and fingerprint != meant:
@@ -134,14 +134,14 @@ def _check_times(
     if len(wrong):
         number = int(wrong[0])
         raise OutputError(
-            f"{plan.out}: frame {number} stands at {float(shown[number] * base):.6f} s instead of "
+            f"{plan.out}: frame {number} is at {float(shown[number] * base):.6f} s instead of "
             f"{float(int(meant[number]) * times.tick):.6f} s; report this"
         )
 
 
-def _check_ends(whole: Path, plan: OutputPlan) -> None:
+def _check_ends(path: Path, plan: OutputPlan) -> None:
     """Decode the first frame, and from the last keyframe to the last frame."""
-    with av.open(str(whole), **KEEP_BYTES) as container:
+    with av.open(str(path), **KEEP_BYTES) as container:
         picture = container.streams.video[0]
         first = next(container.decode(picture), None)
         container.seek(1 << 40, stream=picture)
@@ -150,10 +150,10 @@ def _check_ends(whole: Path, plan: OutputPlan) -> None:
         raise OutputError(f"{plan.out}: its frames do not decode; report this")
 
 
-def _check_all_frames(whole: Path, plan: OutputPlan, wanted: int) -> None:
+def _check_all_frames(path: Path, plan: OutputPlan, wanted: int) -> None:
     frame_count = 0
     try:
-        with av.open(str(whole), **KEEP_BYTES) as container:
+        with av.open(str(path), **KEEP_BYTES) as container:
             picture = container.streams.video[0]
             picture.thread_type = "AUTO"
             picture.codec_context.options = {"err_detect": "explode"}
@@ -161,7 +161,7 @@ def _check_all_frames(whole: Path, plan: OutputPlan, wanted: int) -> None:
                 frame_count += not frame.is_corrupt
     except av.FFmpegError as error:
         raise OutputError(
-            f"{plan.out}: decodes up to frame {frame_count} of {wanted} only; check the disk and "
+            f"{plan.out}: decodes only up to frame {frame_count} of {wanted}; check the disk and "
             "try again"
         ) from error
     if frame_count != wanted:

@@ -25,9 +25,9 @@ CUBE_STEPS = 17
 def ab_bins() -> Tensor:
     """Return the centres (313, 2) of the bins: a, b, rising.
 
-    They are the points of the grid that lie within one step, in a and in b, of the convex hull of
+    They are the points of the grid within one step, in a and in b, of the convex hull of
     what the sRGB gamut covers: the corners of squares of two steps around its surface span a hull,
-    what of the grid lies in it is a bin.
+    the grid points inside it are the bins.
     """
     return torch.tensor(_centres(), dtype=torch.float32)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CARD, WEIGHTS = "card.toml", "weights.safetensors"
 """The files that a model is."""
 MAX_SATURATION = 4
-"""Of a card, as of `--saturation`: beyond it all colours are at the gamut's border."""
+"""Of a card, as of `--saturation`: above it all colours are at the gamut's border."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +90,15 @@ def read_card(folder: Path) -> Card:
     """Return the card of a model's folder.
 
     Raises:
-        ModelError: there is no card, or it lacks or misspells something.
+        ModelError: there is no card, or it has missing or unknown keys.
     """
     path = folder / CARD
     try:
         return card_from_text(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError as error:
-        raise ModelError(f"{folder}: no model: there is no card.toml in it") from error
+        raise ModelError(f"{folder}: is not a model, it has no card.toml") from error
     except UnicodeDecodeError as error:
-        raise ModelError(f"{path}: not a card: {error}") from error
+        raise ModelError(f"{path}: is not a valid card: {error}") from error
 
 
 def card_from_text(text: str, path: Path) -> Card:
@@ -149,6 +149,6 @@ def text_from_card(card: Card) -> str:
 
 
 def write_card(card: Card, folder: Path) -> None:
-    """Write `card.toml` into the folder, whole or not at all."""
+    """Write `card.toml` to the folder, atomically."""
     with atomic_write(folder / CARD) as draft:
         draft.write_text(text_from_card(card), encoding="utf-8")

@@ -17,12 +17,12 @@ def choose_device(wish: Device) -> torch.device:
     """Return the device for `auto`, `cpu` or `cuda`, and log what was chosen and why.
 
     Raises:
-        OptionsError: CUDA was asked for and there is none.
+        OptionsError: CUDA is requested, but no device is found.
     """
     has_cuda = torch.cuda.is_available()
     if wish == "cuda" and not has_cuda:
         raise OptionsError(
-            "--device cuda: this torch sees no CUDA device; use --device cpu, or install a CUDA "
+            "--device cuda: torch finds no CUDA device; use --device cpu, or install a CUDA "
             "build of torch and the driver"
         )
     if wish == "cpu" or not has_cuda:
@@ -49,7 +49,7 @@ def one_thread_a_call() -> Iterator[int]:
 
 @contextmanager
 def half_the_cores() -> Iterator[None]:
-    """Run torch on half of the CPU's cores; the rest decode and score beside it."""
+    """Run torch on half of the CPU's cores; the rest decode and score at the same time."""
     with _threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) // 2))):
         yield
 

@@ -1,4 +1,4 @@
-"""What a file of networks tells the rest: how its network is built, and how it likes to learn."""
+"""What defines a network family: how its network is built, and its training defaults."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Setup:
     pixel_loss: PixelLoss = "l1"
     """Mean absolute or squared error; what is predicted in bins has its own loss."""
     is_conditional: bool = True
-    """The discriminator sees the grey, and the mask, beside the colour."""
+    """The discriminator sees the grey and the mask, besides the colour."""
     load_published: Callable[[Generator], None] | None = None
     """Gives a fresh network the published weights that it builds on.
 
@@ -59,18 +59,18 @@ class Family(Architecture):
 
 
 def one_of(options: TrainOptions, option: str, *allowed: Value) -> Value:
-    """Return what an option says, the first of `allowed` where it says nothing.
+    """Return the value of an option, by default the first of `allowed`.
 
     Raises:
-        OptionsError: it says what the family does not have.
+        OptionsError: the family does not support the value.
     """
     value = getattr(options, option)
     if value is None:
         return allowed[0]
     if value not in allowed:
         raise OptionsError(
-            f"--{option.replace('_', '-')} {value}: {options.model} does not have it; "
-            f"it has {', '.join(map(str, allowed))}"
+            f"--{option.replace('_', '-')} {value}: {options.model} does not support it; "
+            f"use one of: {', '.join(map(str, allowed))}"
         )
     chosen: Value = value
     return chosen

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 Features = list[Tensor]
-"""What `encode` makes of frames, finest scale first."""
+"""The result of `encode`, finest scale first."""
 
 
 class Generator(nn.Module):
@@ -15,7 +15,7 @@ class Generator(nn.Module):
     multiple: int
     """Height and width must be multiples of this many pixels."""
     takes_mask: bool = False
-    """The second channel of a frame is a mask: 1 where there shall be colour, 0 where grey."""
+    """The second channel of a frame is a mask: 1 for colour, 0 for grey."""
     noise_channels: int = 0
     """The last channels of a frame are noise in [-1, 1], by which results differ."""
 
@@ -38,7 +38,7 @@ class Generator(nn.Module):
         return torch.cat(channels, dim=1)
 
     def embed(self, grey_B1hw: Tensor) -> Tensor | None:
-        """Return what whole frames show, (B, C), to be kept for a shot; None: nothing is wanted."""
+        """Return an embedding of whole frames, (B, C), kept for a shot; None: not used."""
         return None
 
     def from_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The models of this machine: where they lie, and which there are."""
+"""The models of this machine: where they are, and which ones exist."""
 
 from importlib import resources
 from pathlib import Path
@@ -22,20 +22,20 @@ def find_model(name: str) -> Path:
     """Return the folder of a model: a path, else a name in ./models, added, or shipped.
 
     Raises:
-        ModelError: there is none; the message lists those there are.
+        ModelError: it does not exist; the message lists the existing ones.
     """
     for place in (Path(name), *(place / name for place in _places())):
         if (place / CARD).is_file():
             return place
     known = ", ".join(sorted(folder.name for folder in list_models()))
     raise ModelError(
-        f"model {name!r}: no model of that name; there are: {known or 'none'}; "
-        "give the folder that `vidcolor train` wrote, or get one by `vidcolor models add`"
+        f"model {name!r}: not found (available: {known or 'none'}); "
+        "give a folder that `vidcolor train` wrote, or add one with `vidcolor models add`"
     )
 
 
 def list_models() -> list[Path]:
-    """Return the folders of the models that have a name, as `find_model` finds them."""
+    """Return the folders of all named models, as `find_model` finds them."""
     found: dict[str, Path] = {}
     for place in _places():
         for card in sorted(place.glob(f"*/{CARD}")):

@@ -1,6 +1,6 @@
 """LPIPS, with the true AlexNet or not at all; and as a loss, with any of its three classifiers.
 
-The `lpips` package takes a classifier's layers from torchvision, which does not import beside a CPU
+The `lpips` package takes a classifier's layers from torchvision, which does not import with a CPU
 torch, and downloads its weights. Here a stand-in hands it the same layers, and the weights are a
 file that is there or not: another network under the same name would give other numbers. A loss is
 no score, so there whatever weights fit will do.
@@ -30,7 +30,7 @@ BACKBONE_SHA256_START = "7be5be79"
 
 @dataclass(frozen=True)
 class NotAvailable:
-    """Why there is no score. Never a number: 0 would be a perfect one."""
+    """Why there is no score. Never a number: 0 would be a perfect score."""
 
     reason: str
 
@@ -80,7 +80,7 @@ def load_perceptual_loss(backbone: Path) -> PerceptualLoss:
         backbone: torchvision's AlexNet, VGG16 or SqueezeNet 1.1 weights; its layers tell which.
 
     Raises:
-        InputError: there is no such file, or it is none of these.
+        InputError: the file does not exist, or it is none of these.
         OptionsError: the package lpips is not installed.
     """
     try:
@@ -94,8 +94,8 @@ def load_perceptual_loss(backbone: Path) -> PerceptualLoss:
             break
     else:
         raise InputError(
-            f"--perceptual-backbone {backbone}: its layers are none of {', '.join(CLASSIFIERS)}; "
-            "take the file of one of them that torchvision publishes"
+            f"--perceptual-backbone {backbone}: is not one of {', '.join(CLASSIFIERS)}; "
+            "use torchvision's weights of one of them"
         )
     try:
         return PerceptualLoss(_build_network(weights, name))
@@ -135,9 +135,9 @@ def load_lpips(backbone: Path | None) -> Lpips | NotAvailable:
 
 def _problem(path: Path) -> str | None:
     if not path.is_file():
-        return "there is no such file"
+        return "no such file"
     if not _sha256(path).startswith(BACKBONE_SHA256_START):
-        return f"not torchvision's AlexNet, whose SHA-256 begins with {BACKBONE_SHA256_START}"
+        return f"not torchvision's AlexNet, whose SHA-256 starts with {BACKBONE_SHA256_START}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""From what a network returns to colour: the only place that tells regression from bins."""
+"""From a network's output to colour: the only place that distinguishes regression from bins."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -26,7 +26,7 @@ def colour_of(
 
     Args:
         predicted_Bchw: colour, or logits of bins (B, 313, h / 4, w / 4).
-        prediction: what it is.
+        prediction: what the network predicts.
         size: h and w of the frame.
         temperature: of the annealed mean of bins; nothing else depends on it.
     """

@@ -1,4 +1,4 @@
-"""Models on disk: loaded with suspicion, saved whole."""
+"""Models on disk: validated when loaded, saved atomically."""
 
 from pathlib import Path
 
@@ -40,13 +40,13 @@ def load_network(folder: Path) -> tuple[Card, Generator]:
         state = safetensors.torch.load_file(path)
     except FileNotFoundError as error:
         raise ModelError(
-            f"{path}: the model's weights are missing; train or fetch it again"
+            f"{path}: the model's weights are missing; train or download it again"
         ) from error
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not safetensors weights: {error}") from error
     broken = [name for name, value in state.items() if not bool(torch.isfinite(value).all())]
     if broken:
-        raise ModelError(f"{path}: {broken[0]} holds values that are not finite; train it again")
+        raise ModelError(f"{path}: {broken[0]} has values that are not finite; train it again")
     try:
         load_plain_state(network, {name: value.float() for name, value in state.items()})
     except ValueError as error:
@@ -57,9 +57,9 @@ def load_network(folder: Path) -> tuple[Card, Generator]:
 
 
 def save_model(card: Card, network: nn.Module, folder: Path) -> None:
-    """Write card and weights into the folder, each whole or not at all.
+    """Write card and weights to the folder, each atomically.
 
-    Weights are kept in half precision; biases, norms and their statistics are few and stay whole,
+    Weights are stored in float16; biases, norms and their statistics are few and stay float32,
     for a variance may be too large or too small for it.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,10 +85,10 @@ def pack_model(folder: Path, path: Path) -> None:
 
 
 def packed_card(path: Path) -> Card | None:
-    """Return the card in the header of safetensors weights; None where there is none.
+    """Return the card in the header of safetensors weights; None if it has none.
 
     Raises:
-        ModelError: it is no such file, or the card lacks or misspells something.
+        ModelError: it is not such a file, or the card has missing or unknown keys.
     """
     try:
         with safetensors.safe_open(path, "pt") as weights:

@@ -1,1 +1,1 @@
-"""One segment, colored anywhere: from decoded frames to a segment's file."""
+"""Colour one segment, on any machine: from decoded frames to the segment's file."""

@@ -1,4 +1,4 @@
-"""What `render` and `preview` share of the line: from decoded frames to the chroma beside them."""
+"""The pipeline that `render` and `preview` share: from decoded frames to their chroma."""
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -41,10 +41,10 @@ class FrameContext(PlacedFrame[Frame]):
     """A frame and its place, with what the user makes of it."""
 
     seconds: Fraction
-    """When it is shown, as masks count: after the film's first frame."""
+    """Its time after the film's first frame, as masks count."""
     masks: Masks = field(repr=False)
     options: ColorOptions = field(repr=False)
-    """What the user makes of its colours."""
+    """The settings of its shot."""
 
     @cached_property
     def mask_hw(self) -> Mask:
@@ -60,9 +60,9 @@ def load_colorizer(options: ColorOptions, model: Path | None = None) -> Colorize
         model: its folder; None: it is looked for by its name.
 
     Raises:
-        ModelError: there is no such model, or its weights are not to be trusted; or the engine is
-            not installed or cannot express it.
-        OptionsError: the device is not there.
+        ModelError: the model does not exist or is damaged; or the engine is not installed or
+            does not support it.
+        OptionsError: the device does not exist.
     """
     return Colorizer.load(
         str(model or options.model),
@@ -78,12 +78,12 @@ def load_colorizer(options: ColorOptions, model: Path | None = None) -> Colorize
 def with_oom_fallback(
     work: Callable[[], Result], colorizer: Colorizer, options: ColorOptions
 ) -> Result:
-    """Return the work's result; where memory runs out, do it again with less, which is a warning.
+    """Return the work's result; when memory runs out, try again with less, with a warning.
 
-    Where half precision does not suffice, it is done again without.
+    When float16 overflows, try again in float32.
 
     Raises:
-        ModelError: it runs out with the least that the options allow.
+        ModelError: memory runs out even at the minimum that the options allow.
     """
     while True:
         try:
@@ -96,8 +96,8 @@ def with_oom_fallback(
                 raise
         if not colorizer.reduce_memory(options.min_size):
             raise ModelError(
-                f"model {options.model!r}: at a working size of {colorizer.size} it needs more "
-                "memory than there is; take a smaller --size, or allow one by --min-size"
+                f"model {options.model!r}: runs out of memory at a working size of "
+                f"{colorizer.size}; use a smaller --size or --min-size"
             )
 
 
@@ -138,16 +138,16 @@ def color(
     given: Sequence[Layer],
     stages: ThreadedStages,
 ) -> Generator[ColoredFrame[FrameContext], None, None]:
-    """Yield the wanted frames, and those that had to be seen for their sake, with their chroma.
+    """Yield the wanted frames, and the neighbours that they depend on, with their chroma.
 
-    Shots are found, frames coloured and colour held stabilize side by side.
+    Finding shots, colouring and stabilising run in parallel.
 
     Args:
         places: a film's frames in order.
-        is_wanted: tells the frames that shall have the colour that they have in the whole film.
+        is_wanted: whether a frame is wanted, with the colour that it has in the whole film.
         colorizer: the network.
         job: the film, and what the user makes of its colors.
-        given: the colours that the user gives, carried to the frames of their shots.
+        given: the user's references and hints, propagated to the frames of their shots.
         stages: runs them.
     """
     colored = colorizer.colorize(
@@ -165,7 +165,7 @@ def color(
 
 
 def _with_mask(colored: ColoredFrame[FrameContext]) -> ColoredFrame[FrameContext]:
-    """Look the mask up while the frames still come in order: files are read from front to back."""
+    """Read the mask while the frames are in order: files are read forwards."""
     _ = colored.place.mask_hw
     return colored
 
@@ -173,12 +173,12 @@ def _with_mask(colored: ColoredFrame[FrameContext]) -> ColoredFrame[FrameContext
 def film_chroma(
     colored: ColoredFrame[FrameContext], size: tuple[int, int], matrix: Matrix
 ) -> NDArray[np.float32]:
-    """Return the Cb, Cr (2, h, w) in [-0.5, 0.5] that go beside a frame's luma.
+    """Return the Cb, Cr (2, h, w) in [-0.5, 0.5] of a frame of the result.
 
     The network's chroma is enlarged to the planes' size along the film's edges, multiplied with
-    `--saturation`, balanced by `--temperature` and `--tint`, and shrunk towards grey wherever the
-    pair with this luma is no colour. At last it is multiplied with the mask: what is black there
-    is exactly 0.
+    `--saturation`, balanced by `--temperature` and `--tint`, and moved towards grey where it is
+    outside the gamut at this luma. Then it is multiplied with the mask: where the mask is black,
+    chroma is exactly 0.
 
     Args:
         colored: the frame.

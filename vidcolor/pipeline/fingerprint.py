@@ -1,4 +1,4 @@
-"""What decides the frames of a result: the film, the model, the options and the versions."""
+"""The fingerprint of a render: film, model, options and versions, which decide its frames."""
 
 import hashlib
 import os
@@ -21,15 +21,15 @@ from vidcolor.pipeline.journal import Fingerprint
 ELSEWHERE = ("model", "device", "overwrite", "restart", "strict", "verify", "report", "max_pixels",
              "batch", "min_size", "mask", "reference", "hints", "scenes",
              "sidecar", "workers", "ray", "store", "worker_gpus", "worker_cpus")  # fmt: skip
-"""Options that don't decide the frames, or not by their value: a render may go on without them."""
+"""Options that do not decide the frames, or not by their value: they may differ on resume."""
 WHOLE_BYTES = 1 << 28
-"""Films up to this size are read whole (a quarter of a second), larger ones in places."""
+"""Films up to this size are hashed completely (a quarter of a second), larger ones in samples."""
 PLACES = 64
 PLACE_BYTES = 1 << 20
 
 
 def fingerprint(film: Film, options: RenderOptions, model: Path, guidance: Guidance) -> Fingerprint:
-    """Return what must be the same for a render to go on, by its name for users.
+    """Return what must be the same for a render to resume, by its name for users.
 
     Args:
         film: what is rendered.
@@ -65,14 +65,14 @@ def digest_of_model(folder: Path) -> str:
 
 
 def _digest_of_mask(mask: MaskSource) -> str:
-    """Return a SHA-256 of a mask's words, or of its files' content, as of a film's."""
+    """Return a SHA-256 of a mask's text, or of its files' content, as of a film's."""
     if mask.film is None:
         return hashlib.sha256(os.fsencode(mask.text or "")).hexdigest()
     return content_digest(mask.film.source.files)
 
 
 def _digest_of_sidecar(guidance: Guidance) -> str:
-    """Return a SHA-256 of a sidecar and of the masks that it names; nothing if there is none."""
+    """Return a SHA-256 of a sidecar and of its masks; empty without a sidecar."""
     if guidance.sidecar.path is None:
         return ""
     masks = sorted(map(_digest_of_mask, guidance.masks.by_text.values()))
@@ -86,11 +86,10 @@ def _digest_of_pictures(pictures: Sequence[GivenPicture]) -> str:
 
 
 def content_digest(files: Sequence[Path]) -> str:
-    """Return a SHA-256 of a film's size and content, of a large one in PLACES places.
+    """Return a SHA-256 of a film's size and content; of a large film, of PLACES samples.
 
-    Films are not written to in place: what makes another film of one moves its size or its ends.
-    So hours of it need not be read twice. Of many pictures, the names, sizes and dates stand for
-    the content.
+    Films are not edited in place: an edit changes the size, the start or the end. So a long film
+    need not be read twice. For picture sequences, names, sizes and dates are hashed instead.
     """
     whole = hashlib.sha256()
     if len(files) > 1:

@@ -1,9 +1,9 @@
-"""The journal of a render: what is being made of what, and what of it is done.
+"""The journal of a render: its fingerprint, and the segments that are done.
 
 A file of JSON lines. The first is the fingerprint of the work; then, in any order, one for each
-segment whose file is whole and on the disk; at last one that says which file got the result's
-name. Each is on the disk before the next step is taken, so whatever kills the run, all that the
-journal says is true.
+segment whose file is complete and on the disk; last, one for the file that was published under the
+result's name. Each is on the disk before the next step, so the journal is true whenever the run is
+killed.
 """
 
 import json
@@ -30,7 +30,7 @@ class Segment:
     """Of that file."""
     frame_count: int
     shot_count: int
-    """Shots that begin in it."""
+    """Shots that start in it."""
     first_pts: int
     """When its first frame is shown, ticks of the film."""
     first_luma: int
@@ -38,28 +38,28 @@ class Segment:
     last_pts: int
     """When its last frame is shown, ticks of the film."""
     changes: tuple[str, ...]
-    """What the film was known to lose when it was done (`Changes.sentences`)."""
+    """Warnings about the film up to this segment (`Changes.sentences`)."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
-    """How long each stage of the line worked on it, and on what it was ahead of it by then."""
+    """Time of each pipeline stage since the segment before, seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """The file that got the result's name: a rename keeps both of these."""
+    """The file that was renamed to the result: a rename keeps both of these."""
 
     inode: int
     byte_count: int
 
     @classmethod
     def of(cls, path: Path) -> "Published":
-        """Describe a file that is there."""
+        """Describe an existing file."""
         stat = path.stat()
         return cls(inode=stat.st_ino, byte_count=stat.st_size)
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a journal says."""
+    """The content of a journal."""
 
     fingerprint: Fingerprint
     segments: tuple[Segment, ...] = ()
@@ -67,7 +67,7 @@ class Record:
 
 
 def read_journal(path: Path) -> Record | None:
-    """Return what the journal says up to the first line that makes no sense; None: nothing.
+    """Return the journal up to the first invalid line; None if there is nothing.
 
     A crash can cut the last line short, and nothing else.
     """
@@ -88,12 +88,12 @@ def read_journal(path: Path) -> Record | None:
 
 
 def segment_from(entry: dict[str, Any]) -> Segment:
-    """Return the segment of which `asdict` made an entry."""
+    """Return the segment from an entry that `asdict` made."""
     return Segment(**{**entry, "changes": tuple(entry["changes"])})
 
 
 def write_journal(path: Path, record: Record) -> None:
-    """Replace the journal as a whole."""
+    """Replace the whole journal."""
     lines = [_line("work", record.fingerprint)]
     lines += [_line("segment", asdict(segment)) for segment in record.segments]
     with atomic_write(path) as draft:
@@ -110,7 +110,7 @@ def _line(kind: str, entry: Mapping[str, object]) -> str:
 
 
 def describe_difference(old: Fingerprint, new: Fingerprint) -> str:
-    """Say in words how two fingerprints differ: `another film and --crf 18, not 20`."""
+    """Return how two fingerprints differ, for messages: `another film and --crf 18, not 20`."""
     words = []
     for name in {**old, **new}:
         before, now = old.get(name), new.get(name)

@@ -1,9 +1,8 @@
-"""A film in parts that are rendered anywhere, in any order, and give the very frames of the line.
+"""Segments as tasks that can be rendered anywhere, in any order, with the same frames as in order.
 
-Who drives the work decodes the film once, divides it as the line does and plans a part for each
-segment: plain data, that goes to another process or machine. There, nothing but the frames of the
-part is decoded, its segment and the neighbours on which its colours depend, and compared with what
-the plan says.
+The driver decodes the film once, divides it into segments and plans a task for each: plain data
+that is sent to another process or machine. There, only the frames of the task are decoded, its
+segment and the neighbours on which its colours depend, and compared with the plan.
 """
 
 import logging
@@ -39,18 +38,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Job(RenderJob):
-    """What the parts of a film share. It can be pickled."""
+    """What all tasks of a film share. It can be pickled."""
 
     plan: OutputPlan
     given: tuple[Layer, ...]
-    """The colours that the user gives."""
+    """The user's references and hints."""
     folder: Path
     """Where the files of segments go."""
 
 
 @dataclass(frozen=True)
 class FrameStub:
-    """A frame as whoever planned saw it, without its picture."""
+    """A frame as it was planned, without its picture."""
 
     pts: int
     """When it is shown, ticks of the film."""
@@ -59,36 +58,36 @@ class FrameStub:
     segment: int
     """Number of its segment."""
     shot_weight: float
-    """How much of what it shows belongs to its shot."""
+    """The share of its shot in the picture, in a dissolve."""
     luma: int | None
     """CRC-32 of its luma, as decoded; of the first of a segment only."""
 
 
 @dataclass(frozen=True)
 class SegmentTask:
-    """A segment and what must be seen for its sake. It can be pickled."""
+    """A segment and the frames that it depends on. It can be pickled."""
 
     number: int
     """Of the segment."""
     frames: tuple[FrameStub, ...]
     """In order and without a gap: neighbours of the segment's shot, the segment, neighbours."""
     opener: FrameStub | None
-    """The frame before them of which a network embeds what the first of them shows."""
+    """The first frame of their shot, if a network embeds it and it comes before them."""
 
     @property
     def all_frames(self) -> tuple[FrameStub, ...]:
-        """The frames that must be seen, in order."""
+        """The frames that must be decoded, in order."""
         return (() if self.opener is None else (self.opener,)) + self.frames
 
 
 def plan_segments(
     places: Iterable[PlacedFrame[Frame]], is_wanted: Callable[[int], bool], reach: int
 ) -> Generator[SegmentTask, None, None]:
-    """Yield the part of each wanted segment, as soon as its neighbours are known.
+    """Yield the task of each wanted segment, as soon as its neighbours are known.
 
     Args:
         places: a film's frames in order, with their places.
-        is_wanted: tells the segments by their numbers.
+        is_wanted: whether a segment, by its number, is wanted.
         reach: frames on either side on which a frame's colour depends: fewer than a segment has.
     """
     before: list[FrameStub] = []
@@ -115,7 +114,7 @@ def _planned(places: Iterable[PlacedFrame[Frame]]) -> Iterator[FrameStub]:
 def _part(
     before: list[FrameStub], segment: list[FrameStub], after: list[FrameStub], reach: int
 ) -> SegmentTask:
-    """Return a segment with its neighbours in the same shot, for nothing crosses a cut."""
+    """Return a segment with its neighbours in the same shot."""
     near = [] if segment[0].starts_shot else before[-reach:]
     starts = [number for number, frame in enumerate(near) if frame.starts_shot]
     near = near[starts[-1] if starts else 0 :]
@@ -129,7 +128,7 @@ def _part(
 
 
 class Renderer:
-    """Renders the parts of one film after the other, and keeps the model while all want the same.
+    """Renders tasks one after the other, and keeps the model while the options stay the same.
 
     renderer = Renderer()
     for part in plan_segments(places, is_wanted, reach):
@@ -144,9 +143,9 @@ class Renderer:
         """Colour a part and write its segment into a file of a name that no other try has.
 
         Raises:
-            InputError: the film, or what goes with it, cannot be read, or not as it was planned.
+            InputError: the film or a guidance file cannot be read, or differs from the plan.
             OutputError: the file cannot be written.
-            ModelError: there is no such model, or it is damaged, or too large for the memory.
+            ModelError: the model does not exist, is damaged, or is too large for the memory.
         """
         if self._job is None or _model_of(self._job) != _model_of(job):
             self._colorizer = load_model(job)
@@ -178,7 +177,7 @@ def _model_of(job: Job) -> tuple[object, ...]:
 
 
 class _DecodedOtherwiseError(Exception):
-    """A frame is not what was planned."""
+    """A frame differs from the plan."""
 
 
 def _render(job: Job, task: SegmentTask, colorizer: Colorizer, threads: int) -> Segment:
@@ -190,8 +189,8 @@ def _render(job: Job, task: SegmentTask, colorizer: Colorizer, threads: int) -> 
                 "%s: part %d is read from the film's beginning", job.film.path, task.number + 1
             )
     raise InputError(
-        f"{job.film.path}: decodes otherwise each time, it is damaged; add --workers 1, which "
-        "reads it once"
+        f"{job.film.path}: is damaged and decodes differently each time; add --workers 1, which "
+        "decodes it once"
     )
 
 
@@ -224,7 +223,7 @@ def _decoded(task: SegmentTask, film: Film) -> Iterator[Frame]:
     """Yield the frames of a part, entering the film where they are.
 
     Raises:
-        _DecodedOtherwiseError: a frame's time or luma is not what was planned.
+        _DecodedOtherwiseError: a frame's time or luma differs from the plan.
     """
     if task.opener is not None:
         yield from _checked(_from(task.opener, film), (task.opener,))

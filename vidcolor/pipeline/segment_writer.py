@@ -1,4 +1,4 @@
-"""The end of the line: coloured frames into the file of a segment."""
+"""The last stage: write coloured frames to a segment's file."""
 
 import zlib
 from collections.abc import Callable, Generator, Iterable
@@ -20,7 +20,7 @@ from vidcolor.pipeline.threads import ThreadedStages
 
 
 class MergedFrame(NamedTuple):
-    """A frame, and the codes of the chroma that goes beside its luma."""
+    """A frame, and the codes of its new chroma."""
 
     place: FrameContext
     chroma_2hw: Codes
@@ -32,7 +32,7 @@ def merge(
     plan: OutputPlan,
     stages: ThreadedStages,
 ) -> Generator[MergedFrame, None, None]:
-    """Yield frames with the chroma codes that a plan wants beside their luma."""
+    """Yield frames with the chroma codes in the plan's format."""
 
     def merged(frame: ColoredFrame[FrameContext]) -> MergedFrame:
         chroma_2hw = film_chroma(frame, plan.chroma_shape[1:], film.matrix)
@@ -50,18 +50,18 @@ def write_segment(
     stages: ThreadedStages,
     on_frame: Callable[[int], None] | None = None,
 ) -> Segment:
-    """Encode a segment's frames into a file, and say what is in it.
+    """Encode a segment's frames to a file, and return its description.
 
     Args:
-        path: gets its name when it is whole and on the disk.
+        path: renamed to this when it is complete and on the disk.
         frames: those of one segment, in order.
-        film: that they are of.
+        film: the film that they belong to.
         plan: how the result is written.
         stages: counts the time.
         on_frame: called with the number of frames done, after each.
 
     Returns:
-        The segment, without what the film lost in it.
+        The segment, without warnings.
 
     Raises:
         OutputError: the file cannot be written.

@@ -1,11 +1,11 @@
-"""Colour held steady: chroma averaged along the motion of the picture, within each shot.
+"""Stabilise colour: average chroma along the motion of the picture, within each shot.
 
-A network colours one frame after the other, and its colours tremble. Here the chroma of a frame is
+A network colours one frame after the other, and its colours flicker. Here the chroma of a frame is
 averaged with that of its neighbours, moved to where the picture has moved since. Three rounds do
 it: of the frames 1 away, of those 3 away, and of those 9 away, each round averaging the averages
 of the one before, so that 27 frames count alike (averages with gaps that grow are known as the
 "algorithme a trous", Holschneider et al. 1989). A frame's colour depends on
-STABILIZER_REACH neighbours on either side and on nothing else, wherever a run began.
+STABILIZER_REACH neighbours on either side and on nothing else, whatever frame a run starts at.
 
 Motion is dense optical flow of luma (DIS: Kroeger et al. 2016), found between neighbours and
 chained over more. A neighbour counts as far as it is believed to show the same thing: the motion
@@ -66,7 +66,7 @@ it of up to 70 codes (drawn film), with it 15; on the validation clips it costs 
 
 
 TINY_WEIGHT = 1e-6
-"""What nothing is divided by, where nothing weighs."""
+"""Avoids a division by zero where all weights are zero."""
 
 
 class _Link(NamedTuple):
@@ -79,12 +79,12 @@ class _Link(NamedTuple):
 
 
 class _Moment(NamedTuple):
-    """What a round knows of a frame."""
+    """The sums of a frame in a round."""
 
     sums_hw4: Planes
     """Cb and Cr times their weight, the weight, and the frame's own luma."""
     link: _Link | None
-    """To the frame that a round averages it with; None where a cut lies between."""
+    """To the frame that a round averages it with; None across a cut."""
 
 
 def stabilize_chroma(
@@ -95,8 +95,8 @@ def stabilize_chroma(
     Frames are yielded STABILIZER_REACH behind those that are drawn.
 
     Args:
-        colored: a film's frames in order, all of one size; at each that starts a shot, it begins
-            anew.
+        colored: a film's frames in order, all of one size; averaging starts again at each frame
+            that starts a shot.
         strength: 0 leaves the frames as they are, at 1 a neighbour weighs as much as the frame.
     """
     if not strength:
@@ -175,7 +175,7 @@ def _agreeing(now: _Moment, other: _Moment, there_hw2: Planes, back_hw2: Planes)
     moved_hw4 = _moved(other.sums_hw4, there_hw2, cv2.BORDER_CONSTANT)
     astray_hw2 = there_hw2 + _moved(back_hw2, there_hw2, cv2.BORDER_REPLICATE)
     brighter_hw = moved_hw4[..., 3] - now.sums_hw4[..., 3]
-    brighter_hw -= brighter_hw.mean()  # old film flickers as a whole, and scenes fade
+    brighter_hw -= brighter_hw.mean()  # old film flickers globally, and scenes fade
     distance_hw = (
         _squares(astray_hw2) / STRAY_PX**2
         + np.square(brighter_hw) / LUMA_DIFFERENCE**2

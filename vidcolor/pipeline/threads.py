@@ -1,8 +1,8 @@
-"""ThreadedStages of a line side by side: each draws from the one before it, in a thread of its own.
+"""Pipeline stages in parallel: each reads from the one before it, in its own thread.
 
 A frame passes through the stages in order, and frames leave in the order in which they came, so
-what comes out is what one thread would have made. Decoders, encoders, networks and filters let go
-of Python's lock while they work; so many cores are busy as there are stages.
+the result is the same as with one thread. Decoders, encoders, networks and filters release
+Python's lock while they work, so each stage can use a core.
 """
 
 import os
@@ -26,7 +26,7 @@ each."""
 
 @dataclass
 class StageTime:
-    """What a stage has done."""
+    """Working time of a stage."""
 
     seconds: float = 0.0
     """How long it worked; waiting for the stage before or after it is not work."""
@@ -35,13 +35,13 @@ class StageTime:
 
 
 class _Waited(threading.local):
-    """How long this thread has waited for the stages before its own."""
+    """How long this thread has waited for earlier stages."""
 
     seconds = 0.0
 
 
 class ThreadedStages:
-    """Runs stages side by side, and counts how long each of them works.
+    """Runs stages in parallel, and measures how long each of them works.
 
     with ThreadedStages() as stages:
         frames = stages.ahead(read_frames(film), "decode")
@@ -52,7 +52,7 @@ class ThreadedStages:
 
     def __init__(self, threads: int | None = None) -> None:
         self.threads = threads or max(1, (os.cpu_count() or 1) // 2)
-        """That share the frames of a stage of `each`; the others have a stage each."""
+        """Threads that share the frames of `each`; every other stage has one thread."""
         self.times: dict[str, StageTime] = {}
         self._told: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="vidcolor-each")
@@ -69,9 +69,9 @@ class ThreadedStages:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Wait for what is under way; what is not begun is dropped.
+        """Wait for running calls; drop those that have not started.
 
-        An interruption may hold on to frames that draw from a stage: it ends here all the same.
+        Stages end here even if a traceback still refers to their generators.
         """
         for end in self._ends:
             end()
@@ -79,7 +79,7 @@ class ThreadedStages:
 
     @contextmanager
     def clock(self, name: str) -> Iterator[None]:
-        """Count what happens in the block as one item of a stage."""
+        """Count the time of the block as one item of a stage."""
         time = self.times.setdefault(name, StageTime())
         begun, waited = perf_counter(), self._waited.seconds
         yield
@@ -96,7 +96,7 @@ class ThreadedStages:
     def ahead(
         self, items: Iterable[Item], name: str, count: int = AHEAD
     ) -> Generator[Item, None, None]:
-        """Yield the items, which a thread draws up to `count` ahead of what is asked for.
+        """Yield the items, which a thread reads up to `count` ahead.
 
         What goes wrong there is raised here, after the items before it. When the generator is
         closed, the thread ends, and what it drew from is closed in it.
@@ -104,7 +104,7 @@ class ThreadedStages:
         Args:
             items: drawn in the thread.
             name: of the stage that makes them.
-            count: items that are held at the most, beside the one in the making.
+            count: items that are buffered at most, without the one in progress.
         """
         queue: Queue[Item | _End] = Queue(count)
         stop, ended = threading.Event(), threading.Lock()
@@ -145,7 +145,7 @@ class ThreadedStages:
     def each(
         self, function: Callable[[Item], Made], items: Iterable[Item], name: str
     ) -> Generator[Made, None, None]:
-        """Yield what the function makes of each item, in their order, several at a time.
+        """Yield the function's result for each item, in order, several at a time.
 
         Args:
             function: called in any of the threads, of nothing but its item.

@@ -107,7 +107,7 @@ def render_job(
     check_report(options.report)
     sidecar = resolved.guidance.sidecar.path
     if sidecar is not None:
-        log.info("%s: its settings hold for the shots of %s", sidecar, film.path)
+        log.info("%s: using per-shot settings from %s", film.path, sidecar)
     changes = Changes(strict=options.strict)
     plan = check_output(film, out, options, changes)
     given = tuple(open_given(film, resolved.guidance, start=plan.start, end=plan.end))

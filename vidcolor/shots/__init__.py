@@ -1,1 +1,1 @@
-"""Where shots begin, and how a film is divided into segments and windows."""
+"""Find shots, and divide a film into segments and windows."""

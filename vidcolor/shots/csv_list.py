@@ -1,8 +1,7 @@
-"""Lists of shots that others made: when each begins, from a CSV file.
+"""Read a list of shots from a CSV file: when each shot starts.
 
-PySceneDetect's `list-scenes` writes such files: a line with the cuts, which is passed over, a line
-with the names of the columns, and a line a scene. Any other list will do that has a column for the
-time at which a shot begins.
+PySceneDetect's `list-scenes` writes such files: a line with the cuts, which is skipped, a header
+line, and a line for each scene. Any other list works that has a column with the start times.
 """
 
 import csv
@@ -19,10 +18,10 @@ from vidcolor.media.probe import Film
 from vidcolor.options.values import seconds_from_text
 
 TIME_COLUMNS = ("start time (seconds)", "start timecode", "start", "seconds", "time", "timecode")
-"""Names that the column with the times may have, in the order of preference."""
+"""Accepted names of the column with the times, in order of preference."""
 
 TOLERANCE_SECONDS = Fraction(1, 1000)
-"""By what a time in a list may be late: they are rounded to milliseconds."""
+"""How much too late a time may be: they are rounded to milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,8 @@ def read_scenes(path: Path) -> SceneList:
     """Return the list of shots that a CSV file is.
 
     Raises:
-        InputError: the file cannot be read, or no column holds times.
-        OptionsError: something in that column is no time.
+        InputError: the file cannot be read, or has no column of times.
+        OptionsError: a value in that column is not a time.
     """
     try:
         content = path.read_bytes()
@@ -79,7 +78,7 @@ def _times(rows: list[list[str]], path: Path) -> Iterator[Fraction]:
                     yield _time(line[column], path)
             return
     raise InputError(
-        f"--scenes {path}: has no column of times; name it 'start', in a first line above the times"
+        f"--scenes {path}: has no column of times; add a header line that names it 'start'"
     )
 
 

@@ -1,13 +1,13 @@
-"""Where one shot ends and the next begins, seen from luma alone.
+"""Find shot boundaries from luma alone.
 
-A black-and-white film has no hue and no saturation, so detectors that average them in miss most
-of its cuts. Here neighbours are compared on thumbnails (`thumbnails.difference`), and each
-difference with those around it: a cut stands out, a pan does not, and what was there before a
-flash is there after it. Two shots also meet in a dissolve, or in black.
+A black-and-white film has no hue and no saturation, so detectors that include them miss most of
+its cuts. Here neighbours are compared on thumbnails (`thumbnail.thumbnail_difference`), and each
+difference with those around it: a cut stands out, a pan does not, and after a flash the picture
+from before it returns. Dissolves and fades are also found.
 
-What is said of a frame depends on some frames before it (CUT_REACH, for where shots begin) and
+The result for a frame depends on some frames before it (CUT_REACH, for shot starts) and
 after
-it, and on nothing else: not on where reading began.
+it, and on nothing else: not on where reading started.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,31 +30,31 @@ Luma = Callable[[Frame], NDArray[np.float32]]
 TransitionKind = Literal["dissolve", "fade-in", "fade-out"]
 
 CUT = 0.46
-"""How far a difference must go from the usual one around it towards 1, that of unrelated frames.
+"""Threshold: 0 is the usual difference around a frame, 1 the difference of unrelated frames.
 
-Of about 100 cuts in animation, advertisement, documentary and silent film it finds all; what it
-takes for more are two arms that sweep over the whole picture and a camera torn aside.
+It finds all of about 100 cuts in animation, advertisement, documentary and silent film, with two
+false positives: two arms that sweep over the whole picture, and a camera that is jerked aside.
 """
 
 CALM = 1 / 3
-"""Share of a difference that those around it have where all is calm. There, whatever is NEW is a
-cut: the same wall with someone else before it."""
+"""Largest share of a difference that its neighbours have in a calm scene. There, any change above
+NEW is a cut, such as the same wall with another person."""
 
 NEW = 0.2
-"""Difference of a picture from the one before, wherever in it things may have moved to. A shape of
-a fifth of the picture that jumps through it has 0.18, other people before the same wall 0.22."""
+"""Smallest difference of a cut, after any motion. A shape of a fifth of the picture that jumps
+through it has 0.18, other people in front of the same wall 0.22."""
 
 USUAL_FRAMES = 3
 """Frames on each side whose median difference is the usual one, which a flash does not move."""
 
 FLASH_FRAMES = 4
-"""Longest flash, a sixth of a second. Four frames between two parts of a shot are no shot."""
+"""Longest flash, a sixth of a second. Four frames between two parts of a shot are not a shot."""
 
 FLASH_SHARE = 0.5
-"""What frames before and after a cut must have of its difference; around a flash they are alike."""
+"""Smallest share of a cut's difference between frames before and after; less is a flash."""
 
 SHORTEST_SHOT = 3
-"""Frames: of two cuts that are closer, the weaker one is none, nor is one so near the end."""
+"""Frames: of two closer cuts the weaker one is dropped, as is a cut this near the end."""
 
 LONGEST_HALF = HALF_LENGTHS[-1]
 
@@ -63,12 +63,12 @@ BLENDED_FRAMES = 8
 a third of a second, so that no colour jumps."""
 
 CUT_REACH = 2 * LONGEST_HALF
-"""Frames back on which it depends where shots begin."""
+"""Frames back on which a shot start depends."""
 
 
 @dataclass(frozen=True)
 class Transition:
-    """Two shots that meet gradually, or one that goes into black or comes out of it."""
+    """A dissolve between two shots, or a fade to or from black."""
 
     kind: TransitionKind
     half_frames: int
@@ -77,7 +77,7 @@ class Transition:
 
 @dataclass(frozen=True)
 class ShotFrame(Generic[Frame]):
-    """A frame, and what those around it say of it."""
+    """A frame with its shot information."""
 
     frame: Frame
     thumbnail: Thumbnail
@@ -86,20 +86,20 @@ class ShotFrame(Generic[Frame]):
     is_cut: bool = False
     """The frame before belongs to another shot."""
     straightness: float = 0.0
-    """How well it is the middle of a transition."""
+    """How likely it is the middle of a transition."""
     transition: Transition | None = None
-    """Of which it is the middle."""
+    """The transition that it is the middle of."""
     starts_shot: bool = False
-    """By a cut, by the middle of a dissolve, or by being the first to show something again."""
+    """After a cut, in the middle of a dissolve, or the first frame after black."""
     shot_weight: float = 1.0
-    """How much of what it shows belongs to its shot: a half in the middle of a dissolve."""
+    """Share of its shot in the picture: a half in the middle of a dissolve."""
 
 
 class CutDetector:
-    """Tells at once whether a frame differs from the one before as a cut would make it.
+    """Finds cuts without looking ahead, by the difference from the frame before.
 
-    It cannot look ahead, so it takes flashes and torn cameras for cuts as well, and no two frames
-    that it joins are strangers: what frames to learn from ask for.
+    It also reports flashes and camera jerks as cuts, but never joins unrelated frames, which is
+    what training frames need.
 
     detector = CutDetector()
     for luma in frames:
@@ -121,7 +121,7 @@ class CutDetector:
 
 
 def find_shots(frames: Iterable[Frame], luma: Luma[Frame]) -> Iterator[ShotFrame[Frame]]:
-    """Yield each frame with what is seen of shots, about 40 frames behind those that are drawn.
+    """Yield each frame with its shot information, about 40 frames behind the input.
 
     Args:
         frames: in the film's order.
@@ -132,12 +132,12 @@ def find_shots(frames: Iterable[Frame], luma: Luma[Frame]) -> Iterator[ShotFrame
         (_is_strongest, SHORTEST_SHOT - 1),
         (_straight, LONGEST_HALF),
         (_straightest, LONGEST_HALF),
-        (_begun, BLENDED_FRAMES),
+        (_shot_start, BLENDED_FRAMES),
     ]
-    seen = _compared(frames, luma)
+    shot_frames = _compared(frames, luma)
     for stage, reach in stages:
-        seen = map(partial(_apply, stage), surroundings(seen, reach))
-    return seen
+        shot_frames = map(partial(_apply, stage), surroundings(shot_frames, reach))
+    return shot_frames
 
 
 def _apply(
@@ -158,7 +158,7 @@ def _compared(frames: Iterable[Frame], luma: Luma[Frame]) -> Iterator[ShotFrame[
 
 
 def _stands_out(around: Sequence[ShotFrame[Frame]], at: int) -> ShotFrame[Frame]:
-    """Say whether a frame's change stands out as a cut's does, and is no flash's."""
+    """Tell whether a frame's change stands out as a cut and is not a flash."""
     before, after = around[:at], around[at:]
     if not before or len(after) < SHORTEST_SHOT or around[at].change < NEW:
         return around[at]
@@ -180,9 +180,9 @@ def _median_change(some: Sequence[ShotFrame[Frame]]) -> float:
 
 
 def _weight(around: Sequence[ShotFrame[Frame]], at: int) -> float:
-    """Return what a step counts, 0 to 1: less where it has not half of the contrast around it.
+    """Return the weight of a change, 0 to 1: less where its contrast is under half of that around.
 
-    Those are the first steps out of black, or the last ones into it.
+    Those are the first frames after black, or the last ones before it.
     """
     contrasts = [seen.thumbnail.contrast for seen in around]
     return min(1.0, 2 * max(contrasts[at - 1 : at + 1]) / max(*contrasts, 1e-6)) ** 2
@@ -191,7 +191,7 @@ def _weight(around: Sequence[ShotFrame[Frame]], at: int) -> float:
 def _is_flash(
     before: Sequence[ShotFrame[Frame]], after: Sequence[ShotFrame[Frame]], change: float
 ) -> bool:
-    """Tell whether some frame before is still, or again, there after."""
+    """Tell whether a picture from before appears again after."""
     return any(
         thumbnail_difference(one.thumbnail, other.thumbnail) < FLASH_SHARE * change
         for one in before
@@ -200,7 +200,7 @@ def _is_flash(
 
 
 def _is_strongest(around: Sequence[ShotFrame[Frame]], at: int) -> ShotFrame[Frame]:
-    """Say of a cut whether a stronger one is too near."""
+    """Drop a cut if a stronger one is too near."""
     seen = around[at]
     rivals = [(s.change, -n) for n, s in enumerate(around) if s.is_cut]
     return replace(seen, is_cut=seen.is_cut and max(rivals) == (seen.change, -at))
@@ -219,15 +219,15 @@ def _straight(around: Sequence[ShotFrame[Frame]], at: int) -> ShotFrame[Frame]:
 
 
 def _straightest(around: Sequence[ShotFrame[Frame]], at: int) -> ShotFrame[Frame]:
-    """Leave a transition only to the frame that is its middle best."""
+    """Keep a transition only at its best middle frame."""
     seen = around[at]
     best = max((s.straightness, -n) for n, s in enumerate(around))
     is_middle = seen.transition is not None and best == (seen.straightness, -at)
     return seen if is_middle else replace(seen, transition=None)
 
 
-def _begun(around: Sequence[ShotFrame[Frame]], at: int) -> ShotFrame[Frame]:
-    """Say whether a shot begins with a frame, and how much of the frame belongs to its shot."""
+def _shot_start(around: Sequence[ShotFrame[Frame]], at: int) -> ShotFrame[Frame]:
+    """Set whether a frame starts a shot, and the share of its shot in it."""
     middles = [n - at for n, seen in enumerate(around) if _is_dissolve(seen)]
     away = min((abs(n) for n in middles), default=BLENDED_FRAMES)
     starts = around[at].is_cut or 0 in middles or _is_lit(around, at)
@@ -240,7 +240,7 @@ def _is_dissolve(seen: ShotFrame[Frame]) -> bool:
 
 
 def _is_lit(around: Sequence[ShotFrame[Frame]], at: int) -> bool:
-    """Tell whether a frame is the first of some that show something, after some that did not."""
+    """Tell whether a frame is the first after black."""
     before = around[max(0, at - SHORTEST_SHOT) : at]
     after = around[at : at + SHORTEST_SHOT]
     was_flat = len(before) == SHORTEST_SHOT and all(s.thumbnail.is_flat for s in before)

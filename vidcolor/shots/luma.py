@@ -1,7 +1,7 @@
-"""A frame's luma, made smaller: what networks, filters and the shot detector look at.
+"""A frame's luma at a smaller size, for networks, filters and the shot detector.
 
-Codes are averaged as codes, and rounded to codes again: what a film is stored in is fine enough to
-look at, and floats of a large frame take ten times as long to be filled with.
+Codes are averaged as integers and rounded: that is precise enough, and ten times as fast as with
+floats on a large frame.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ def luma_at(frame: Frame, height: int, width: int) -> Plane:
 
 
 def shot_luma(frame: Frame) -> Plane:
-    """Return the Y' (h, w) in [0, 1] in which shots are looked for."""
+    """Return the Y' (h, w) in [0, 1] for shot detection."""
     return half_res_luma(frame, HEIGHT)
 
 

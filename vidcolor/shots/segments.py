@@ -1,6 +1,6 @@
-"""How a film is divided: into shots, which nothing crosses, and segments, the unit of work.
+"""Divide a film into shots, which nothing crosses, and segments, the unit of work.
 
-Both follow from the frames alone, whatever model colours them and wherever a run was interrupted.
+Both depend on the frames alone, not on the model or on where a run was interrupted.
 A segment ends at the first cut after SHORTEST frames, or after LONGEST frames without one.
 """
 
@@ -17,12 +17,12 @@ from vidcolor.shots.detector import CUT_REACH, find_shots
 Frame = TypeVar("Frame")
 
 SHORTEST = CUT_REACH
-"""Frames: a second. Each segment opens an encoder and begins with a keyframe, which in a film
-that flickers would otherwise happen at every frame. And a segment is all that has to be seen again
-so that shots begin in the next one where they did."""
+"""Frames: a second. Each segment opens an encoder and starts with a keyframe, which in a film
+that flickers would otherwise happen at every frame. And only one segment has to be decoded again so
+that shots start in the next one where they did."""
 LONGEST = 240
 """Frames: ten seconds, about as often as encoders place a keyframe anyway (x264: 250), so that
-dividing costs no bits. It is the most that an interruption can undo."""
+dividing costs no bits. An interruption loses at most this much."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PlacedFrame(Generic[Frame]):
     segment: int
     """Number of its segment, from 0."""
     shot_weight: float = 1.0
-    """How much of what it shows belongs to its shot: less than 1 in the midst of a dissolve."""
+    """Share of its shot in the picture: less than 1 in a dissolve."""
 
 
 Place = TypeVar("Place", bound=PlacedFrame[Any])
@@ -48,29 +48,29 @@ def divide(
     starts_shot: Callable[[Frame], bool] | None = None,
     first_segment: int = 0,
 ) -> Iterator[PlacedFrame[Frame]]:
-    """Yield each frame with its place, some 40 frames behind those that are drawn.
+    """Yield each frame with its place, about 40 frames behind the input.
 
     Args:
         frames: a film's frames in order.
         luma: returns a frame's Y', (H, W) in [0, 1].
-        starts_shot: tells, asked of each frame in turn, where shots begin; None: luma tells.
-        first_segment: which one the first frame begins. Above 0, that is where the film was
-            entered: places are what they are in the whole film from the next segment on.
+        starts_shot: called for each frame in order, whether it starts a shot; None: detect shots.
+        first_segment: number of the segment that the first frame starts. Above 0, the film was
+            read from there: places are as in the whole film from the next segment on.
     """
     segment, length = first_segment, 0
-    for number, (frame, starts, shot_weight) in enumerate(_begun(frames, luma, starts_shot)):
+    for number, (frame, starts, shot_weight) in enumerate(_shot_starts(frames, luma, starts_shot)):
         if length == LONGEST or (starts and length >= SHORTEST):
             segment, length = segment + 1, 0
         length += 1
         yield PlacedFrame(frame, starts or number == 0, segment, shot_weight)
 
 
-def _begun(
+def _shot_starts(
     frames: Iterable[Frame],
     luma: Callable[[Frame], NDArray[np.float32]],
     starts_shot: Callable[[Frame], bool] | None,
 ) -> Iterator[tuple[Frame, bool, float]]:
-    """Yield each frame, whether a shot begins with it, and its shot_weight."""
+    """Yield each frame, whether it starts a shot, and its share."""
     if starts_shot is not None:
         yield from ((frame, starts_shot(frame), 1.0) for frame in frames)
     else:
@@ -84,8 +84,8 @@ def with_context(
 
     Args:
         places: a film's frames in order.
-        is_wanted: tells the frames whose colour is wanted.
-        reach: frames on either side on which a frame's colour depends; so many are held.
+        is_wanted: whether a frame's colour is wanted.
+        reach: frames on either side on which a frame's colour depends; this many are buffered.
     """
     waiting: deque[tuple[Place, bool]] = deque()
     segment, following = -1, 0

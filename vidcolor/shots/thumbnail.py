@@ -1,7 +1,7 @@
-"""How much two frames differ, seen on thumbnails of their luma.
+"""Compare two frames by thumbnails of their luma.
 
-Brightness and contrast of the whole frame are taken out, so that flicker and exposure do not count,
-and every part of a thumbnail may have moved, so that a panning camera does not.
+Brightness and contrast of the whole frame are normalised, so that flicker and exposure do not
+count, and every part of a thumbnail may have moved, so that a panning camera does not.
 """
 
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 Plane = NDArray[np.float32]
 
 WIDTH, HEIGHT = 64, 36
-"""Of a thumbnail: enough to follow what moves, too little to see grain."""
+"""Of a thumbnail: enough to follow motion, too little to show grain."""
 
 TILE = (16, 12)
-"""Width and height of the parts that are looked for in the other thumbnail: twelve of them."""
+"""Width and height of the twelve tiles that are searched in the other thumbnail."""
 
 MOTION_REACH = (8, 6)
 """How far a part may have moved, across and down: an eighth of the picture in one frame."""
 
 ANYWHERE = (WIDTH, HEIGHT)
-"""A reach with which a part may have moved to the other end of the picture."""
+"""A reach across the whole picture."""
 
 FLAT_CONTRAST = 0.015
-"""Standard deviation of luma (0 to 1) under which a frame shows nothing: a black one with grain."""
+"""Standard deviation of luma (0 to 1) below which a frame is empty: black with grain."""
 
 UNRELATED_STRUCTURE, UNRELATED_TONE = 0.64, 1.11
 """Medians of the two measures over 400 pairs of frames, each of two films."""
@@ -33,14 +33,14 @@ UNRELATED_STRUCTURE, UNRELATED_TONE = 0.64, 1.11
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A frame's luma, made small."""
+    """A frame's luma at thumbnail size."""
 
     plane_hw: Plane
     """(36, 64) in [0, 1]."""
     tone_hw: Plane
-    """(18, 32), its mean taken off, divided by its deviation."""
+    """(18, 32), minus its mean, divided by its deviation."""
     coarse_hw: Plane
-    """(9, 16), its mean taken off: what is left of the picture where it moves a little."""
+    """(9, 16), minus its mean: robust to small motion."""
     contrast: float
     """Standard deviation at (18, 32)."""
 
@@ -56,7 +56,7 @@ class Thumbnail:
 
     @property
     def is_flat(self) -> bool:
-        """It shows nothing."""
+        """The frame is empty."""
         return self.contrast < FLAT_CONTRAST
 
 
@@ -68,16 +68,16 @@ def _shrunk(plane_hw: Plane, width: int, height: int) -> Plane:
 def thumbnail_difference(
     one: Thumbnail, other: Thumbnail, reach: tuple[int, int] = MOTION_REACH
 ) -> float:
-    """Return how much two frames differ: 0 not at all, about 1 as frames of two films do.
+    """Return the difference of two frames: 0 for equal frames, about 1 for unrelated ones.
 
-    It is the geometric mean of two measures, each divided by what unrelated frames have of it: how
-    much of the structure of each cannot be found in the other, wherever it may have moved, and how
-    much their tones differ where nothing is moved. A pan changes tones but not structure, a shape
-    that moves on a still background changes structure but few tones.
+    It is the geometric mean of two measures, each divided by its value for unrelated frames: how
+    much of the structure of each cannot be found in the other within the reach, and how much their
+    tones differ without motion. A pan changes tones but not structure, a shape that moves on a
+    still background changes structure but few tones.
 
     Args:
         one: a frame.
-        other: another one; which is which does not matter.
+        other: another one; the order does not matter.
         reach: how far a part may have moved, across and down.
     """
     structure = _lost(one.plane_hw, other.plane_hw, reach)
@@ -86,9 +86,9 @@ def thumbnail_difference(
 
 
 def _lost(one_hw: Plane, other_hw: Plane, reach: tuple[int, int]) -> float:
-    """Return the share of structure, 0 to 1, that neither thumbnail can show of the other.
+    """Return the share of structure, 0 to 1, that cannot be found in the other thumbnail.
 
-    A part counts by its deviation. Parts that show nothing count as found.
+    A tile's weight is its deviation. Empty tiles count as found.
     """
     sums = np.zeros(2)
     for here_hw, there_hw in ((one_hw, other_hw), (other_hw, one_hw)):

@@ -1,8 +1,8 @@
-"""Dissolves and fades: where pictures go in a straight line from one to another one.
+"""Find dissolves and fades: where pictures change along a straight line from one to another.
 
-While one shot is mixed into the next, every picture is a weighted mean of the two, so the path of
-the pictures is a straight line between two that have nothing to do with each other. A camera that
-moves changes the picture as much, but on a curve. In a fade, one end of the line is black.
+In a dissolve every picture is a weighted mean of two shots, so the pictures lie on a straight line
+between two unrelated ones. A camera that moves changes the picture as much, but along a curve. In
+a fade, one end of the line is black.
 """
 
 from collections.abc import Sequence
@@ -30,22 +30,22 @@ MOST_CORRELATION = 0.6
 
 LEAST_CHANGE = 0.01
 """Deviation of half the difference between the ends (luma 0 to 1) that half of the picture must
-have: less is grain, and where less of it changes, something came into it."""
+have: less is grain; a change in a smaller part is something that enters the picture."""
 
 CALM_TILES = 9
-"""Of twelve parts of the picture those count that lie nearest to the line: a shape that moves on
-its own spoils the others."""
+"""Of twelve parts of the picture, the number nearest to the line that is used: a moving object
+disturbs the others."""
 
 
 def straightness(thumbnails: Sequence[Thumbnail], middle: int) -> tuple[float, int]:
-    """Return how well a frame is the middle of a transition, and the frames from it to the ends.
+    """Return how likely a frame is the middle of a transition, and its half length in frames.
 
     Of all lines through the frame this is the longest that is straight: its squared length times
-    what is left of STRAIGHT; 0 if there is none.
+    what is left of STRAIGHT; 0 if nothing is.
 
     Args:
-        thumbnails: of frames that follow each other.
-        middle: which of them is looked at.
+        thumbnails: of consecutive frames.
+        middle: index of the frame.
     """
     best = 0.0, 0
     for half in HALF_LENGTHS:
@@ -83,7 +83,7 @@ def _bend(line: Sequence[Plane], across_hw: Plane) -> float:
 
 
 def _away(line: Sequence[Plane], at: int) -> Plane:
-    """Return the squared distance of a picture from what a dissolve would show in its place."""
+    """Return the squared distance of a picture from a dissolve at its place."""
     share = np.float32(at / (len(line) - 1))
     away_hw: Plane = np.square(line[at] - (1 - share) * line[0] - share * line[-1])
     return away_hw

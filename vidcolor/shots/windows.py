@@ -20,7 +20,7 @@ def windows(
 
     Args:
         items: the frames of a film, in order; drawn one ahead of what is yielded.
-        starts_shot: tells whether an item is the first of its shot.
+        starts_shot: whether an item is the first of its shot.
     """
     previous: Item | None = None
     current: Item | None = None
@@ -35,11 +35,11 @@ def windows(
 
 
 def surroundings(items: Iterable[Item], reach: int) -> Iterator[tuple[Sequence[Item], int]]:
-    """Yield for every item those around it, itself among them, and which of them it is.
+    """Yield for every item its neighbours and itself, and its index among them.
 
     Args:
         items: in order; drawn `reach` ahead of what is yielded.
-        reach: how many are seen on either side; fewer at the ends.
+        reach: number of neighbours on either side; fewer at the ends.
     """
     held: deque[Item] = deque(maxlen=2 * reach + 1)
     drawn = yielded = 0

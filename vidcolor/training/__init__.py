@@ -1,1 +1,1 @@
-"""A generator learns: steps, losses, discriminators, checkpoints."""
+"""Train a generator: steps, losses, discriminators, checkpoints."""

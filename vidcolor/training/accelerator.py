@@ -1,7 +1,7 @@
 """Devices, precision and processes: the one place that knows accelerate.
 
-A training is started once on one device, or by `torchrun` once for each of several; the code is
-the same. Every process takes its share of each batch, gradients are averaged over all of them.
+Training runs in one process on one device, or with `torchrun` in one process for each device, with
+the same code. Every process takes its share of each batch; gradients are averaged.
 """
 
 import logging
@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 Module = TypeVar("Module", bound=nn.Module)
 
 LEAST_SCALE = 1.0
-"""Of fp16's losses: it begins at 2 ** 16 and is halved at each overflow, so one that still
-overflows here is not to blame on the small range of fp16: the training diverged."""
+"""Loss scale of fp16: it starts at 2 ** 16 and is halved at each overflow. An overflow at this
+scale does not come from fp16's small range: the training diverged."""
 
 
 class Accelerator:
@@ -29,8 +29,8 @@ class Accelerator:
 
     accelerator = Accelerator(torch.device("cpu"), precision="auto", clip=None)
     trained = accelerator.prepare(network)
-    adam = accelerator.prepare_optimiser(torch.optim.AdamW(network.parameters()))
-    accelerator.learn(loss_of(trained(batch)), adam)
+    adam = accelerator.prepare_optimizer(torch.optim.AdamW(network.parameters()))
+    accelerator.step(loss_of(trained(batch)), adam)
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class Accelerator:
         Args:
             device: its kind; which of several CUDA devices is the process's number.
             precision: of what a network computes in training; weights are kept in fp32.
-            clip: largest norm of an optimiser's gradients; None: any.
+            clip: largest norm of an optimizer's gradients; None: any.
 
         Raises:
-            OptionsError: the device does not have that precision.
+            OptionsError: the device does not support that precision.
         """
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState
@@ -63,48 +63,48 @@ class Accelerator:
         """Whether this process is the one that writes files."""
 
     def prepare(self, network: Module) -> nn.Module:
-        """Return what to call in training: the network on its device, in its precision.
+        """Return the wrapped network to call in training, on its device, in its precision.
 
         Gradients of its parameters are averaged over the processes. The network itself shares
-        these parameters; call that one where it is not to learn.
+        these parameters; call it where it is not trained.
         """
         prepared: nn.Module = self._accelerator.prepare_model(network.to(self.device))
         return prepared
 
-    def synchronised(self, network: Module) -> Module:
-        """Return the network with batch norms that see the batch of all processes (on CUDA)."""
+    def sync_batch_norm(self, network: Module) -> Module:
+        """Return the network with batch norms over all processes (on CUDA)."""
         if self.processes == 1 or self.device.type == "cpu":
             return network
         converted: Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         return converted
 
-    def prepare_optimiser(self, optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """Return the optimiser as `learn` takes it."""
-        prepared: torch.optim.Optimizer = self._accelerator.prepare_optimizer(optimiser)
+    def prepare_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """Return the optimizer for `step`."""
+        prepared: torch.optim.Optimizer = self._accelerator.prepare_optimizer(optimizer)
         return prepared
 
-    def learn(self, loss: Tensor, optimiser: torch.optim.Optimizer) -> Tensor:
-        """Make the loss smaller by one step.
+    def step(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> Tensor:
+        """Backpropagate the loss and take one optimizer step.
 
         Returns:
-            The norm of the gradients before clipping, a number; 0 where fp16 left the step out.
+            The norm of the gradients before clipping, a number; 0 where fp16 skipped the step.
 
         Raises:
             FloatingPointError: a gradient is not finite; no weight was changed. It is raised in
                 every process, for their gradients are averaged.
         """
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         self._accelerator.backward(loss)
-        self._accelerator.unscale_gradients(optimiser)
-        parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        self._accelerator.unscale_gradients(optimizer)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = nn.utils.clip_grad_norm_(parameters, self.clip or math.inf)
         is_finite = bool(norm.isfinite())
-        if not is_finite and not self._is_scale_to_blame():
+        if not is_finite and not self._can_lower_scale():
             raise FloatingPointError("a gradient is not finite")
-        optimiser.step()  # the scaler of fp16 leaves it out where a gradient is not finite
+        optimizer.step()  # fp16's scaler skips it where a gradient is not finite
         return norm if is_finite else torch.zeros_like(norm)
 
-    def _is_scale_to_blame(self) -> bool:
+    def _can_lower_scale(self) -> bool:
         scaler = self._accelerator.scaler
         return scaler is not None and scaler.get_scale() > LEAST_SCALE
 
@@ -133,22 +133,22 @@ class Accelerator:
         if rest:
             raise OptionsError(
                 f"--batch-size {batch_size}: cannot be divided among {self.processes} processes; "
-                f"take a multiple of {self.processes}"
+                f"use a multiple of {self.processes}"
             )
         first = self._accelerator.process_index * size
         return range(first, first + size)
 
     def any(self, is_so: bool) -> bool:
-        """Tell whether it is so in any process; all have to ask."""
+        """Tell whether it is true in any process; all processes must call this."""
         flag = torch.tensor(float(is_so), device=self.device)
         return bool(self._accelerator.reduce(flag, "sum") > 0)
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
+        """Wait for all processes."""
         self._accelerator.wait_for_everyone()
 
     def state(self) -> dict[str, Any]:
-        """Return what a resumed training needs of it: random states, and the scale of fp16."""
+        """Return the state for a resumed training: random states, and the scale of fp16."""
         state: dict[str, Any] = {"random": torch.get_rng_state()}
         if self.device.type == "cuda":
             state["cuda_random"] = torch.cuda.get_rng_state(self.device)
@@ -157,7 +157,7 @@ class Accelerator:
         return state
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go back to what `state` returned, as far as this device has it."""
+        """Restore what `state` returned, as far as this device has it."""
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda" and "cuda_random" in state:
             torch.cuda.set_rng_state(state["cuda_random"], self.device)
@@ -166,29 +166,29 @@ class Accelerator:
 
 
 def _precision(device: torch.device, wish: Precision) -> Precision:
-    """Return what `auto` means on the device, and log it.
+    """Return the precision for the device, and log the choice of `auto`.
 
     Raises:
-        OptionsError: the device does not have the wished one.
+        OptionsError: the device does not support the requested one.
     """
     has_bf16 = device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
     if (wish == "fp16" and device.type == "cpu") or (wish == "bf16" and not has_bf16):
         raise OptionsError(
-            f"--precision {wish}: this device ({device.type}) does not have it; use "
-            "--precision auto, which takes the best it has"
+            f"--precision {wish}: this device ({device.type}) does not support it; use "
+            "--precision auto, which picks the best one"
         )
     if wish != "auto":
         return wish
     chosen: Precision = "bf16" if device.type == "cuda" and has_bf16 else "fp32"
-    reason = "a CPU is no faster in bf16" if device.type == "cpu" else "what this GPU has"
+    reason = "bf16 is not faster on a CPU" if device.type == "cpu" else "best of this GPU"
     log.info("precision: %s (%s)", chosen, reason)
     return chosen
 
 
 def _without_broadcasts() -> Any:
-    """Let each process keep its buffers: a broadcast before each call would bring nothing.
+    """Let each process keep its buffers: a broadcast before each call would change nothing.
 
-    Those of spectral norms follow from the weights, those of synchronised batch norms from the
+    Those of spectral norms depend on the weights, those of synchronised batch norms on the
     whole batch: they are equal. Batch norms on CPUs differ, and the main process's are saved.
     """
     from accelerate.utils import DistributedDataParallelKwargs

@@ -1,4 +1,4 @@
-"""What a training leaves behind so that it can go on: its state, and its log."""
+"""Checkpoints and the log of a training, so that it can resume."""
 
 import json
 from dataclasses import asdict
@@ -21,11 +21,11 @@ FREE_ON_RESUME = {
     "resume", "device", "checkpoint_minutes", "samples", "max_steps", "epochs", "data", "out",
     "tensorboard",
 }  # fmt: skip
-"""Options that may differ when a training goes on: they change how long and where, not what."""
+"""Options that may differ on resume: they change how long and where, not what is trained."""
 
 
 def save_checkpoint(folder: Path, trainer: GanTrainer) -> None:
-    """Write the trainer's state, whole or not at all, even if the power fails."""
+    """Write the trainer's state atomically, even if the power fails."""
     options = {key: str(value) for key, value in asdict(trainer.options).items()}
     state = {"vidcolor": __version__, "options": options, "state": trainer.state()}
     with atomic_write(folder / CHECKPOINT) as draft:
@@ -33,20 +33,20 @@ def save_checkpoint(folder: Path, trainer: GanTrainer) -> None:
 
 
 def load_checkpoint(folder: Path, trainer: GanTrainer, options: TrainOptions) -> None:
-    """Put the trainer back to where `save_checkpoint` left it.
+    """Restore the trainer to a state that `save_checkpoint` wrote.
 
     Raises:
-        ModelError: there is no checkpoint, or it is damaged, or another version's.
-        OptionsError: it was written under other options.
+        ModelError: there is no checkpoint, or it is damaged, or from another version.
+        OptionsError: it was written with other options.
     """
     path = folder / CHECKPOINT
     if not path.is_file():
-        raise ModelError(f"{path}: no checkpoint to go on from; leave --resume out to begin")
+        raise ModelError(f"{path}: no checkpoint to resume from; leave out --resume to start")
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         saved, state = content["options"], content["state"]
     except Exception as error:
-        raise ModelError(f"{path}: not a checkpoint: {error}") from error
+        raise ModelError(f"{path}: is not a valid checkpoint: {error}") from error
     differing = [
         f"--{key.replace('_', '-')} {value} (was {saved.get(key)})"
         for key, value in asdict(options).items()
@@ -55,13 +55,13 @@ def load_checkpoint(folder: Path, trainer: GanTrainer, options: TrainOptions) ->
     if differing:
         raise OptionsError(
             f"--resume: {folder} was trained with other options: {', '.join(differing)}; "
-            "give the same ones, or another --out to begin anew"
+            "use the same ones, or another --out to start over"
         )
     try:
         trainer.load_state(state)
     except (KeyError, RuntimeError, ValueError) as error:
         raise ModelError(
-            f"{path}: was written by another version ({error}); leave --resume out to begin anew"
+            f"{path}: was written by another version ({error}); leave out --resume to start over"
         ) from error
 
 
@@ -82,12 +82,12 @@ class TrainingLog:
             self.board.add(record)
 
     def show(self, picture: Path, step: int) -> None:
-        """Put a picture on the board, where there is one."""
+        """Add a picture to TensorBoard, if it is used."""
         if self.board is not None:
             self.board.show(picture, step)
 
     def plot(self) -> None:
-        """Draw `losses.png`: every loss over the steps, each in a panel of its own."""
+        """Draw `losses.png`: every loss over the steps, each in its own panel."""
         from matplotlib.figure import Figure
 
         records = records_of(self.folder)
@@ -106,5 +106,5 @@ class TrainingLog:
 
 
 def records_of(folder: Path) -> list[dict[str, float]]:
-    """Return every whole record of a model's log; a line that a crash cut short is left out."""
+    """Return every complete record of a model's log; a truncated line is skipped."""
     return [record for record in read_json_lines(folder / LOG) if record is not None]

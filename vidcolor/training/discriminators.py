@@ -1,4 +1,4 @@
-"""Discriminators: is this colour real? Both of seed 002's and seed 000's."""
+"""Discriminators: both of seed 002's, and seed 000's."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from vidcolor.options.train import DiscriminatorKind, Gan
 
 
 class PatchDiscriminator(nn.Module):
-    """Judges overlapping patches of 70 x 70 pixels (Isola et al. 2017, 3.2.2; seed 002's widths).
+    """Scores overlapping patches of 70 x 70 pixels (Isola et al. 2017, 3.2.2; seed 002's widths).
 
     Five 4x4 convolutions with spectral norm and no other norm; linear scores (B, 1, h', w').
     """
@@ -37,10 +37,10 @@ class PatchDiscriminator(nn.Module):
 
 
 class FullyConnectedDiscriminator(nn.Module):
-    """Judges a whole picture (seed 002's other one, and seed 004's): logits (B, 1, 1, 1).
+    """Scores a whole picture (seed 002's other one, and seed 004's): logits (B, 1, 1, 1).
 
     Five strided convolutions with batch norm, then one as wide as what is left of the picture: 7
-    for 224 pixels, 15 for 480. It takes pictures of that size alone. The loss applies the sigmoid.
+    for 224 pixels, 15 for 480. It takes only pictures of that size. The loss applies the sigmoid.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class FullyConnectedDiscriminator(nn.Module):
 
 
 class FlatDiscriminator(nn.Module):
-    """Judges a whole picture without stride, then by two fully connected layers (seed 000).
+    """Scores a whole picture: convolutions without stride, two fully connected layers (seed 000).
 
-    It takes pictures of one size alone; logits (B, 1).
+    It takes only pictures of one size; logits (B, 1).
     """
 
     def __init__(self, in_channels: int, base_channels: int, *, size: tuple[int, int]) -> None:
@@ -94,11 +94,11 @@ class FlatDiscriminator(nn.Module):
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch norm that stands a single value.
+    """Batch norm that accepts a single value.
 
-    A batch of one picture leaves one value a channel where the picture has shrunk to one place.
-    Its mean is itself: normalised, nothing of it would be left (torch refuses). Such a batch has
-    no statistics, so the running ones serve, as in evaluation: 0 and 1 until a larger batch came.
+    A batch of one picture leaves one value a channel where the picture has shrunk to one pixel.
+    Normalised by itself it would be 0 (torch refuses). Such a batch has no statistics, so the
+    running ones are used, as in evaluation: 0 and 1 until a larger batch came.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -122,10 +122,10 @@ def build_discriminator(
 
     Args:
         kind: which.
-        in_channels: of what it looks at.
+        in_channels: of its input.
         base_channels: of its first layer (the seeds' ndf).
-        size: height and width of what it is shown; only `patch` can be shown others.
-        self_attention: whether parts of a picture are compared (Zhang et al. 2019).
+        size: height and width of its input; only `patch` accepts others.
+        self_attention: with self-attention layers (Zhang et al. 2019).
 
     Raises:
         OptionsError: the kind has no self-attention.
@@ -133,7 +133,7 @@ def build_discriminator(
     if kind == "flat":
         if self_attention:
             raise OptionsError(
-                "--self-attention: the flat discriminator has none; take patch or fc"
+                "--self-attention: the flat discriminator does not support it; use patch or fc"
             )
         return FlatDiscriminator(in_channels, base_channels, size=(size, size))
     if kind == "fc":
@@ -153,7 +153,7 @@ def _leaky(convolution: nn.Conv2d) -> tuple[nn.Module, nn.Module]:
 
 
 def generator_loss(scores_of_fakes: Tensor, gan: Gan) -> Tensor:
-    """Return how far the discriminator is from taking fakes for real.
+    """Return the generator's adversarial loss.
 
     lsgan: mean squared distance to 1 (Mao et al. 2017, eq. 9 with a = 0, b = c = 1);
     bce: minus log-likelihood (Goodfellow et al. 2014, the non-saturating form of section 3).
@@ -162,7 +162,7 @@ def generator_loss(scores_of_fakes: Tensor, gan: Gan) -> Tensor:
 
 
 def discriminator_loss(scores_of_reals: Tensor, scores_of_fakes: Tensor, gan: Gan) -> Tensor:
-    """Return how badly real and fake are told apart; the sum of both terms, as in seed 002."""
+    """Return the discriminator's loss: the sum of the real and fake terms, as in seed 002."""
     return _distance(scores_of_reals, 1.0, gan) + _distance(scores_of_fakes, 0.0, gan)
 
 

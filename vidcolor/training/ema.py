@@ -1,4 +1,4 @@
-"""The moving average of a network while it learns, which is what is kept of it."""
+"""The moving average of a network's weights during training, which is what is saved."""
 
 import torch
 from torch import Tensor
@@ -10,37 +10,38 @@ from vidcolor.network.generator import Generator
 # Not torch.optim.swa_utils.AveragedModel: it averages a network's own parameters, of which those
 # under spectral norm are not what it computes with.
 class MovingAverage:
-    """Averages what a generator computes with, step by step (Polyak and Juditsky 1992).
+    """Averages a generator's weights, step by step (Polyak and Juditsky 1992).
 
     average = MovingAverage(network, like=generator, decay=0.998)
     average.update(generator)
 
-    Spectral norms are multiplied in before: divided by another network's singular values, averaged
-    weights would be too large, and the colours too bold. Batch norms' statistics are averaged too.
+    Spectral norms are folded in first: divided by another network's singular values, averaged
+    weights would be too large, and the colours too saturated. Batch norms' statistics are averaged
+    too.
     """
 
     def __init__(self, network: Generator, *, like: Generator, decay: float) -> None:
-        """Begin with the weights of a generator.
+        """Start with the weights of a generator.
 
         Args:
-            network: a second one of its shape, which becomes the average.
+            network: a second network of the same shape, which holds the average.
             like: the generator.
-            decay: share of the average that a step leaves, when there were many.
+            decay: of the average for each step, after many steps.
         """
         self.network, self.decay, self.updates = network.eval().requires_grad_(False), decay, 0
         remove_spectral_norms(network)
         self.start(like)
 
     def start(self, generator: Generator) -> None:
-        """Begin anew with the weights of a generator."""
+        """Start again with the weights of a generator."""
         self.updates = 0
         self.network.load_state_dict(_state(generator))
 
     @torch.no_grad()
     def update(self, generator: Generator) -> None:
-        """Take the weights of another step in; in the beginning they weigh more than later."""
+        """Add the weights of another step; early steps have more weight than later ones."""
         self.updates += 1
-        # A short training would otherwise end near where it began (TensorFlow's `num_updates`).
+        # A short training would otherwise end near its start (TensorFlow's `num_updates`).
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         now = _state(generator)
         for name, value in self.network.state_dict().items():
@@ -54,14 +55,14 @@ class MovingAverage:
         return self.network.state_dict() | {"updates": torch.tensor(self.updates)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Restore what `state_dict` returned."""
         weights = dict(state)
         self.updates = int(weights.pop("updates"))
         self.network.load_state_dict(weights)
 
 
 def _state(generator: Generator) -> dict[str, Tensor]:
-    """Return plain weights; reading them in training mode would move spectral norms on."""
+    """Return plain weights; reading them in training mode would update spectral norms."""
     was_training = generator.training
     generator.eval()
     with torch.no_grad():

@@ -1,10 +1,10 @@
-"""What time does to a film's picture, done to the grey that a network learns from.
+"""Data augmentation: simulated damage of old film on the grey training frames.
 
-Colour films of today are clean; the films to be coloured are not. The picture goes through what
-an old print went through, in that order: a soft lens, its edges dark, exposed and printed by
-hand, grain, dust and scratches. The colour that is to be learned stays as it is.
+Modern colour films are clean; the films to be coloured are not. The damage is applied in the order
+in which it happens to a print: a soft lens, vignetting, exposure and printing, grain, dust and
+scratches. The target colour is not changed.
 
-At the size a network sees, much of it is averaged away; every limit below was set by eye, beside
+At the network's input size much of it is averaged away; every limit below was set by eye, against
 films of 1915 to 1955 shrunk to 224 pixels.
 """
 
@@ -25,7 +25,7 @@ VEIL = 0.12
 FLICKER = 0.08
 """Standard deviation of the exposure from frame to frame, and from part to part of a frame."""
 FLICKER_CELLS = 3
-"""Parts of a frame a side that flicker apart."""
+"""Cells along each side of a frame that flicker independently."""
 GRAIN = 0.04
 """Standard deviation of grain on middle grey."""
 GRAIN_SIZE = (0.5, 1.1)
@@ -40,8 +40,8 @@ SCRATCH = 0.25
 """How much brighter or darker a scratch is at most."""
 
 
-def film_look(grey_BT1hw: Tensor, strength: float, *, seed: int) -> Tensor:
-    """Return grey frames (B, T, 1, h, w) in [0, 1] as an old print would show them.
+def damage_film(grey_BT1hw: Tensor, strength: float, *, seed: int) -> Tensor:
+    """Return grey frames (B, T, 1, h, w) in [0, 1] with the damage of an old print.
 
     Each window has its own amounts, from none to a limit; what belongs to print, lens and grain
     size is the same in its frames, what comes and goes differs.
@@ -54,7 +54,7 @@ def film_look(grey_BT1hw: Tensor, strength: float, *, seed: int) -> Tensor:
     random = torch.Generator(grey_BT1hw.device).manual_seed(seed)
     damage = _Damage(grey_BT1hw, strength, random)
     for add_damage in (
-        damage.soften, damage.darken_corners, damage.print_by_hand, damage.flicker,
+        damage.soften, damage.darken_corners, damage.vary_exposure, damage.flicker,
         damage.add_grain, damage.add_dust, damage.scratch,
     ):  # fmt: skip
         grey_BT1hw = add_damage(grey_BT1hw).clamp(0, 1)
@@ -62,7 +62,7 @@ def film_look(grey_BT1hw: Tensor, strength: float, *, seed: int) -> Tensor:
 
 
 class _Damage:
-    """The kinds of damage, and random numbers in the shapes that they need."""
+    """The kinds of damage, with one source of random numbers."""
 
     def __init__(self, like_BT1hw: Tensor, strength: float, random: torch.Generator) -> None:
         self.batch, self.frames, _, self.height, self.width = like_BT1hw.shape
@@ -102,7 +102,7 @@ class _Damage:
         squared_hw = (y_h[:, None] ** 2 + x_w**2) / 2
         return grey_BT1hw * (1 - self.amount(VIGNETTE) * squared_hw)
 
-    def print_by_hand(self, grey_BT1hw: Tensor) -> Tensor:
+    def vary_exposure(self, grey_BT1hw: Tensor) -> Tensor:
         contrast, gamma = self.either_way(CONTRAST).exp(), self.either_way(GAMMA).exp()
         exposed = ((grey_BT1hw - 0.5) * contrast + 0.5).clamp(0, 1) ** gamma
         black, white = self.amount(VEIL), 1 - self.amount(VEIL)
@@ -125,7 +125,7 @@ class _Damage:
         return grey_BT1hw + self.amount(GRAIN) * depth * self.noise(size_B)
 
     def add_dust(self, grey_BT1hw: Tensor) -> Tensor:
-        """Lay white specks (dust on the negative) and dark ones (on the print)."""
+        """Add white specks (dust on the negative) and dark ones (on the print)."""
         field = self.noise(torch.full((self.batch,), SPECK_SIZE, device=self.device))
         share = self.amount(SPECKS).clamp(min=1e-9)
         level = torch.special.ndtri(1 - share / 2)

@@ -35,7 +35,7 @@ from vidcolor.training.optimizers import (
 
 
 class GanTrainer:
-    """Holds everything that training changes, and changes it by one step.
+    """Holds the networks and optimizers, and runs training steps.
 
     trainer = GanTrainer(card, setup, options, device=device, steps=1000)
     losses = trainer.step(rgb_BT3hw)
@@ -57,40 +57,40 @@ class GanTrainer:
         """Build the networks.
 
         Args:
-            card: of the model that is made.
-            setup: what the family made of the options.
+            card: of the new model.
+            setup: of the family, from the options.
             options: how to train.
             device: where; several processes share the work (see `Accelerator`).
-            steps: in all.
-            colour_counts: of the dataset's pixels, where rare colours weigh more: in each cell
+            steps: total number.
+            colour_counts: pixels of the dataset, for more weight of rare colours: in each cell
                 (`--rarity`), or in each bin (`--rebalance`).
             schedule: of the learning rates; default: what the options say.
-            draw_masks: for a network that takes masks; default: colour is wanted everywhere.
-            auxiliary_losses: for the perceptual and the temporal loss, where they have a weight.
+            draw_masks: for a network that takes masks; default: colour everywhere.
+            auxiliary_losses: for the perceptual and the temporal loss, if they are used.
 
         Raises:
-            OptionsError: the device does not have the precision.
+            OptionsError: the device does not support the precision.
         """
         self.card, self.setup, self.options, self.steps = card, setup, options, steps
         self.schedule = schedule or schedule_of(options, steps)
         self.accelerator = Accelerator(device, precision=options.precision, clip=options.clip)
         self.device = self.accelerator.device
-        self.generator = self.accelerator.synchronised(self._network())
+        self.generator = self.accelerator.sync_batch_norm(self._network())
         self.averaged = (
             MovingAverage(self._network(), like=self.generator, decay=options.average)
             if options.average
             else None
         )
-        self.stage = GeneratorStep(
+        self.generator_step = GeneratorStep(
             card, options, generator=self.generator, draw_masks=draw_masks, device=self.device
         )
         self.terms = GeneratorTerms(
             card, setup, options, auxiliary_losses or AuxiliaryLosses(), colour_counts, self.device
         )
-        self.discriminator = self.accelerator.synchronised(
+        self.discriminator = self.accelerator.sync_batch_norm(
             build_discriminator(
                 options.discriminator,
-                self._seen_channels(),
+                self._plane_count(),
                 options.ndf,
                 size=options.size,
                 self_attention=options.self_attention,
@@ -98,10 +98,10 @@ class GanTrainer:
         )
         self._wrapped_generator = self.accelerator.prepare(WindowedGenerator(self.generator))
         self._wrapped_discriminator = self.accelerator.prepare(self.discriminator)
-        self.generator_adam = self.accelerator.prepare_optimiser(
+        self.generator_adam = self.accelerator.prepare_optimizer(
             generator_adam(self.generator, options)
         )
-        self.discriminator_adam = self.accelerator.prepare_optimiser(
+        self.discriminator_adam = self.accelerator.prepare_optimizer(
             discriminator_adam(self.discriminator, options)
         )
         self.steps_done = 0
@@ -113,7 +113,7 @@ class GanTrainer:
 
     @property
     def result(self) -> Generator:
-        """The generator that is kept: the average where there is one, in evaluation mode."""
+        """The generator that is saved: the average if it is used, in evaluation mode."""
         network = self.generator if self.averaged is None else self.averaged.network
         network.eval()
         return network
@@ -130,7 +130,7 @@ class GanTrainer:
             self.averaged.start(self.generator)
 
     def step(self, rgb_BT3hw: Tensor) -> dict[str, float]:
-        """Learn from a batch of windows and return the losses.
+        """Train on a batch of windows and return the losses.
 
         Args:
             rgb_BT3hw: R'G'B' (B, T, 3, h, w) in [0, 1], this process's share of the batch.
@@ -139,68 +139,68 @@ class GanTrainer:
             Each loss and the norm of the generator's gradients, of the batch of all processes.
 
         Raises:
-            FloatingPointError: something is not finite; raised in every process.
+            FloatingPointError: a loss or gradient is not finite; raised in every process.
         """
         options, done = self.options, self.steps_done
         for adam in (self.generator_adam, self.discriminator_adam):
             set_rates(adam, self.schedule(done))
         self.generator.train()
         self.discriminator.train()
-        shown = self.look(rgb_BT3hw)
+        outputs = self.run_generator(rgb_BT3hw)
         is_adversarial = (
             options.adversarial_weight > 0 and done >= options.adversarial_from * self.steps
         )
         losses: dict[str, Tensor] = {}
         if is_adversarial and done % options.discriminator_every == 0:
-            losses |= self._discriminator_step(shown)
+            losses |= self._train_discriminator(outputs)
         if done % options.generator_every == 0:
-            losses |= self._generator_step(shown, is_adversarial=is_adversarial)
+            losses |= self._train_generator(outputs, is_adversarial=is_adversarial)
         self.steps_done += 1
         return self.accelerator.mean(losses)
 
-    def look(self, rgb_BT3hw: Tensor) -> StepOutputs:
-        """Show the generator this process's share of a batch, R'G'B' in [0, 1]."""
-        return self.stage.show(
+    def run_generator(self, rgb_BT3hw: Tensor) -> StepOutputs:
+        """Run the generator on this process's share of a batch, R'G'B' in [0, 1]."""
+        return self.generator_step.run(
             self._wrapped_generator,
             rgb_BT3hw.to(self.device, non_blocking=True),
             step=self.steps_done,
             first=self.accelerator.share(self.options.batch_size).start,
         )
 
-    def _discriminator_step(self, shown: StepOutputs) -> dict[str, Tensor]:
+    def _train_discriminator(self, outputs: StepOutputs) -> dict[str, Tensor]:
         real = self._wrapped_discriminator(
-            self._seen(shown, lambda s: as_coarse_as(s.predicted_Bchw, s.truth_Bchw))
+            self._planes(outputs, lambda s: as_coarse_as(s.predicted_Bchw, s.truth_Bchw))
         )
-        fake = self._wrapped_discriminator(self._seen(shown, lambda s: s.colour_Bchw.detach()))
+        fake = self._wrapped_discriminator(self._planes(outputs, lambda s: s.colour_Bchw.detach()))
         loss = discriminator_loss(real, fake, self.options.gan)
-        self.accelerator.learn(loss, self.discriminator_adam)
+        self.accelerator.step(loss, self.discriminator_adam)
         return {"discriminator": loss}
 
-    def _generator_step(self, shown: StepOutputs, *, is_adversarial: bool) -> dict[str, Tensor]:
-        terms = self.terms.of(shown)
+    def _train_generator(self, outputs: StepOutputs, *, is_adversarial: bool) -> dict[str, Tensor]:
+        terms = self.terms.of(outputs)
         if is_adversarial:
             weight = self.options.adversarial_weight
-            terms["adversarial"] = (weight, self._adversarial_loss(shown))
+            terms["adversarial"] = (weight, self._adversarial_loss(outputs))
         loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
-        norm = self.accelerator.learn(loss, self.generator_adam)
+        norm = self.accelerator.step(loss, self.generator_adam)
         if self.averaged is not None:
             self.averaged.update(self.generator)
         return {name: value for name, (_, value) in terms.items()} | {"gradient": norm}
 
-    def _adversarial_loss(self, shown: StepOutputs) -> Tensor:
-        # The discriminator is only looked through: it keeps no gradients, and sends none about.
+    def _adversarial_loss(self, outputs: StepOutputs) -> Tensor:
+        # The discriminator is not trained here: it computes no gradients of its own weights.
         self.discriminator.requires_grad_(False)
-        scores = self.discriminator(self._seen(shown, lambda s: s.colour_Bchw))
+        scores = self.discriminator(self._planes(outputs, lambda s: s.colour_Bchw))
         self.discriminator.requires_grad_(True)
         return generator_loss(scores, self.options.gan)
 
-    def _seen(self, shown: StepOutputs, colour: Callable[[StepOutputs], Tensor]) -> Tensor:
-        """Return what the discriminator looks at: colour, and the grey and mask it belongs to.
+    def _planes(self, outputs: StepOutputs, colour: Callable[[StepOutputs], Tensor]) -> Tensor:
+        """Return the discriminator's input: colour, and the grey and mask that it belongs to.
 
-        A discriminator of pairs sees that of the frame before as well.
+        A discriminator of pairs also gets those of the frame before.
         """
         planes = []
-        for frame in shown.frames() if self.options.pair_discriminator else [shown]:
+        for frame in outputs.frames() if self.options.pair_discriminator else [outputs]:
             if self.setup.is_conditional:
                 planes.append(frame.grey_B1hw * 2 - 1)
             planes.append(colour(frame))
@@ -208,26 +208,26 @@ class GanTrainer:
                 planes.append(frame.mask_B1hw * 2 - 1)
         return torch.cat(planes, dim=1)
 
-    def _seen_channels(self) -> int:
-        """Return how many planes `_seen` joins."""
-        channels = 3 if self.stage.colour_space == "rgb" else 2
+    def _plane_count(self) -> int:
+        """Return the number of channels of `_planes`."""
+        channels = 3 if self.generator_step.colour_space == "rgb" else 2
         if self.setup.is_conditional:
-            channels += 1 if self.stage.draw_masks is None else 2
+            channels += 1 if self.generator_step.draw_masks is None else 2
         return channels * 2 if self.options.pair_discriminator else channels
 
     @torch.inference_mode()
     def chroma(self, rgb_BT3hw: Tensor, mask_B1hw: Tensor | None = None) -> Tensor:
-        """Return the Cb, Cr (B, 2, h, w) that the result gives the middle frames, on the CPU.
+        """Return the Cb, Cr (B, 2, h, w) of the middle frames from the saved generator, on the CPU.
 
         Args:
             rgb_BT3hw: R'G'B' in [0, 1].
-            mask_B1hw: what a network that takes masks is shown; None: colour everywhere.
+            mask_B1hw: for a network that takes masks; None: colour everywhere.
         """
         card, rgb_BT3hw = self.card, rgb_BT3hw.to(self.device)
         luma_B1hw = luma_from_rgb(rgb_BT3hw[:, rgb_BT3hw.shape[1] // 2], matrix_of(card.grey))
         grey_BT1hw = grey_from_rgb(rgb_BT3hw, card.grey)
         mask_B1hw = None if mask_B1hw is None else mask_B1hw.to(self.device)
-        noise_Bnhw = self.stage.noise(grey_BT1hw, self.steps_done, 0)
+        noise_Bnhw = self.generator_step.noise(grey_BT1hw, self.steps_done, 0)
         predicted_Bchw = WindowedGenerator(self.result)(grey_BT1hw, noise_Bnhw, mask_B1hw)
         return chroma_of(predicted_Bchw, luma_B1hw, card.output, card.grey).cpu()
 
@@ -241,12 +241,12 @@ class GanTrainer:
         return parts if self.averaged is None else parts | {"averaged": self.averaged}
 
     def state(self) -> dict[str, Any]:
-        """Return everything that a resumed training needs: tensors and plain values."""
+        """Return the state for a resumed training: tensors and plain values."""
         states = {name: part.state_dict() for name, part in self._parts().items()}
         return states | {"steps_done": self.steps_done, "engine": self.accelerator.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go back to a state that `state` returned."""
+        """Restore a state that `state` returned."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.steps_done = int(state["steps_done"])

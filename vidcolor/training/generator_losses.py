@@ -1,4 +1,4 @@
-"""What the generator is to make small, beside fooling the discriminator."""
+"""The generator's losses other than the adversarial one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,20 +29,21 @@ Terms = dict[str, tuple[float, Tensor]]
 
 @dataclass(frozen=True, kw_only=True)
 class AuxiliaryLosses:
-    """What some terms ask that no network here knows; None where they are not wanted."""
+    """Functions that the perceptual and temporal losses need; None where they are not used."""
 
     perceptual: Callable[[Tensor, Tensor], Tensor] | None = None
     """Distance, a number, of pictures from the truth, both R'G'B' (B, 3, h, w) in [0, 1]."""
     carry: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
-    """Moves colour along: Y' (B, 1, h, w) of the frames before, of the frames, and colour
-    (B, c, h, w) of those before, to that colour in its new place and where (B, h, w) it is seen."""
+    """Warps colour along motion. Takes Y' (B, 1, h, w) of the previous frames and of the frames,
+    and colour (B, c, h, w) of the previous ones; returns it warped, and where (B, h, w) it is
+    visible."""
 
 
 class GeneratorTerms:
     """The terms of the generator's loss that need no discriminator.
 
     terms = GeneratorTerms(card, setup, options, auxiliary_losses, None, device)
-    for name, (weight, value) in terms.of(shown).items(): ...
+    for name, (weight, value) in terms.of(outputs).items(): ...
     """
 
     def __init__(
@@ -68,48 +69,48 @@ class GeneratorTerms:
             return rebalancing_weights(prior_Q, self.options.rebalance)
         return rarity_weights(counts, self.options.rarity)
 
-    def of(self, shown: StepOutputs) -> Terms:
+    def of(self, outputs: StepOutputs) -> Terms:
         """Return the terms of a batch; a new one is one more entry."""
         options = self.options
-        terms = {"pixel": (options.pixel_weight, self._pixel_loss(shown))}
+        terms = {"pixel": (options.pixel_weight, self._pixel_loss(outputs))}
         if options.perceptual_weight:
-            terms["perceptual"] = (options.perceptual_weight, self._perceptual_loss(shown))
+            terms["perceptual"] = (options.perceptual_weight, self._perceptual_loss(outputs))
         if options.temporal_weight:
-            terms["temporal"] = (options.temporal_weight, self._temporal_loss(shown))
+            terms["temporal"] = (options.temporal_weight, self._temporal_loss(outputs))
         return terms
 
-    def _pixel_loss(self, shown: StepOutputs) -> Tensor:
-        predicted_Bchw, truth_Bchw = shown.predicted_Bchw, shown.truth_Bchw
+    def _pixel_loss(self, outputs: StepOutputs) -> Tensor:
+        predicted_Bchw, truth_Bchw = outputs.predicted_Bchw, outputs.truth_Bchw
         if self.card.output == "bins":
             size = (predicted_Bchw.shape[-2], predicted_Bchw.shape[-1])
             ab_B2hw = functional.adaptive_avg_pool2d(truth_Bchw * AB_RANGE, size)
             return bin_loss(predicted_Bchw, ab_B2hw, self._bins_Q2, self.colour_weights)
         weight_Bhw = None
         if self.colour_weights is not None:
-            chroma_B2hw = chroma_from_rgb(shown.rgb_B3hw, matrix_of(self.card.grey))
+            chroma_B2hw = chroma_from_rgb(outputs.rgb_B3hw, matrix_of(self.card.grey))
             weight_Bhw = self.colour_weights[cell_index(chroma_B2hw)]
         return pixel_loss(predicted_Bchw, truth_Bchw, self.setup.pixel_loss, weight_Bhw)
 
-    def _perceptual_loss(self, shown: StepOutputs) -> Tensor:
-        """Return how far the result, over the film's own luma, looks from the truth."""
+    def _perceptual_loss(self, outputs: StepOutputs) -> Tensor:
+        """Return the perceptual distance of the result, with the film's luma, from the truth."""
         assert self.auxiliary_losses.perceptual is not None
         card, matrix = self.card, matrix_of(self.card.grey)
-        luma_B1hw = luma_from_rgb(shown.rgb_B3hw, matrix)
+        luma_B1hw = luma_from_rgb(outputs.rgb_B3hw, matrix)
         chroma_B2hw = chroma_from_prediction(
-            shown.colour_Bchw, luma_B1hw, colour_space(card.output), card.grey
+            outputs.colour_Bchw, luma_B1hw, colour_space(card.output), card.grey
         )
         result_B3hw = rgb_from_ycbcr(luma_B1hw, chroma_B2hw, matrix)
-        return self.auxiliary_losses.perceptual(result_B3hw, shown.rgb_B3hw)
+        return self.auxiliary_losses.perceptual(result_B3hw, outputs.rgb_B3hw)
 
-    def _temporal_loss(self, shown: StepOutputs) -> Tensor:
+    def _temporal_loss(self, outputs: StepOutputs) -> Tensor:
         """Return how much colour changes along the motion (Lai et al. 2018, equation 3)."""
         assert self.auxiliary_losses.carry is not None
-        assert shown.before is not None
+        assert outputs.before is not None
         matrix = matrix_of(self.card.grey)
         moved_Bchw, visible_Bhw = self.auxiliary_losses.carry(
-            luma_from_rgb(shown.before.rgb_B3hw, matrix),
-            luma_from_rgb(shown.rgb_B3hw, matrix),
-            shown.before.colour_Bchw,
+            luma_from_rgb(outputs.before.rgb_B3hw, matrix),
+            luma_from_rgb(outputs.rgb_B3hw, matrix),
+            outputs.before.colour_Bchw,
         )
-        change_Bhw = (shown.colour_Bchw - moved_Bchw).abs().mean(dim=1)
+        change_Bhw = (outputs.colour_Bchw - moved_Bchw).abs().mean(dim=1)
         return (change_Bhw * visible_Bhw).mean()

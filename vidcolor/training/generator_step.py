@@ -1,4 +1,4 @@
-"""What the generator is shown in a step of training, and what it makes of that."""
+"""The generator's inputs in a training step, and its outputs."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from vidcolor.network.card import Card
 from vidcolor.network.generator import Generator
 from vidcolor.network.outputs import colour_of, colour_space
 from vidcolor.options.train import TrainOptions
-from vidcolor.training.film_damage import film_look
+from vidcolor.training.film_damage import damage_film
 
 DrawMasks = Callable[[int, Iterable[int]], Tensor]
 """Returns masks (B, 1, h, w) of 0 and 1 for samples of a step, by their places in the batch."""
@@ -19,22 +19,22 @@ DrawMasks = Callable[[int, Iterable[int]], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class StepOutputs:
-    """A batch, and what the generator made of it, as the losses see them."""
+    """A batch and the generator's output for it, as inputs of the losses."""
 
     grey_B1hw: Tensor
     """Middle frames in [0, 1]."""
     rgb_B3hw: Tensor
     """The same in colour, R'G'B' in [0, 1], and grey where the mask is black."""
     truth_Bchw: Tensor
-    """Their colour in the space that the discriminator sees."""
+    """Their colour in the discriminator's colour space."""
     mask_B1hw: Tensor | None
-    """Where colour is wanted, of 0 and 1; None where the network takes no masks."""
+    """Where to colour, 0 or 1; None where the network takes no masks."""
     predicted_Bchw: Tensor
-    """What the generator returned: colour, or logits of bins."""
+    """The generator's output: colour, or logits of bins."""
     colour_Bchw: Tensor
-    """That as colour, in the space of the truth."""
+    """The output as colour, in the space of the truth."""
     before: "StepOutputs | None" = None
-    """The frames before these, where a loss looks at two."""
+    """The frames before these, where a loss needs two."""
 
     def frames(self) -> list["StepOutputs"]:
         """Return the frame before, where there is one, and this one."""
@@ -42,9 +42,9 @@ class StepOutputs:
 
 
 class GeneratorStep:
-    """Makes of a batch of windows what the generator sees: greys, noise, masks; and shows it.
+    """Prepares the generator's inputs from a batch of windows (grey, noise, masks) and runs it.
 
-    Everything is a function of the options' seed, the step and the sample's place in the batch.
+    Everything depends only on the options' seed, the step and the sample's place in the batch.
     """
 
     def __init__(
@@ -59,41 +59,41 @@ class GeneratorStep:
         self.card, self.options, self.device = card, options, device
         self.colour_space = colour_space(card.output)
         self.draw_masks = draw_masks if generator.takes_mask else None
-        self.shows_two = bool(options.temporal_weight or options.pair_discriminator)
+        self.uses_two_frames = bool(options.temporal_weight or options.pair_discriminator)
         self._noise_channels = generator.noise_channels
 
-    def show(
-        self, generator: nn.Module, rgb_BT3hw: Tensor, *, step: int, first: int
-    ) -> StepOutputs:
-        """Show the generator a batch.
+    def run(self, generator: nn.Module, rgb_BT3hw: Tensor, *, step: int, first: int) -> StepOutputs:
+        """Run the generator on a batch.
 
         Args:
             generator: the generator, as a `WindowedGenerator`.
             rgb_BT3hw: R'G'B' in [0, 1].
             step: number of the step.
-            first: windows of the same step that other processes take before these.
+            first: number of windows of the same step in earlier processes.
         """
         batch, middle = len(rgb_BT3hw), rgb_BT3hw.shape[1] // 2
         mask_B1hw = self._masks(batch, step, first)
         grey_BT1hw = grey_from_rgb(rgb_BT3hw, self.card.grey)
-        aged_BT1hw = self._aged(grey_BT1hw, step, first)
+        damaged_BT1hw = self._damaged(grey_BT1hw, step, first)
         noise_Bnhw = self.noise(grey_BT1hw, step, first)
-        if not self.shows_two:
-            predicted_Bchw = generator(aged_BT1hw, noise_Bnhw, mask_B1hw)
-            return self._shown(
+        if not self.uses_two_frames:
+            predicted_Bchw = generator(damaged_BT1hw, noise_Bnhw, mask_B1hw)
+            return self._outputs(
                 rgb_BT3hw[:, middle], grey_BT1hw[:, middle], mask_B1hw, predicted_Bchw
             )
-        # The second window is that of a frame with none before it, as where a shot begins.
+        # The second window is that of a frame with none before it, as at the start of a shot.
         predicted_Nchw = generator(
-            torch.cat((aged_BT1hw, aged_BT1hw[:, [0, 0, 1]])), _twice(noise_Bnhw), _twice(mask_B1hw)
+            torch.cat((damaged_BT1hw, damaged_BT1hw[:, [0, 0, 1]])),
+            _twice(noise_Bnhw),
+            _twice(mask_B1hw),
         )
         now, before = (
-            self._shown(rgb_BT3hw[:, t], grey_BT1hw[:, t], mask_B1hw, predicted_Bchw)
+            self._outputs(rgb_BT3hw[:, t], grey_BT1hw[:, t], mask_B1hw, predicted_Bchw)
             for t, predicted_Bchw in zip((1, 0), predicted_Nchw.split(batch), strict=True)
         )
         return replace(now, before=before)
 
-    def _shown(
+    def _outputs(
         self, rgb_B3hw: Tensor, grey_B1hw: Tensor, mask_B1hw: Tensor | None, predicted_Bchw: Tensor
     ) -> StepOutputs:
         card, size = self.card, (grey_B1hw.shape[-2], grey_B1hw.shape[-1])
@@ -114,19 +114,19 @@ class GeneratorStep:
         return self.draw_masks(step, range(first, first + count)).to(self.device)
 
     def noise(self, grey_BT1hw: Tensor, step: int, first: int) -> Tensor | None:
-        """Return noise (B, n, h, w) in [-1, 1] for these windows; None: none is wanted."""
+        """Return noise (B, n, h, w) in [-1, 1] for these windows; None if it is not used."""
         if not self._noise_channels:
             return None
         size = (first + len(grey_BT1hw), self._noise_channels, *grey_BT1hw.shape[-2:])
         random = torch.Generator().manual_seed(self.options.seed * 1_000_003 + step)
         return (torch.rand(size, generator=random) * 2 - 1)[first:].to(self.device)
 
-    def _aged(self, grey_BT1hw: Tensor, step: int, first: int) -> Tensor:
-        """Return the grey that the generator learns from: as it is, or as an old film would be."""
+    def _damaged(self, grey_BT1hw: Tensor, step: int, first: int) -> Tensor:
+        """Return the grey input of the generator, with simulated film damage if it is enabled."""
         if not self.options.film_look:
             return grey_BT1hw
         seed = (self.options.seed * 1_000_003 + step) * 1_009 + first
-        return film_look(grey_BT1hw, self.options.film_look, seed=seed)
+        return damage_film(grey_BT1hw, self.options.film_look, seed=seed)
 
 
 def _twice(tensor: Tensor | None) -> Tensor | None:

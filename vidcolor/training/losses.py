@@ -1,4 +1,4 @@
-"""What the generator is trained to make small, beside the adversarial term."""
+"""The generator's losses, without the adversarial one."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +24,7 @@ UNIFORM_SHARE = 0.5
 """Share of a uniform distribution mixed into the counted one (Zhang et al. 2016, eq. 4)."""
 
 MAX_WEIGHT = 6.0
-"""Cap on a pixel's weight, so that a few vivid pixels cannot outvote a picture."""
+"""Cap on a pixel's weight, so that a few vivid pixels cannot dominate a picture."""
 
 HUBER_DELTA = 1 / AB_RANGE
 """Where Huber's loss turns from square to absolute: a unit of a*, b* (Zhang et al. 2017, 3.1)."""
@@ -81,7 +81,7 @@ _ERRORS: dict[PixelLoss, Callable[..., Tensor]] = {
 
 
 def count_cells(chroma_B2hw: Tensor) -> Tensor:
-    """Return how many pixels lie in each cell, (CELLS ** 2,) float."""
+    """Return the number of pixels in each cell, (CELLS ** 2,) float."""
     return torch.bincount(cell_index(chroma_B2hw).flatten(), minlength=CELLS**2).float()
 
 

@@ -1,7 +1,7 @@
 """The verb `lr-find`: a learning-rate range test (Smith 2017, section 3.3).
 
-A fresh network is trained for some steps while the learning rate grows from tiny to too large. The
-loss falls where a rate suits, and rises where it is too large; the model is thrown away.
+A new network is trained for some steps while the learning rate grows from tiny to too large. The
+loss falls where the rate is good, and rises where it is too large; the model is discarded.
 """
 
 import csv
@@ -18,7 +18,7 @@ from vidcolor.options.train import LrFindOptions, TrainOptions
 from vidcolor.training.setup import TrainingSetup, prepare_training
 
 WATCHED = "pixel"
-"""The loss that is watched: adversarial ones rise as the other side learns."""
+"""The loss that is watched: adversarial losses rise as the discriminator learns."""
 
 SMOOTHED_SHARE = 1 / 20
 """Share of the ramp on either side over which the loss is averaged: batches differ."""
@@ -29,21 +29,21 @@ DIVERGED = 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class LrSuggestion:
-    """What a range test found."""
+    """The result of a range test."""
 
     rates: list[float]
     """The learning rate of each step."""
     losses: list[float]
-    """The loss of each step, before it learned."""
+    """The loss of each step, before the update."""
     smooth: list[float]
-    """That, averaged over neighbouring steps."""
+    """The loss, averaged over neighbouring steps."""
     suggestion: float | None
     """The rate at which the smoothed loss falls fastest; None if it did not fall."""
     csv: Path
     plot: Path
 
     def __str__(self) -> str:
-        """Say what is suggested, and how it was chosen."""
+        """Return the suggestion and its reason."""
         lowest = int(np.argmin(self.smooth))
         seen = f"from {self.smooth[0]:.4g} to {self.smooth[lowest]:.4g} at {self.rates[lowest]:.2g}"
         if self.suggestion is None:
@@ -51,9 +51,10 @@ class LrSuggestion:
                 f"no rate suggested: the loss did not fall ({seen}); try a smaller --min, a larger "
                 "--max or more --steps"
             )
+        cautious = min(self.suggestion, self.rates[lowest] / 10)
         return (
-            f"--lr {self.suggestion:.2g}: there the smoothed loss falls fastest; "
-            f"it fell {seen}, a tenth of which is {self.rates[lowest] / 10:.2g}"
+            f"suggested --lr {self.suggestion:.2g} (steepest fall of the smoothed loss; "
+            f"it fell {seen}); cautious: --lr {cautious:.2g}"
         )
 
 
@@ -66,7 +67,7 @@ def lr_find(
     """Try learning rates and write `lr-find.csv` and `lr-find.png` into the model's folder.
 
     Args:
-        options: of the training; how long and how fast is the ramp's business.
+        options: of the training; the ramp sets steps and rates.
         ramp: the rates.
         on_step: called with the steps done and all steps.
 
@@ -87,7 +88,7 @@ def lr_find(
     )
     rates, losses = _climb(setup, on_step)
     if not losses:
-        raise VidcolorError(f"--min {ramp.min}: the loss is not finite from the start; take less")
+        raise VidcolorError(f"--min {ramp.min}: the loss is not finite from the start; use less")
     smooth = smoothed(losses, ramp.steps)
     found = LrSuggestion(
         rates=rates,
@@ -128,7 +129,7 @@ def _climb(
 
 
 def smoothed(losses: Sequence[float], steps: int) -> NDArray[np.float64]:
-    """Return the mean of each loss and its neighbours on both sides: smooth, and not late.
+    """Return the mean of each loss and its neighbours on both sides: smooth, without delay.
 
     Args:
         losses: one a step.

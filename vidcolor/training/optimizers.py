@@ -1,4 +1,4 @@
-"""How fast a training learns: its two Adams, what each layer's rate is, and how rates change."""
+"""The two Adam optimizers, the learning rate of each layer, and the schedule."""
 
 import math
 from collections.abc import Callable
@@ -11,29 +11,29 @@ from vidcolor.network.weights import is_weights_file
 from vidcolor.options.train import TrainOptions
 
 ADVERSARIAL_BETAS = (0.5, 0.999)
-"""Of Adam: seed 002's; a momentum of 0.5 steadies adversarial training (Radford et al. 2016)."""
+"""Of Adam: seed 002's; a momentum of 0.5 stabilises adversarial training (Radford et al. 2016)."""
 
 PLAIN_BETAS = (0.9, 0.999)
 """Of Adam where nothing is adversarial (Kingma and Ba 2015)."""
 
 PRETRAINED_RATE = 0.2
-"""Share of the learning rate for layers that began with ImageNet weights.
+"""Share of the learning rate for layers that start with ImageNet weights.
 
-At the full rate their features grew without bound within 500 steps and forgot what they knew.
+At the full rate their features diverged within 500 steps.
 """
 
 LAST_RATE = 0.01
 """Share of the learning rate at which the cosine schedule ends."""
 
 WARMUP_STEPS = 200
-"""Steps over which the cosine schedule rises: moments of Adam need some to settle."""
+"""Warm-up steps of the cosine schedule: Adam's moments need some to settle."""
 
 Schedule = Callable[[int], float]
-"""What the learning rates are multiplied with at a step, counted from 0."""
+"""Returns the factor of the learning rates at a step, from 0."""
 
 
 def schedule_of(options: TrainOptions, steps: int) -> Schedule:
-    """Return the schedule that `--lr-schedule` names, for a training of so many steps."""
+    """Return the schedule of `--lr-schedule`, for this number of steps."""
     if options.lr_schedule == "constant":
         return lambda step: 1.0
 
@@ -46,7 +46,7 @@ def schedule_of(options: TrainOptions, steps: int) -> Schedule:
 
 
 def generator_adam(generator: nn.Module, options: TrainOptions) -> torch.optim.AdamW:
-    """Return the generator's Adam; layers with published weights have their share of the rate."""
+    """Return the generator's Adam; layers with published weights have a lower rate."""
     return _adam(_groups(generator, options), options.lr, options)
 
 
@@ -57,7 +57,7 @@ def discriminator_adam(discriminator: nn.Module, options: TrainOptions) -> torch
 
 
 def set_rates(adam: torch.optim.Optimizer, factor: float) -> None:
-    """Multiply what each group's rate was in the beginning."""
+    """Set each group's rate to its initial rate times the factor."""
     for group in adam.param_groups:
         group["lr"] = group["rate"] * factor
 

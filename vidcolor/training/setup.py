@@ -1,4 +1,4 @@
-"""What `train` and `lr-find` do before the first step: frames opened, networks built.
+"""What `train` and `lr-find` do before the first step: open frames, build networks.
 
 setup = prepare_training(options)
 losses = setup.trainer.step(setup.batches.read(0))
@@ -49,15 +49,15 @@ class TrainingSetup:
     """A training before its first step."""
 
     folder: Path
-    """Where the model goes."""
+    """The model's folder."""
     test_table: FrameTable
-    """What it is tested on: the training frames where the dataset has no others."""
+    """Test frames: the training frames if the dataset has no others."""
     batches: Batches
     masks: MaskSampler | None
     """For a network that takes masks."""
     trainer: GanTrainer
     places: range
-    """The places in a batch of the windows that this process learns from."""
+    """The places in a batch of this process's windows."""
 
 
 def prepare_training(
@@ -67,13 +67,13 @@ def prepare_training(
 
     Args:
         options: how to train.
-        steps: how long; default: what the options say.
-        schedule: of the learning rates; default: what the options say.
+        steps: number of steps; default: from the options.
+        schedule: of the learning rates; default: from the options.
 
     Raises:
         InputError: the dataset is missing or empty.
         ModelError: `--init` names no fitting model.
-        OptionsError: options do not go with the family, the device or the number of processes.
+        OptionsError: options do not fit the family, the device or the number of processes.
     """
     torch.manual_seed(options.seed)
     folder = options.out or Path("models") / Path(options.dataset).stem
@@ -88,8 +88,8 @@ def prepare_training(
         steps = min(steps, options.max_steps or steps)
     if (options.temporal_weight or options.pair_discriminator) and options.window != 3:
         raise OptionsError(
-            f"--temporal-weight, --pair-discriminator: need two frames, but {options.model} looks "
-            f"at {options.window}; leave them out"
+            f"--temporal-weight, --pair-discriminator: need two frames, but {options.model} uses "
+            f"{options.window}; leave them out"
         )
     card = _card(options, setup, folder, table)
     _check_size(options, card)
@@ -103,7 +103,7 @@ def prepare_training(
         auxiliary_losses=_auxiliary_losses(options),
     )  # fmt: skip
     if not options.resume:
-        _initialise(trainer, options)
+        _initialize(trainer, options)
     return TrainingSetup(
         folder=folder,
         test_table=_test_frames(options) or table,
@@ -119,12 +119,12 @@ def _test_frames(options: TrainOptions) -> FrameTable | None:
     try:
         return open_frames(options.dataset, "test", options.data)
     except InputError:
-        log.warning("%s has no test frames: samples show training frames", options.dataset)
+        log.warning("%s: has no test frames, so samples show training frames", options.dataset)
         return None
 
 
 def plan_of(options: TrainOptions, *, is_test: bool = False) -> BatchPlan:
-    """Return how windows are made of frames: to train on, or to be tested on."""
+    """Return how windows are made from frames, for training or for testing."""
     return BatchPlan(
         batch_size=options.samples if is_test else options.batch_size,
         height=options.size,
@@ -146,14 +146,14 @@ def _check_size(options: TrainOptions, card: Card) -> None:
 
 
 def _check_loss(options: TrainOptions, card: Card) -> None:
-    """Refuse options of a loss that what the network predicts does not have."""
+    """Refuse loss options that do not fit the network's output."""
     is_binned = card.output == "bins"
     for option in ("pixel_loss", "rarity") if is_binned else ("rebalance",):
         value, flag = getattr(options, option), f"--{option.replace('_', '-')}"
         if value:
             raise OptionsError(
-                f"{flag} {value}: not for {options.model}, which predicts {card.output}; "
-                f"rare colours weigh more there with {'--rebalance' if is_binned else '--rarity'}"
+                f"{flag} {value}: is not for {options.model}, which predicts {card.output}; use "
+                f"{'--rebalance' if is_binned else '--rarity'} for more weight of rare colours"
             )
 
 
@@ -178,7 +178,7 @@ def _card(options: TrainOptions, setup: Setup, folder: Path, table: FrameTable) 
         window=options.window or 1,
         training={
             "vidcolor": __version__,
-            "options": _told(options),
+            "options": _card_options(options),
             "sources": sorted({table.source_names[run.source] for run in table.runs}),
             "frames": len(table),
         },
@@ -186,31 +186,31 @@ def _card(options: TrainOptions, setup: Setup, folder: Path, table: FrameTable) 
 
 
 def _working_size(options: TrainOptions) -> int:
-    """Return the short side at which a film's objects look as large as those that were learned.
+    """Return the short side at which a film's objects are as large as in training.
 
     A crop keeps a share of the frame's short side, which is scaled to `size`: on average the whole
-    short side would have been larger by that share. Rounded down to what every family divides.
+    short side would have been larger by that share. Rounded down to a multiple for every family.
     """
     mean_share = (SMALLEST_CROP + 1) / 2 if options.crop else 1.0
     return int(options.size / mean_share) // 32 * 32
 
 
-def _told(options: TrainOptions) -> dict[str, str | float]:
-    """Return the options that shaped the weights, for the card: files by name, not by path."""
-    told: dict[str, str | float] = {
+def _card_options(options: TrainOptions) -> dict[str, str | float]:
+    """Return the options that decide the weights, for the card: files by name, not by path."""
+    chosen: dict[str, str | float] = {
         key: value
         for key, value in asdict(options).items()
         if value is not None and key not in FREE_ON_RESUME
     }
-    for key in told.keys() & {"dataset", "init", "backbone_weights", "perceptual_backbone"}:
-        told[key] = Path(str(told[key])).name
+    for key in chosen.keys() & {"dataset", "init", "backbone_weights", "perceptual_backbone"}:
+        chosen[key] = Path(str(chosen[key])).name
     if options.masks is not None:
-        told["masks"] = ",".join(Path(kind).name for kind in options.masks.split(","))
-    return told | {"epochs": options.epochs}
+        chosen["masks"] = ",".join(Path(kind).name for kind in options.masks.split(","))
+    return chosen | {"epochs": options.epochs}
 
 
 def _colour_counts(batches: Batches, card: Card, options: TrainOptions) -> Tensor | None:
-    """Return how often each colour occurs: in cells, or in bins; None if all weigh alike."""
+    """Return how often each colour occurs, in cells or bins; None if all have the same weight."""
     is_binned = card.output == "bins"
     if (options.rebalance is None) if is_binned else not options.rarity:
         return None
@@ -234,7 +234,7 @@ def _auxiliary_losses(options: TrainOptions) -> AuxiliaryLosses:
     )
 
 
-def _initialise(trainer: GanTrainer, options: TrainOptions) -> None:
+def _initialize(trainer: GanTrainer, options: TrainOptions) -> None:
     if options.init is None:
         if trainer.setup.load_published is None:
             return

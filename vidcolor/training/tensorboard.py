@@ -1,4 +1,4 @@
-"""Event files for TensorBoard, of a training that was asked for them."""
+"""Event files for TensorBoard."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,14 +9,14 @@ from vidcolor.errors import OptionsError
 
 
 class Board:
-    """What TensorBoard shows of a training: every number of its log, and its sample pictures.
+    """Writes a training's numbers and sample pictures for TensorBoard.
 
     board = Board(folder, from_step=0)
     board.add({"step": 1, "pixel": 0.2})
     """
 
     def __init__(self, folder: Path, *, from_step: int) -> None:
-        """Begin a file in the model's folder; what older ones hold of later steps is void.
+        """Start a file in the model's folder; later steps in older files are discarded.
 
         Raises:
             OptionsError: tensorboard is not installed.
@@ -36,7 +36,7 @@ class Board:
             self._writer.add_scalar(name, record[name], int(record["step"]))
 
     def show(self, picture: Path, step: int) -> None:
-        """Add a picture, and write all that there is to the disk."""
+        """Add a picture, and flush to the disk."""
         bgr = cv2.imread(str(picture))
         assert bgr is not None, "it was written a moment ago"
         self._writer.add_image("samples", bgr[..., ::-1], step, dataformats="HWC")

@@ -1,8 +1,8 @@
 """The verb `train`: frames in, a model out.
 
-The line: prepare, step through the batches; after every epoch score the test frames, draw a
-sample picture and a plot, save model and checkpoint. Started by `torchrun`, every process steps
-and the main one alone does the rest.
+Prepare, step through the batches; after every epoch score the test frames, draw samples and a
+plot, save model and checkpoint. With `torchrun`, every process runs the steps and only the main
+process does the rest.
 """
 
 import logging
@@ -45,12 +45,12 @@ VALIDATION_WINDOWS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a training stands, for whoever shows it."""
+    """The progress of a training, for display."""
 
     step: int
     """Steps done."""
     steps: int
-    """Steps in all."""
+    """Total number of steps."""
     epoch: int
     """Current epoch, from 1."""
     losses: dict[str, float]
@@ -58,12 +58,12 @@ class Progress:
 
 
 def train(options: TrainOptions, *, on_step: Callable[[Progress], None] | None = None) -> Path:
-    """Train a generator and return its model folder, which `render --model` takes.
+    """Train a generator and return its model folder, for `render --model`.
 
     Raises:
         InputError: the dataset is missing or empty.
         ModelError: `--init` names no fitting model.
-        VidcolorError: the training diverged, `--resume` meets other options, or another process
+        VidcolorError: the training diverged, `--resume` has other options, or another process
             was stopped.
     """
     setup = prepare_training(options)
@@ -80,7 +80,7 @@ def train(options: TrainOptions, *, on_step: Callable[[Progress], None] | None =
         try:
             worker.submit(_run, setup, stop, on_step or (lambda _: None)).result()
         finally:
-            # Ctrl-C stops this thread alone: a step is never left half done.
+            # Ctrl-C stops only this thread, so a step is never left half done.
             stop.set()
     return setup.folder
 
@@ -137,22 +137,22 @@ def _epoch(setup: TrainingSetup) -> int:
 
 
 def _is_unclosed(setup: TrainingSetup) -> bool:
-    """Tell whether a training was stopped while it closed an epoch: the log lacks its score."""
+    """Tell whether a training was stopped while it closed an epoch: its score is missing."""
     done = setup.trainer.steps_done
     closed = {record["step"] for record in records_of(setup.folder) if "test" in record}
     return done > 0 and _ends_epoch(setup) and done not in closed
 
 
 def _stop(setup: TrainingSetup) -> NoReturn:
-    """Save where it stands; the processes got here after the same step."""
+    """Save a checkpoint and stop; all processes are here after the same step."""
     trainer = setup.trainer
     if trainer.accelerator.is_main:
         save_checkpoint(setup.folder, trainer)
-        log.warning("stopped; the same command with --resume goes on from the last checkpoint")
+        log.warning("stopped; run the same command with --resume to resume")
     trainer.accelerator.wait()
     raise VidcolorError(
         f"training stopped at step {trainer.steps_done}: another process was stopped; "
-        "the same command with --resume goes on from the last checkpoint"
+        "run the same command with --resume to resume from the last checkpoint"
     )
 
 
@@ -161,15 +161,15 @@ def _step(setup: TrainingSetup, rgb_BT3hw: Tensor) -> dict[str, float]:
         return setup.trainer.step(rgb_BT3hw)
     except FloatingPointError as error:
         raise VidcolorError(
-            f"training stopped at step {setup.trainer.steps_done}: {error}; go on from the last "
-            "checkpoint with --resume and a lower --lr"
+            f"training stopped at step {setup.trainer.steps_done}: {error}; resume from the "
+            "last checkpoint with --resume and a lower --lr"
         ) from error
 
 
 def _close_epoch(setup: TrainingSetup, training_log: TrainingLog, epoch: int, stop: Event) -> None:
     """Score test windows, draw samples and plot, save the model.
 
-    It stops in between when it is told to; going on begins with it again.
+    If `stop` is set it returns early; a resumed training does it again.
     """
     trainer, table = setup.trainer, setup.test_table
     options = trainer.options
@@ -192,7 +192,7 @@ def _close_epoch(setup: TrainingSetup, training_log: TrainingLog, epoch: int, st
             (float((chroma_12hw - truth_12hw).abs().mean()), float(truth_12hw.abs().mean()))
         )
         pictures.append((middle_13hw[0], chroma_12hw[0]))
-    _tell(setup, training_log, epoch, errors, leaks)
+    _log_scores(setup, training_log, epoch, errors, leaks)
     spread = np.linspace(0, len(pictures) - 1, min(options.samples, len(pictures))).astype(int)
     rows = [_sample_row(pictures[i], trainer.card) for i in spread]
     sheet = setup.folder / "samples" / f"epoch-{epoch:04d}.png"
@@ -202,14 +202,14 @@ def _close_epoch(setup: TrainingSetup, training_log: TrainingLog, epoch: int, st
     save_model(trainer.card, trainer.result, setup.folder)
 
 
-def _tell(
+def _log_scores(
     setup: TrainingSetup,
     training_log: TrainingLog,
     epoch: int,
     errors: list[tuple[float, float]],
     leaks: list[Tensor],
 ) -> None:
-    """Note and log, in codes of 255, the mean errors and what chroma there is outside of masks."""
+    """Log the mean errors, and the chroma outside of masks, in codes of 255."""
     ours, greys = np.mean(errors, axis=0) * 255
     scores = {"test": ours, "test_grey": greys}
     log.info("epoch %d: chroma error on test frames %.2f codes (grey: %.2f)", epoch, ours, greys)

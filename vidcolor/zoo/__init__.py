@@ -1,1 +1,1 @@
-"""Models from elsewhere and for elsewhere: added, listed, exported."""
+"""Add, list and export models."""

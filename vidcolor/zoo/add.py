@@ -1,8 +1,8 @@
-"""Models from elsewhere: brought into the user's own folder, checked and whole, or not at all.
+"""Add models: download or copy them to the user's folder, checked; a failure leaves nothing.
 
 A source is a folder or a file of a model, a web address of such a file, or a repository on the
 Hugging Face Hub that holds the files of a model's folder. It may also be published weights of
-DDColor, of which tensors alone are read; they become a model like any other.
+DDColor, of which only tensors are read; they become a model like any other.
 """
 
 import hashlib
@@ -30,14 +30,14 @@ class AddedModel:
     folder: Path
     card: Card
     sha256: str
-    """Of the file that it came in; of a folder, of the weights in it."""
+    """Of the source file; of a folder, of its weights."""
 
 
 @dataclass(frozen=True)
 class _ModelFiles:
     weights: Path
     card: Card | None
-    """None: it is not a file beside the weights."""
+    """None: it is not a separate file."""
 
 
 def add_model(
@@ -47,40 +47,40 @@ def add_model(
     sha256: str | None = None,
     on_bytes: OnBytes | None = None,
 ) -> AddedModel:
-    """Install a model in the user's own folder, under a name that no other model there has.
+    """Install a model in the user's folder, under an unused name.
 
     Args:
         source: a folder, a file, https://..., or hf://OWNER/REPOSITORY[/FILE][@REVISION].
-        name: what it shall be called; default: what its card says, or a published file's own.
+        name: its name; default: from its card, or the name of a published file.
         sha256: what the file, or a folder's weights, must be.
-        on_bytes: told how far a file from the web is.
+        on_bytes: called with the progress of a download.
 
     Raises:
-        OptionsError: a name, a digest or a source that cannot be one.
-        ModelError: it cannot be had, is not what `sha256` says, is damaged or of an unknown kind;
-            or there is a model of its name.
+        OptionsError: a name, a digest or a source is invalid.
+        ModelError: it cannot be read, has another SHA-256, is damaged or of an unknown kind; or a
+            model of its name exists.
         OutputError: the user's folder cannot be written, or another process is writing to it.
     """
     _check_words(name, sha256)
-    with _workshop() as workshop:
+    with _work_folder() as work_folder:
         downloads = home() / "downloads" / hashlib.sha256(source.encode()).hexdigest()
         found = _find(source, sha256, downloads, on_bytes)
-        card = _unpack(found, workshop)
+        card = _unpack(found, work_folder)
         card = replace(card, name=name or card.name, origin=source)
         _require_free(card.name)
-        write_card(card, workshop)
-        load_network(workshop)
+        write_card(card, work_folder)
+        load_network(work_folder)
         done = AddedModel(
             folder=added_models() / card.name, card=card, sha256=digest(found.weights)
         )
         done.folder.parent.mkdir(exist_ok=True)
-        workshop.rename(done.folder)
+        work_folder.rename(done.folder)
         shutil.rmtree(downloads, ignore_errors=True)
     return done
 
 
 def remove_model(name: str) -> Path:
-    """Remove a model that was added; return the folder that is gone.
+    """Remove a model that was added; return the removed folder.
 
     Raises:
         ModelError: no added model has this name.
@@ -89,19 +89,19 @@ def remove_model(name: str) -> Path:
     added = {folder.name: folder for folder in added_models().glob("*")}
     if name not in added:
         raise ModelError(
-            f"model {name!r}: was never added, so it cannot be removed; "
-            f"those added are: {', '.join(sorted(added)) or 'none'}"
+            f"model {name!r}: was not added, so it cannot be removed; "
+            f"added models: {', '.join(sorted(added)) or 'none'}"
         )
-    with _workshop() as workshop:
-        added[name].rename(workshop / name)
+    with _work_folder() as work_folder:
+        added[name].rename(work_folder / name)
     return added[name]
 
 
 def _check_words(name: str | None, sha256: str | None) -> None:
     if name is not None and not _is_name(name):
-        raise OptionsError(f"--name {name!r}: not a name; use letters, digits, '-', '_' and '.'")
+        raise OptionsError(f"--name {name!r}: is invalid; use letters, digits, '-', '_' and '.'")
     if sha256 is not None and not re.fullmatch(rf"[0-9a-f]{{{DIGEST_LETTERS}}}", sha256):
-        raise OptionsError(f"--sha256 {sha256}: not one; give its 64 digits, 0 to 9 and a to f")
+        raise OptionsError(f"--sha256 {sha256}: is invalid; give 64 digits, 0 to 9 and a to f")
 
 
 def _is_name(text: str) -> bool:
@@ -110,43 +110,41 @@ def _is_name(text: str) -> bool:
 
 def _require_free(name: str) -> None:
     if not _is_name(name):
-        raise ModelError(
-            f"model {name!r}: its card has no name for a folder; give it one by --name"
-        )
+        raise ModelError(f"model {name!r}: its card has no valid name; give one with --name")
     for place in (added_models(), shipped_models()):
         if (place / name).exists():
             raise ModelError(
-                f"model {name!r}: there is one in {place / name}; "
-                "give the new one another name by --name, or remove that one"
+                f"model {name!r}: already exists in {place / name}; "
+                "choose another name with --name, or remove that model"
             )
 
 
 @contextmanager
-def _workshop() -> Iterator[Path]:
-    """Lend an empty folder beside the models, to one process at a time; what is left in it goes."""
-    workshop = home() / "workshop"
+def _work_folder() -> Iterator[Path]:
+    """Provide an empty work folder next to the models, for one process at a time."""
+    work_folder = home() / "workshop"
     try:
         home().mkdir(parents=True, exist_ok=True)
         with (home() / "lock").open("a") as file:
-            lock(file, if_held=f"{home()}: another vidcolor changes the models; wait for it")
-            shutil.rmtree(workshop, ignore_errors=True)
-            workshop.mkdir()
+            lock(file, if_held=f"{home()}: another vidcolor is changing the models; wait for it")
+            shutil.rmtree(work_folder, ignore_errors=True)
+            work_folder.mkdir()
             try:
-                yield workshop
+                yield work_folder
             finally:
-                shutil.rmtree(workshop, ignore_errors=True)
+                shutil.rmtree(work_folder, ignore_errors=True)
     except VidcolorError:
         raise
     except OSError as error:
         raise OutputError(
-            f"{home()}: {error.strerror}; mend that, or name another folder by VIDCOLOR_HOME"
+            f"{home()}: {error.strerror}; fix that, or set VIDCOLOR_HOME to another folder"
         ) from error
 
 
 def _find(
     source: str, sha256: str | None, downloads: Path, on_bytes: OnBytes | None
 ) -> _ModelFiles:
-    """Return the files of a model, from wherever they are."""
+    """Return the files of a model; download them if needed."""
     if source.startswith("hf://"):
         return _find_on_hub(source, sha256, downloads, on_bytes)
     if source.startswith(("https://", "http://")):
@@ -171,7 +169,7 @@ def _find_on_hub(
 ) -> _ModelFiles:
     words = re.fullmatch(r"hf://([^/@]+/[^/@]+)(?:/([^@]+))?(?:@(.+))?", source)
     if words is None:
-        raise OptionsError(f"{source}: not on the Hub; write hf://OWNER/REPOSITORY[/FILE]")
+        raise OptionsError(f"{source}: is invalid; write hf://OWNER/REPOSITORY[/FILE]")
     repository, name, revision = words.groups()
     remote = hub_file(repository, name or WEIGHTS, revision)
     weights = fetch(replace(remote, sha256=sha256 or remote.sha256), downloads, on_bytes)
@@ -182,23 +180,23 @@ def _find_on_hub(
     )
 
 
-def _unpack(found: _ModelFiles, workshop: Path) -> Card:
-    """Bring a model's weights into the workshop, as ours are, and return its card."""
+def _unpack(found: _ModelFiles, work_folder: Path) -> Card:
+    """Write a model's weights to the work folder, in our format, and return its card."""
     card = found.card
     if card is None and found.weights.suffix == ".safetensors":
         card = packed_card(found.weights)
     if card is None:
-        return _unpack_published(found.weights, workshop)
-    shutil.copyfile(found.weights, workshop / WEIGHTS)
+        return _unpack_published(found.weights, work_folder)
+    shutil.copyfile(found.weights, work_folder / WEIGHTS)
     return card
 
 
-def _unpack_published(path: Path, workshop: Path) -> Card:
+def _unpack_published(path: Path, work_folder: Path) -> Card:
     network = read_ddcolor(read_weights(path))
     if network is None:
         raise ModelError(
-            f"{path}: weights without a card, and not DDColor's; "
-            "give the folder that holds card and weights"
+            f"{path}: has no card and is not a DDColor file; "
+            "give the folder that has card and weights"
         )
     card = Card(
         name=path.stem,
@@ -209,5 +207,5 @@ def _unpack_published(path: Path, workshop: Path) -> Card:
         working_size=PUBLISHED_SIZE,
         window=1,
     )
-    save_model(card, network, workshop)
+    save_model(card, network, work_folder)
     return card

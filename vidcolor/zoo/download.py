@@ -1,4 +1,4 @@
-"""Files from the web: fetched over a safe line, gone on with after an interruption, checked."""
+"""Download files: over HTTPS, resumed after an interruption, checked."""
 
 import urllib.error
 import urllib.request
@@ -14,14 +14,14 @@ from vidcolor.errors import ModelError, OutputError
 from vidcolor.files import DIGEST_LETTERS, digest
 
 OnBytes = Callable[[int, int | None], None]
-"""Called with the bytes that are there, and how many there shall be where that is known."""
+"""Called with the bytes downloaded, and the total where it is known."""
 
 CHUNK_BYTES = 1 << 20
 """Read at once: often enough to show progress, and few enough calls."""
 SILENCE_SECONDS = 30.0
-"""A server that says nothing for so long is gone."""
+"""Timeout of a read from a server."""
 NO_VERSION = '"none"'
-"""Stands for the version of a file whose server names none: it sends the file anew each time."""
+"""The version of a file whose server gives none: such a file is downloaded again each time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +31,11 @@ class Remote:
     address: str
     """Where it is."""
     now_at: str
-    """Where it is sent from; may differ at each look."""
+    """Where it is downloaded from; may differ each time."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """What its server wants to be told."""
+    """Request headers."""
     sha256: str | None = None
-    """What it is known to be."""
+    """Its known SHA-256."""
 
 
 def hub_file(repository: str, name: str, revision: str | None) -> Remote:
@@ -44,7 +44,7 @@ def hub_file(repository: str, name: str, revision: str | None) -> Remote:
     The Hub knows the SHA-256 of large files. A token of `hf auth login` opens private repositories.
 
     Raises:
-        ModelError: there is no such repository or file, or the Hub cannot be reached.
+        ModelError: the repository or file does not exist, or the Hub cannot be reached.
     """
     import huggingface_hub
 
@@ -68,62 +68,62 @@ def hub_file(repository: str, name: str, revision: str | None) -> Remote:
 # Not pooch, which starts over after an interruption, and not hf_hub_download, which knows only the
 # Hub and keeps a cache of its own: models are moved out of the downloads, which are then removed.
 def fetch(remote: Remote, folder: Path, on_bytes: OnBytes | None = None) -> Path:
-    """Bring a file into the folder and return its path; what is there of it is not sent again.
+    """Download a file to the folder and return its path; a partial download is resumed.
 
     Raises:
-        ModelError: it cannot be reached, is not what it is known to be, or would come over a line
-            on which anybody can change it.
+        ModelError: it cannot be reached, has another SHA-256, or is neither known nor sent over
+            HTTPS.
         OutputError: the folder cannot be written.
     """
     path = folder / (unquote(urlsplit(remote.address).path).rpartition("/")[2] or "file")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _fill(path, remote, on_bytes)
-    except _LineError as error:
+    except _ConnectionError as error:
         raise _not_fetched(remote.address, error) from error
     except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}; mend that, then fetch it again") from error
+        raise OutputError(f"{path}: {error.strerror}; fix that and try again") from error
     if remote.sha256 is not None:
         try:
             check_sha256(path, remote.sha256)
         except ModelError:
-            path.unlink()  # else it would be gone on with
+            path.unlink()  # else it would be resumed
             raise
     return path
 
 
 def check_sha256(path: Path, wanted: str) -> None:
-    """Compare a file with what it shall be.
+    """Compare a file's SHA-256 with the wanted one.
 
     Raises:
-        ModelError: it is another.
+        ModelError: it differs.
     """
     found = digest(path)
     if found != wanted:
         raise ModelError(
-            f"{path}: its SHA-256 is {found}, not {wanted}; it is damaged or another file: "
-            "get it anew, or ask who gave the digest"
+            f"{path}: its SHA-256 is {found}, not {wanted}, so it is damaged or another file; "
+            "download it again, or check the digest"
         )
 
 
-class _LineError(Exception):
-    """What goes wrong between a server and us."""
+class _ConnectionError(Exception):
+    """A connection error."""
 
 
 def _not_fetched(source: str, error: Exception) -> ModelError:
     return ModelError(
-        f"{source}: cannot be fetched ({error}); look at address and connection and run the same "
-        "command again, it goes on where it was, or fetch the file elsewhere and give its path"
+        f"{source}: cannot be downloaded ({error}); check the address and the connection and run "
+        "the same command again to resume, or download the file yourself and give its path"
     )
 
 
 def _fill(path: Path, remote: Remote, on_bytes: OnBytes | None) -> None:
-    """Append what is missing of a file, or all of it where the server has another one by now."""
+    """Download the rest of a file, or all of it if it has changed on the server."""
     version = path.with_name(f"{path.name}.etag")
     has = path.stat().st_size if path.is_file() and version.is_file() else 0
     part = {"Range": f"bytes={has}-", "If-Range": version.read_text()} if has else {}
     response = _answer(remote, part)
-    if response is None:  # there is no more of it
+    if response is None:  # it is complete
         return
     with response:
         has = has if response.status == HTTPStatus.PARTIAL_CONTENT else 0
@@ -137,11 +137,11 @@ def _fill(path: Path, remote: Remote, on_bytes: OnBytes | None) -> None:
                 if on_bytes is not None:
                     on_bytes(has, total)
     if total is not None and has < total:
-        raise _LineError(f"the line broke after {has} of {total} bytes")
+        raise _ConnectionError(f"the connection broke after {has} of {total} bytes")
 
 
 def _answer(remote: Remote, part: Mapping[str, str]) -> HTTPResponse | None:
-    """Return a server's answer; None where nothing is missing of the part that is asked for."""
+    """Return the server's response; None if nothing is missing of the requested range."""
     _require_safe(remote.now_at, remote)
     headers = {"User-Agent": f"vidcolor/{__version__}", **remote.headers, **part}
     request = urllib.request.Request(remote.now_at, headers=headers)
@@ -151,9 +151,9 @@ def _answer(remote: Remote, part: Mapping[str, str]) -> HTTPResponse | None:
         error.close()
         if part and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return None
-        raise _LineError(error) from error
+        raise _ConnectionError(error) from error
     except (OSError, HTTPException) as error:
-        raise _LineError(error) from error
+        raise _ConnectionError(error) from error
     _require_safe(response.url, remote)
     return response
 
@@ -162,13 +162,13 @@ def _read(response: HTTPResponse) -> bytes:
     try:
         return response.read(CHUNK_BYTES)
     except (OSError, HTTPException) as error:
-        raise _LineError(error) from error
+        raise _ConnectionError(error) from error
 
 
 def _require_safe(address: str, remote: Remote) -> None:
-    """Refuse a line on which anybody can change what is sent, unless it is known what that is."""
+    """Refuse plain HTTP, unless the file's SHA-256 is known."""
     if urlsplit(address).scheme != "https" and remote.sha256 is None:
         raise ModelError(
-            f"{address}: on the way here anybody could change it; "
-            "take an https:// address, or say what it is by --sha256"
+            f"{address}: is not encrypted, so the file could be changed on the way; "
+            "use an https:// address, or give --sha256"
         )

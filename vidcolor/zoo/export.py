@@ -1,4 +1,4 @@
-"""Models for elsewhere: as one file for another vidcolor, as ONNX graphs for another engine."""
+"""Export models: as one file for another vidcolor, or as ONNX graphs for another engine."""
 
 import shutil
 from pathlib import Path
@@ -12,15 +12,15 @@ from vidcolor.network.weights import load_network, pack_model
 
 
 def export_file(name: str, out: Path | None = None) -> Path:
-    """Write a model as one file, which `installing.add` takes, and return its path.
+    """Write a model as one file, which `add.add_model` takes, and return its path.
 
     Args:
         name: of the model, or its folder.
         out: the file; default: the model's name and .safetensors.
 
     Raises:
-        ModelError: there is no such model, or it is damaged.
-        OutputError: there is a file of that name, or it cannot be written.
+        ModelError: the model does not exist, or it is damaged.
+        OutputError: the file already exists, or it cannot be written.
     """
     folder = find_model(name)
     out = out or Path(f"{folder.absolute().name}.safetensors")
@@ -33,19 +33,19 @@ def export_file(name: str, out: Path | None = None) -> Path:
 
 
 def export_graphs(name: str, out: Path | None = None) -> tuple[Path, float]:
-    """Write a model's card and its ONNX graphs into a folder, which appears when all are there.
+    """Write a model's card and its ONNX graphs to a folder, which appears when it is complete.
 
     Args:
         name: of the model, or its folder.
         out: the folder; default: the model's name and -onnx.
 
     Returns:
-        The folder, and how far the graphs' colour is from torch's (`graphs.write_graphs`).
+        The folder, and the error of the graphs' colour (`onnx_export.write_graphs`).
 
     Raises:
-        ModelError: there is no such model, it is damaged, or ONNX cannot express it or is not
+        ModelError: the model does not exist, it is damaged, or ONNX cannot express it or is not
             installed.
-        OutputError: there is something of that name, or it cannot be written.
+        OutputError: the folder already exists, or it cannot be written.
     """
     folder = find_model(name)
     out = out or Path(f"{folder.absolute().name}-onnx")
@@ -63,8 +63,8 @@ def export_graphs(name: str, out: Path | None = None) -> tuple[Path, float]:
 
 def _require_free(out: Path) -> None:
     if out.exists():
-        raise OutputError(f"{out}: is there already; remove it, or name another by --out")
+        raise OutputError(f"{out}: already exists; remove it, or choose another with --out")
 
 
 def _not_written(out: Path, error: OSError) -> OutputError:
-    return OutputError(f"{out}: {error.strerror}; name another place by --out")
+    return OutputError(f"{out}: {error.strerror}; choose another place with --out")

@@ -1,4 +1,4 @@
-"""What models there are and what their cards say, for people."""
+"""List the models and what their cards say."""
 
 import logging
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ UNKNOWN = "n/a"
 
 
 def table_of_models() -> Table:
-    """Return the models of this machine; one whose card cannot be read is warned of."""
+    """Return the models of this machine; warn of a card that cannot be read."""
     rows = []
     for folder in list_models():
         try:
@@ -35,10 +35,10 @@ def _row(folder: Path, card: Card) -> list[str]:
 
 
 def describe_model(folder: Path) -> list[str]:
-    """Return what a model is and where it comes from, a line each.
+    """Return what a model is and where it comes from, one line each.
 
     Raises:
-        ModelError: there is no card, or it cannot be read.
+        ModelError: it has no card, or the card cannot be read.
     """
     card = read_card(folder)
     weights = folder / WEIGHTS
@@ -59,7 +59,7 @@ def describe_model(folder: Path) -> list[str]:
 
 
 def table_of_scores(card: Card) -> Table:
-    """Return a model's scores beside those of grey and of the truth; no rows where it has none."""
+    """Return a model's scores next to those of grey and of the truth; no rows without scores."""
     columns = {name: values for name, values in card.scores.items() if isinstance(values, dict)}
     metrics = dict.fromkeys(metric for values in columns.values() for metric in values)
     rows = [

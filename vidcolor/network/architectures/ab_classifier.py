@@ -27,7 +27,7 @@ class AbClassifierConfig:
     base_channels: int = 64
     """Channels of the first block; the deepest five have eight times as many."""
     padding: Padding = "replicate"
-    """What lies around a frame; the original's zeros pull the colours along its borders."""
+    """Padding around a frame; the original's zeros change the colours along its borders."""
 
 
 class AbClassifier(Generator):

@@ -1,4 +1,4 @@
-"""Image classifiers that tell a network what a whole picture shows, and their published weights.
+"""Image classifiers whose output describes a whole picture, and their published weights.
 
 Two are built here; any other by its name in timm, where that is installed.
 """
@@ -150,7 +150,7 @@ def _count_classes(network: nn.Module, name: str, short_side: int) -> int:
     except (AssertionError, RuntimeError) as error:
         raise OptionsError(
             f"--backbone {name}: it takes pictures of one shape only ({error}); "
-            "name a convolutional one, as resnet50"
+            "use a convolutional one, such as resnet50"
         ) from error
     return scores_1C.shape[-1]
 
@@ -171,15 +171,15 @@ def load_published(network: nn.Module, name: str, path: Path | None) -> None:
         state = published.fetch(published.origin) if path is None else read_weights(path)
     except (OSError, RuntimeError) as error:
         raise ModelError(
-            f"--backbone {name}: its weights cannot be fetched ({error}) from {published.origin}; "
-            "give them as --backbone-weights FILE, or do without by --random-backbone"
+            f"--backbone {name}: cannot download its weights ({error}) from {published.origin}; "
+            "give them with --backbone-weights FILE, or use --random-backbone"
         ) from error
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise ModelError(
-            f"{path or name}: not the weights of {name}: {' '.join(str(error).split())[:200]}; "
-            "give the file that was published for it, or its --backbone"
+            f"{path or name}: is not the weights of {name}: {' '.join(str(error).split())[:200]}; "
+            "use the file published for it, or the --backbone of this file"
         ) from error
 
 
@@ -187,7 +187,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a weights file, safetensors or PyTorch's; nothing else of it is read.
 
     Raises:
-        ModelError: there is no such file, or it is of another kind.
+        ModelError: the file does not exist, or it is of another kind.
     """
     try:
         if path.suffix == ".safetensors":

@@ -107,13 +107,13 @@ def read_ddcolor(state: dict[str, Any]) -> DDColor | None:
             published = known.architecture.load(state).model
     except Exception as error:
         raise ModelError(
-            f"DDColor: spandrel cannot build it of these weights ({error}); "
-            "take a file that DDColor's authors published"
+            f"DDColor: spandrel cannot build it from these weights ({error}); "
+            "use a file published by DDColor's authors"
         ) from error
     if published.num_output_channels != OUTPUT_CHANNELS:
         raise ModelError(
             f"DDColor: these weights predict {published.num_output_channels} channels, "
-            "not a*, b*; take a file that DDColor's authors published"
+            "not a*, b*; use a file published by DDColor's authors"
         )
     found = published.hyperparameters
     network = DDColor(

@@ -1,4 +1,4 @@
-"""The generator of seed 000: no stride anywhere, the lightness beside what every layer sees.
+"""The generator of seed 000: no stride anywhere, the lightness as an input of every layer.
 
 A small brother of COLORGAN (Cao et al. 2017, Unsupervised Diverse Colorization via Generative
 Adversarial Networks), which draws several colourings of one picture by feeding noise.
@@ -30,7 +30,7 @@ class FullResGanConfig:
     base_channels: int = 64
     """Channels of the middle layers: the first has twice, the last hidden one half as many."""
     noisy_layers: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
-    """Convolutions that see a plane of noise beside the lightness; the original: the first."""
+    """Convolutions with a plane of noise as another input; the original: the first."""
     tiled_noise: bool = True
     """A plane is one number for the whole frame, so that a style of colour does not stick to the
     screen while things move; else each pixel has its own, as in the original."""
@@ -54,10 +54,10 @@ class FullResGan(Generator):
         n = config.base_channels
         self.config, self.noise_channels = config, len(config.noisy_layers)
         shown = [0, 2 * n, n, n, n, n // 2, 2]
-        beside = [1 + (layer in config.noisy_layers) for layer in range(6)]
+        extra = [1 + (layer in config.noisy_layers) for layer in range(6)]
         self.convolutions = nn.ModuleList(
             nn.Conv2d(
-                shown[i] + beside[i], shown[i + 1], k, padding=k // 2, padding_mode="replicate"
+                shown[i] + extra[i], shown[i + 1], k, padding=k // 2, padding_mode="replicate"
             )
             for i, k in enumerate(KERNELS)
         )
@@ -70,17 +70,17 @@ class FullResGan(Generator):
                 nn.init.zeros_(cast(Tensor, part.bias))
 
     def encode(self, frame_Bchw: Tensor, embedding_BC: Tensor | None = None) -> Features:
-        """Return what the last convolution sees of frames (B, 1 + n, h, w): grey and noise."""
+        """Return the last convolution's input for frames (B, 1 + n, h, w): grey and noise."""
         lightness_B1hw, noise_Bnhw = frame_Bchw[:, :1] * 2 - 1, frame_Bchw[:, 1:]
         if self.config.tiled_noise:
             noise_Bnhw = noise_Bnhw[..., :1, :1].expand_as(noise_Bnhw)
-        beside = [[lightness_B1hw] for _ in KERNELS]
+        extra = [[lightness_B1hw] for _ in KERNELS]
         for number, layer in enumerate(self.config.noisy_layers):
-            beside[layer].append(noise_Bnhw[:, number : number + 1])
-        x = torch.cat(beside[0], dim=1)
+            extra[layer].append(noise_Bnhw[:, number : number + 1])
+        x = torch.cat(extra[0], dim=1)
         for layer, norm in enumerate(self.norms):
             x = functional.relu(norm(self.convolutions[layer](x)))
-            x = torch.cat((*beside[layer + 1], x), dim=1)
+            x = torch.cat((*extra[layer + 1], x), dim=1)
         return [x]
 
     def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
@@ -97,8 +97,8 @@ def _set_up(options: TrainOptions) -> Setup:
         config = FullResGanConfig(base_channels=options.ngf)
     if config.tiled_noise and options.batch_size == 1:
         raise OptionsError(
-            "--batch-size 1: batch norm takes a picture's noise away where no other has its own, "
-            "so it would mean nothing; use 2 or more, or --preset seed000"
+            "--batch-size 1: batch norm cancels the noise of a single picture; use 2 or more, or "
+            "--preset seed000"
         )
     return Setup(
         config=config,

@@ -1,8 +1,8 @@
-"""The encoder-decoder of seed 003, which is told what the whole picture shows.
+"""The encoder-decoder of seed 003, which also gets a classification of the whole picture.
 
 The topology, layer by layer, is that of "Photos colorization" (bluejurand, 2019) as its code has
 it, after Baldassarre et al. 2017 (Deep Koalarization) and Iizuka et al. 2016: what an image
-classifier makes of the frame is joined to the bottleneck at every place. See
+classifier returns for the frame is joined to the bottleneck at every place. See
 docs/explanation/networks.md for what differs and why.
 """
 
@@ -147,9 +147,7 @@ def _draw_weights(part: nn.Module) -> None:
 
 def _set_up(options: TrainOptions) -> Setup:
     if options.random_backbone and options.backbone_weights is not None:
-        raise OptionsError(
-            "--random-backbone: --backbone-weights names its weights; give one of the two"
-        )
+        raise OptionsError("--random-backbone: conflicts with --backbone-weights; use one of them")
     is_seed = one_of(options, "preset", "default", "seed003") == "seed003"
     outputs: tuple[Prediction, ...] = ("chroma", "ab", "bins")
     output = one_of(options, "output", *(("ab", "bins", "chroma") if is_seed else outputs))

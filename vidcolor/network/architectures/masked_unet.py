@@ -1,4 +1,4 @@
-"""The U-Net of seed 004, which is told by a mask where there shall be colour.
+"""The U-Net of seed 004, which has a mask of where to colour as an input.
 
 The topology, layer by layer, is that of "Colorization with masks" (hallpaz, 2019) as its notebook
 has it: grey and mask meet before the first of five strided convolutions, then five transposed ones

@@ -35,7 +35,7 @@ class ResidualEncoder(Generator):
     features = network.encode(grey_B1hw)
     chroma_B2hw = network.decode(features, features, features)
 
-    The original says nothing of what stands between the decoder's convolutions. Here it is ReLU,
+    The original does not say what is between the decoder's convolutions. Here it is ReLU,
     but not where there are only three channels left: a dead one would be a third of the picture.
     """
 

@@ -1,4 +1,4 @@
-"""A stand-in for torchvision, which does not import beside another build of torch than its own.
+"""A stand-in for torchvision, which cannot be imported with another build of torch than its own.
 
 Libraries that import it for a little of it import this instead, for as long as that takes.
 """
@@ -16,7 +16,7 @@ def torchvision_stand_in(modules: Mapping[str, Mapping[str, Any]], *users: str) 
 
     Args:
         modules: the attributes of each, by its name.
-        users: packages that are imported anew in the block, and forgotten after it.
+        users: packages that are imported again in the block, and removed after it.
     """
     kept = _take_modules("torchvision", *users)
     for name, attributes in modules.items():
