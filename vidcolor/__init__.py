@@ -6,7 +6,7 @@
     options = vidcolor.RenderOptions(saturation=0.9)
     vidcolor.render(Path("in.mp4"), Path("out.mp4"), options)
 
-A verb is imported when it is first asked for, so that `import vidcolor` costs nothing.
+A verb is imported when it is first used, so that `import vidcolor` is fast.
 """
 
 import importlib

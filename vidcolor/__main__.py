@@ -1,4 +1,4 @@
-"""The way in: answers signals first, then hands over to the command line."""
+"""The entry point: install signal handlers, then run the command line."""
 
 import sys
 
@@ -6,9 +6,9 @@ from vidcolor import signals
 
 
 def main() -> None:
-    """Run the command line and end with its exit code."""
+    """Run the command line and exit with its exit code."""
     signals.install()
-    from vidcolor.cli.app import run  # takes a quarter of a second: only after signals are answered
+    from vidcolor.cli.app import run  # takes a quarter of a second: after the handlers
 
     sys.exit(run(sys.argv[1:]))
 

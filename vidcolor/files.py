@@ -1,4 +1,4 @@
-"""Files that survive a crash, folders of the user, and locks that a dead process does not hold."""
+"""Crash-safe file writing, file locks, and the user's folders for data and cache."""
 
 import fcntl
 import hashlib
@@ -16,10 +16,10 @@ from vidcolor.errors import InputError, OutputError
 
 
 def lock(file: IO[Any], *, if_held: str) -> None:
-    """Lock an open file until it is closed, by its process's death at the latest.
+    """Lock an open file until it is closed or the process ends.
 
     Raises:
-        OutputError: another process holds it; says `if_held`.
+        OutputError: another process has locked it; the message is `if_held`.
         OSError: the file system has no locks.
     """
     try:
@@ -29,11 +29,11 @@ def lock(file: IO[Any], *, if_held: str) -> None:
 
 
 def wait_for_lock(file: IO[Any], *, with_others: bool = False) -> None:
-    """Lock an open file as `lock` does, as soon as no other process holds it.
+    """Lock an open file as `lock` does, but wait until no other process has locked it.
 
     Args:
-        file: where this process holds its lock already, it is changed.
-        with_others: share it with those that ask so, too.
+        file: if this process has locked it already, that lock is changed.
+        with_others: lock shared, with other processes that lock shared.
 
     Raises:
         OSError: the file system has no locks.
@@ -42,7 +42,7 @@ def wait_for_lock(file: IO[Any], *, with_others: bool = False) -> None:
 
 
 def is_named(file: IO[Any], path: Path) -> bool:
-    """Tell whether an open file has this name still: whoever waited for it may hold a removed one.
+    """Tell whether an open file still has this name; it may have been removed meanwhile.
 
     Raises:
         OSError: its folder cannot be read.
@@ -54,7 +54,7 @@ def is_named(file: IO[Any], path: Path) -> bool:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
+    """Wait until a file, or a folder's list of names, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -64,15 +64,15 @@ def sync_file(path: Path) -> None:
 
 @contextmanager
 def atomic_write(path: Path, *, sync: bool = True, is_shared: bool = False) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; the file gets its name when it is whole and on disk.
+    """Yield a path next to `path` to write to; it is renamed when it is complete and on disk.
 
-    After an error what was written is removed, and an older file of that name is as it was. A link
-    is followed; what is no file, a pipe or /dev/stdout, is written to as it is.
+    After an error it is removed, and an existing file at `path` is unchanged. Links are followed.
+    If `path` is not a regular file, as a pipe or /dev/stdout, it is written to directly.
 
     Args:
-        path: in a folder that is there.
-        sync: wait for the disk. Without, a process may be killed at any moment, but after a power
-            failure the file may be empty: for files by the thousand that can be made again.
+        path: in an existing folder.
+        sync: wait for the disk. If False, the process may be killed at any time, but after a power
+            failure the file may be empty: for thousands of files that can be made again.
         is_shared: other processes may write the same file at the same time.
     """
     if path.exists() and not path.is_file():
@@ -94,9 +94,9 @@ def atomic_write(path: Path, *, sync: bool = True, is_shared: bool = False) -> I
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`, which gets its name after the block.
+    """Yield an empty folder next to `path`; it is renamed to `path` after the block.
 
-    After an error it is removed; what a killed process left of it is removed first.
+    After an error it is removed. One that a killed process left is removed first.
     """
     draft = path.with_name(f"{path.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
@@ -109,7 +109,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def append(path: Path, text: str) -> None:
-    """Add text to a file; it is on the disk when this returns."""
+    """Append text to a file; it is on disk when this returns."""
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -117,13 +117,13 @@ def append(path: Path, text: str) -> None:
 
 
 def read_json_lines(path: Path) -> list[Any]:
-    """Return the value of each line of a file of JSON lines; of a missing file, none.
+    """Return the value of each line of a JSON lines file; an empty list if it does not exist.
 
-    A last line that a crash cut short is dropped. None stands for any other line that is not JSON:
-    the reader knows whether the lines after it still count.
+    A last line that a crash has cut short is dropped. Other lines that are not JSON are None: the
+    caller decides whether the lines after them count.
 
     Raises:
-        OSError: the file is there and cannot be read.
+        OSError: the file exists but cannot be read.
     """
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
@@ -144,11 +144,11 @@ def read_toml(path: Path, *, what: str, if_missing: str) -> dict[str, Any]:
 
     Args:
         path: the file.
-        what: it is, for messages.
-        if_missing: what to do where it cannot be opened.
+        what: kind of file, for messages.
+        if_missing: what to do if it cannot be opened, for messages.
 
     Raises:
-        InputError: it cannot be read, or is not TOML.
+        InputError: it cannot be read, or is not valid TOML.
     """
     return read_hashed_toml(path, what=what, if_missing=if_missing)[0]
 
@@ -165,10 +165,10 @@ def read_hashed_toml(path: Path, *, what: str, if_missing: str) -> tuple[dict[st
 
 
 def toml_fault(error: ValueError) -> str:
-    """Return why a text is not TOML, as a sentence for users.
+    """Return why a text is not valid TOML, as a sentence for users.
 
     Args:
-        error: what reading or decoding it raised.
+        error: the error that reading or decoding raised.
     """
     if isinstance(error, UnicodeDecodeError):
         return "is not valid TOML: it is not UTF-8 text; save it as UTF-8"
@@ -179,7 +179,7 @@ def toml_fault(error: ValueError) -> str:
 
 
 DIGEST_LETTERS = 64
-"""Of a SHA-256 in hexadecimal."""
+"""Length of a SHA-256 in hexadecimal."""
 
 
 def digest(path: Path) -> str:
@@ -189,7 +189,7 @@ def digest(path: Path) -> str:
 
 
 def home() -> Path:
-    """Return the user's own folder: $VIDCOLOR_HOME, else vidcolor/ where XDG keeps users' data.
+    """Return the user's data folder: $VIDCOLOR_HOME, else vidcolor/ in XDG's data folder.
 
     Source: XDG Base Directory Specification 0.8, XDG_DATA_HOME.
     """
@@ -197,7 +197,7 @@ def home() -> Path:
 
 
 def cache() -> Path:
-    """Return the folder of what can be made again: $VIDCOLOR_HOME/cache, else where XDG has caches.
+    """Return the cache folder: $VIDCOLOR_HOME/cache, else vidcolor/ in XDG's cache folder.
 
     Source: XDG Base Directory Specification 0.8, XDG_CACHE_HOME.
     """
@@ -211,7 +211,7 @@ def _chosen_home() -> Path | None:
 
 
 def _xdg(name: str, usual: str) -> Path:
-    """Return vidcolor's folder in one that XDG names, or in what it usually is."""
+    """Return vidcolor's folder in the one that an XDG variable names, or in its default."""
     folder = Path(os.environ.get(name, ""))
-    # The specification has paths that are not absolute ignored.
+    # The specification says to ignore relative paths.
     return (folder if folder.is_absolute() else Path.home() / usual) / "vidcolor"

@@ -1,9 +1,9 @@
-"""Ctrl-C and `kill`: one line, the exit code that shells expect, from the first import on.
+"""Handle Ctrl-C and `kill`: one line on stderr, and the exit code that shells expect.
 
-Importing torch takes seconds, and an exception raised inside an import is at times swallowed
-there. So a signal ends the process at once while nothing has been begun, and raises Interrupted
-within `stoppable()`, where files are open that with-blocks must put away. Where C code swallows
-it (PyAV calls back into Python to read a pipe), it is raised again a moment later.
+Importing torch takes seconds, and an exception raised inside an import is sometimes swallowed
+there. So a signal ends the process at once until work starts. Within `stoppable()`, where
+with-blocks must clean up open files, it raises Interrupted. If C code swallows that (PyAV calls
+back into Python to read a pipe), it is raised again a moment later.
 """
 
 import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM arrived while work was under way."""
+    """SIGINT or SIGTERM arrived during work."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(signum).name}")
@@ -27,25 +27,26 @@ class Interrupted(KeyboardInterrupt):
 
 
 AGAIN_SECONDS = 0.001
-"""When a swallowed interruption is raised again: before a false end of file does harm."""
+"""Delay before a swallowed interruption is raised again: short, so that no C code that takes it for
+an end of file does harm."""
 
 _is_stoppable = False
 _received: Interrupted | None = None
 
 
 def install() -> None:
-    """Answer SIGINT and SIGTERM; one that the parent told us to ignore (nohup, &) stays ignored."""
+    """Handle SIGINT and SIGTERM, unless the parent made us ignore them (nohup, &)."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, _stop)
     signal.signal(signal.SIGALRM, _stop_again)
     sys.unraisablehook = _raise_later
-    sys.excepthook = _hide  # Cython reports what it swallows to both
+    sys.excepthook = _hide  # Cython reports swallowed exceptions to both
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Raise Interrupted in here when a signal arrives, so that what was begun is put away."""
+    """Raise Interrupted in this block when a signal arrives, so that with-blocks clean up."""
     global _is_stoppable
     _is_stoppable = True
     try:
@@ -58,9 +59,9 @@ def stoppable() -> Iterator[None]:
 
 
 def reraise_pending_interrupt() -> None:
-    """Raise the interruption that has arrived, if one has: of an error, it may be what caused it.
+    """Raise the interruption that has arrived, if any; call this when handling another error.
 
-    A library can turn it into an error of its own, after which nobody shall go on.
+    A library may have turned the interruption into that error.
     """
     if _received is not None:
         raise _received from None
@@ -68,7 +69,7 @@ def reraise_pending_interrupt() -> None:
 
 def _stop(signum: int, _frame: FrameType | None) -> NoReturn:
     global _received
-    signal.signal(signum, signal.SIG_DFL)  # a second one ends it without cleaning up
+    signal.signal(signum, signal.SIG_DFL)  # a second signal ends the process without cleaning up
     _received = Interrupted(signum)
     if _is_stoppable:
         raise _received

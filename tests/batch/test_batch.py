@@ -1,4 +1,4 @@
-"""Many films: each as `render` makes it; what is done is skipped, what fails is put aside."""
+"""Many films: each as `render` makes it; what is done is skipped, failures are recorded."""
 
 import json
 import os
@@ -136,7 +136,7 @@ def test_of_twenty_films_three_are_broken_and_the_rest_is_done(reels, model, tmp
     words = _words(reels, out, "--model", model, *COMMAND, "--report", report)
     first = run(words)
     assert first.returncode == 1
-    assert "3 of 20 films failed; the same command tries them again" in first.stderr
+    assert "3 of 20 films failed; run the same command again" in first.stderr
     told = json.loads(report.read_text())
     assert (told["done"], told["skipped"], told["failed"]) == (GOOD, 0, BROKEN)
     for film in told["films"]:
@@ -173,7 +173,7 @@ def test_a_batch_killed_in_the_middle_and_run_again_ends_the_same(reels, model, 
 
     again = run(words)
     assert again.returncode == 1
-    assert f"{tasks[middle].out}: going on after 30 frames" in again.stderr
+    assert f"{tasks[middle].out}: resuming an interrupted render after 30 frames" in again.stderr
     told = json.loads(report.read_text())
     assert (told["done"], told["failed"]) == (GOOD - len(before), BROKEN)
     assert told["skipped"] == len(before)
@@ -209,7 +209,7 @@ def test_a_batch_killed_as_soon_as(
     assert picture_of(out / "b.mkv") == picture_of(single)
 
 
-def test_a_crew_makes_the_films_that_one_process_makes(films, model, tmp_path):
+def test_a_pool_makes_the_films_that_one_process_makes(films, model, tmp_path):
     alone, shared = Seen(), Seen()
     _batch(films, tmp_path / "alone", model, alone)
     report = _batch(films, tmp_path / "shared", model, shared, workers=2)
@@ -232,7 +232,7 @@ def test_an_interrupted_batch_keeps_what_is_done_and_goes_on(films, model, tmp_p
     messages = interrupt(process)
     assert process.returncode == 130
     assert "Traceback" not in messages
-    told = re.findall(r"(\w)\.mkv: (\d+) frames are done; the same command goes on", messages)
+    told = re.findall(r"(\w)\.mkv: (\d+) frames are done; run the same command again", messages)
     kept = {name: done_frames(out / f"{name}.mkv") for name in "abc"}
     assert {name: int(frames) for name, frames in told} == {n: f for n, f in kept.items() if f}
     assert 60 <= kept["a"] < 240
@@ -346,18 +346,18 @@ def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing(films, model, tmp
     after = dry_run(options)
     assert [o.what for o in after.estimates] == ["skip", "skip", "fail", "skip"]
     assert after.measured is None
-    assert "nothing to measure" in after.summary()
+    assert "no estimate" in after.summary()
 
 
 def test_a_dry_run_divides_the_time_by_workers_and_says_what_it_does_not_know():
     task = Task(Path("a.mkv"), Path("out/a.mkv"))
-    known = [FilmEstimate(task, "go on", frames, pixels=2000) for frames in (200, 100)]
+    known = [FilmEstimate(task, "resume", frames, pixels=2000) for frames in (200, 100)]
     unknown = FilmEstimate(task, "render", None, pixels=2000)
     measured = Measured(task.film, seconds_per_pixel=1e-3, bytes_per_pixel=5)
     found = DryRun((*known, unknown, FilmEstimate(task, "skip")), measured, workers=2)
     assert found.summary() == (
-        "about 5 minutes and 3 MB, by the first 2 s of a.mkv and the pixels of the others; "
-        "1 films do not say how long they are"
+        "about 5 minutes and 3 MB (estimated from 2 s of a.mkv and the sizes of the films; "
+        "not included, of unknown length: 1)"
     )
 
 

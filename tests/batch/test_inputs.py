@@ -71,7 +71,9 @@ def test_films_that_would_have_one_name_are_told_apart_by_their_containers(tmp_p
 
 def test_films_that_cannot_be_told_apart_are_refused(tmp_path):
     _make(tmp_path, "one/a.mp4", "two/a.mp4")
-    with pytest.raises(OptionsError, match=r"one/a\.mp4 and .*two/a\.mp4: would both become"):
+    with pytest.raises(
+        OptionsError, match=r"one/a\.mp4 and .*two/a\.mp4: would have the same output"
+    ):
         _results(tmp_path / "one", tmp_path / "two")
 
 

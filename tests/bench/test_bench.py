@@ -252,8 +252,8 @@ def test_command_prints_tables_or_json(monkeypatch, capsys, measured):
     monkeypatch.setattr("vidcolor.bench.bench.bench", lambda *_: measured[0])
     assert app.run(["bench"]) == 0
     shown = capsys.readouterr().out
-    assert shown.index("render / transcode") < shown.index("milliseconds a frame")
-    assert "frames a second" in shown
+    assert shown.index("render / transcode") < shown.index("milliseconds per frame")
+    assert "frames per second" in shown
     assert app.run(["bench", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cores"] == measured[0].cores
 

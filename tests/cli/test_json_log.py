@@ -65,7 +65,7 @@ def test_a_render_says_everything_in_json_and_its_results_as_always(draw, tmp_pa
     assert lines[-1]["facts"] == {
         "film": str(film), "out": str(tmp_path / "out.mkv"), "frames": 5, "shots": 1,
     }  # fmt: skip
-    assert "what became of each stream" in done.stdout
+    assert "Streams" in done.stdout
 
 
 @pytest.mark.parametrize(

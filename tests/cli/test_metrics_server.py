@@ -112,7 +112,7 @@ def test_threads_lose_no_count():
 def test_a_port_that_is_taken_is_refused(served):
     _, url = served
     port = int(url.split(":")[2].split("/")[0])
-    with pytest.raises(OptionsError, match=f"--metrics-port {port}: .*take another"):
+    with pytest.raises(OptionsError, match=f"--metrics-port {port}: .*use another"):
         monitored(port).__enter__()
 
 
@@ -136,7 +136,7 @@ def test_nobody_needs_prometheus_who_does_not_ask_for_it(monkeypatch):
 @pytest.mark.parametrize("port", ["-1", "65536"])
 def test_what_is_no_port_is_refused(port, capsys):
     assert run(["render", "a.mp4", "b.mp4", f"--metrics-port={port}"]) == 2
-    assert f"--metrics-port {port}: no port" in capsys.readouterr().err
+    assert f"--metrics-port {port}: is not a port" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_ends_the_command_before_it_renders(draw, tmp_path, model, capsys):

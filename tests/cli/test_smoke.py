@@ -81,7 +81,7 @@ def test_the_program_itself_renders(folder, grey_film, tmp_path):
         check=False,
     )
     assert result.returncode == 0
-    assert result.stdout.startswith("what became of each stream")
+    assert result.stdout.startswith("Streams")
     assert len(times_of(out)) == 15
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("-")] == ["-o.mov"]
 
@@ -128,8 +128,8 @@ def test_demo_draws_colours_and_compares(folder, tmp_path, monkeypatch, capsys):
     (tmp_path / "models" / "default").symlink_to(folder / "model")
     assert run(["demo"]) == 0
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()[-2:]] == [
-        "demo/film-in-colour.mp4",
-        "demo/film-in-colour.png",
+        "wrote demo/film-in-colour.mp4",
+        "wrote demo/film-in-colour.png",
     ]
     assert audio_packets_of(Path("demo/film.mp4")) == audio_packets_of(
         Path("demo/film-in-colour.mp4")

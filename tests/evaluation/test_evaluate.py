@@ -466,9 +466,9 @@ def test_frames_that_are_not_there_are_refused(colour_clip, tmp_path, model):
         evaluate(EvaluateOptions(clips=colour_clip, frames=(2, 8), **options))
     with pytest.raises(InputError, match="--frames 10: drawn has 10"):
         evaluate(EvaluateOptions(dataset="drawn", data=tmp_path, frames=(10,), **options))
-    with pytest.raises(OptionsError, match="counted from 0"):
+    with pytest.raises(OptionsError, match="the first frame is 0"):
         EvaluateOptions(clips=colour_clip, frames=(-1,))
-    with pytest.raises(OptionsError, match="either --frames or --max-frames"):
+    with pytest.raises(OptionsError, match="--frames and --max-frames exclude each other"):
         EvaluateOptions(clips=colour_clip, frames=(1,), max_frames=3)
 
 

@@ -438,7 +438,7 @@ def test_what_is_no_mask_is_refused_before_the_first_frame(draw, model):
         _render(film, "out.mkv", model, mask=str(colours), pick="1")
     with pytest.raises(OptionsError, match="half:left has no labels"):
         _render(film, "out.mkv", model, mask="half:left", pick="1")
-    with pytest.raises(OptionsError, match="--pick '1;2': not a list of labels"):
+    with pytest.raises(OptionsError, match="--pick '1;2': is not a list of labels"):
         RenderOptions(mask="m.png", pick="1;2")
     with pytest.raises(OptionsError, match="--pick 1: add --mask"):
         RenderOptions(pick="1")

@@ -101,8 +101,8 @@ def assert_same_film(out: Path, scene: Scene) -> None:
 
 def said_frames(messages: str) -> int:
     """Return with how many frames a render says that it goes on."""
-    said = [line for line in messages.splitlines() if "going on after" in line]
-    return int(said[0].split("going on after ")[1].split()[0]) if said else 0
+    said = [line for line in messages.splitlines() if "resuming an interrupted render" in line]
+    return int(said[0].split("render after ")[1].split()[0]) if said else 0
 
 
 def render_with_kills(scene: Scene, out: Path, random: Random, wanted: int) -> int:
@@ -211,7 +211,7 @@ def test_an_interrupted_render_says_so_and_goes_on(signum, code, scene, tmp_path
     assert process.returncode == code
     assert "Traceback" not in messages
     assert messages.endswith(f"interrupted by {signum.name}\n")
-    assert "frames are done; the same command goes on from there" in messages
+    assert "frames are done; run the same command again to resume" in messages
     assert names_in(tmp_path) == {work_folder(out).name}
     done = done_frames(out)
     assert render(scene.film, out, scene.options()).resumed_frame_count == done

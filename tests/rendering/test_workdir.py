@@ -170,13 +170,13 @@ def test_a_segment_that_rotted_is_made_again_and_no_other(tmp_path, caplog):
     found, files = resume(out)
     assert found == [done[0], done[2]]
     assert files == ["00000.nut", "00002.nut", "journal.jsonl", "lock"]
-    assert "part 2 is damaged" in caplog.text
+    assert "segment 2 is damaged" in caplog.text
 
 
 def test_other_work_is_refused_and_stays(tmp_path):
     out = tmp_path / "out.mkv"
     done = interrupted(out)
-    with pytest.raises(OutputError, match=r"has --crf 18, not 20 and another film; .*--restart"):
+    with pytest.raises(OutputError, match=r"used --crf 18, not 20 and another film; .*--restart"):
         resume(out, {**WORK, "film": "b" * 64, "--crf": 20})
     assert resume(out)[0] == done
 

@@ -11,7 +11,7 @@ import pytest
 from vidcolor.cli.app import app
 from vidcolor.errors import OptionsError, VidcolorError
 from vidcolor.options.train import LrFindOptions, TrainOptions
-from vidcolor.training.lr_find import lr_find, smoothed, suggested
+from vidcolor.training.lr_find import LrSuggestion, lr_find, smoothed, suggested
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,20 @@ def test_the_suggestion_is_where_a_noisy_loss_falls_fastest():
     found = suggested(rates, smoothed(list(losses + noise), len(losses)))
     assert found is not None
     assert 10**-2.5 < found < 10**-1.5
+
+
+@pytest.mark.parametrize(("lowest", "cautious"), [(1e-1, 0.01), (1.0, 0.022)])
+def test_the_cautious_rate_is_never_above_the_suggested_one(lowest, cautious):
+    losses = [1.0, 0.5, 0.1]
+    found = LrSuggestion(
+        rates=[1e-4, 0.022, lowest], losses=losses, smooth=losses, suggestion=0.022,
+        csv=Path("a.csv"), plot=Path("a.png"),
+    )  # fmt: skip
+    assert found.cautious == pytest.approx(cautious)
+    assert str(found) == (
+        f"suggested --lr 0.022 (steepest fall); cautious: {cautious:.2g} "
+        f"(the smoothed loss fell from 1 to 0.1 at {lowest:.2g})"
+    )
 
 
 def test_smoothing_is_not_late():

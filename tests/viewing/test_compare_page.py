@@ -185,7 +185,7 @@ def test_a_page_never_replaces_a_film(films, tmp_path):
     own.write_bytes(films[0].read_bytes())
     with pytest.raises(OutputError, match=r"page-a\.mp4: is one of the films"):
         write_compare_page(own, films[1], tmp_path / "page.html", PageOptions())
-    with pytest.raises(OutputError, match=r"end its name in \.html"):
+    with pytest.raises(OutputError, match=r"a name that ends in \.html"):
         put(films, tmp_path / "page.mp4")
     assert own.read_bytes() == films[0].read_bytes()
 
@@ -211,7 +211,7 @@ def test_options_that_cannot_be_meant_are_refused(options, message):
 
 
 def test_a_part_that_ends_before_b_begins_is_refused(films, tmp_path):
-    with pytest.raises(OptionsError, match="--end 1: B begins only then"):
+    with pytest.raises(OptionsError, match="--end 1: is not after"):
         put(films, tmp_path / "page.html", offset="2", end="1")
 
 

@@ -54,4 +54,4 @@ def test_pictures_that_are_there_are_not_written_over(draw, tmp_path, capsys):
     film = draw(frames=10)
     assert app.run(["keyframes", str(film)]) == 0
     assert app.run(["keyframes", str(film)]) == 4
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err

@@ -266,7 +266,7 @@ def test_a_picture_of_the_film_is_not_replaced_by_the_sheet(model, tmp_path):
 
 
 def test_a_sheet_that_is_no_png_is_refused(film, tmp_path):
-    with pytest.raises(OutputError, match=r"end its name in \.png"):
+    with pytest.raises(OutputError, match=r"a name that ends in \.png"):
         preview(film, tmp_path / "sheet.jpg", PreviewOptions())
 
 
@@ -274,7 +274,7 @@ def test_a_sheet_that_is_no_png_is_refused(film, tmp_path):
     ("options", "message"),
     [
         ({"at": ("soon",)}, "--at 'soon'"),
-        ({"at": ("1",), "every": "2"}, "either --at or --every"),
+        ({"at": ("1",), "every": "2"}, "--at and --every exclude each other"),
         ({"every": "0"}, "--every 0: must be above 0"),
         ({"cell": -1}, "--cell -1"),
         ({"saturation": 5.0}, "--saturation 5"),

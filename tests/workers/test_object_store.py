@@ -70,7 +70,7 @@ def test_a_text_that_is_put_again_is_the_later_one_and_one_that_is_not_there_is_
 
 
 def test_what_is_not_in_a_store_is_one_line(store, tmp_path):
-    with pytest.raises(OutputError, match=r"^--store (s3|file)://\S+: .*; look at the address"):
+    with pytest.raises(OutputError, match=r"^--store (s3|file)://\S+: .*; check the address"):
         store.fetch("nothing", tmp_path / "copy")
     assert "copy" not in "".join(names_in(tmp_path))
 
@@ -296,5 +296,5 @@ def test_a_segment_that_is_not_of_the_planned_frames_or_damaged_is_not_taken(hom
     [stored] = (home.parent / "store").glob(f"segments/*/{segment.name}")
     stored.write_bytes(stored.read_bytes()[:-1] + b"?")
     assert take_segment(job, parts[0], films) is None
-    assert "damaged in the store; it is made again" in caplog.text
+    assert "damaged in the store; rendering it again" in caplog.text
     assert not (job.folder / segment.name).exists()

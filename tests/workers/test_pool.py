@@ -250,7 +250,7 @@ def test_several_films_share_a_pool(film, whole, model, pool, tmp_path):
     assert [picture_of(out) for out in outs] == [whole] * 3
 
 
-def test_a_crew_that_is_dismissed_ends_its_calls(film, model, tmp_path):
+def test_a_pool_that_is_dismissed_ends_its_calls(film, model, tmp_path):
     errors: list[Exception] = []
     begun, is_dismissed = threading.Event(), threading.Event()
 

@@ -143,7 +143,7 @@ def test_an_interrupted_render_ends_its_workers_and_goes_on(
     process = _begun(cluster, film, out, model)
     messages = interrupt(process)
     assert process.returncode == 130, messages
-    assert "30 frames are done; the same command goes on from there" in messages
+    assert "30 frames are done; run the same command again to resume" in messages
     assert "Traceback" not in messages
     assert names_in(tmp_path) == {work_folder(out).name}
     assert _both_of(cluster) == others
@@ -297,7 +297,9 @@ def test_a_batch_that_loses_a_machine_does_every_film_that_can_be_done(
 def test_a_cluster_that_is_not_there_is_one_line(address, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     with (
-        pytest.raises(OptionsError, match=r"^--ray \S+: no cluster to work with \(.+\); give the"),
+        pytest.raises(
+            OptionsError, match=r"^--ray \S+: cannot connect to a cluster \(.+\); give the"
+        ),
         open_ray_pool(address, RenderOptions()),
     ):
         pass

@@ -38,34 +38,34 @@ State = Literal["done", "skipped", "failed"]
 
 
 class FilmWatcher(Protocol):
-    """Sees how a film gets on."""
+    """Follows the progress of a film."""
 
     def frame(self, done: int) -> None:
-        """Take note that so many of its frames are done."""
+        """Set how many of its frames are done."""
 
     def segment(self, segment: Segment) -> None:
-        """Take note of a segment that was rendered."""
+        """Count a segment that this run has rendered."""
 
 
 Watching = Callable[[Path, int | None], AbstractContextManager[FilmWatcher]]
-"""Watches over a film while it is rendered, of which so many frames are expected."""
+"""Takes a film and its expected number of frames; its block lasts while the film is rendered."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a film."""
+    """The result of one film."""
 
     film: Path
     out: Path
     state: State
-    """done: by this run; skipped: an earlier one had done it; failed: `reason` says why."""
+    """done: by this run; skipped: done by an earlier run; failed: `reason` says why."""
     frame_count: int = 0
-    """Of the result, if this run made it."""
+    """Frames of the output; 0 if this run did not render it."""
     seconds: float = 0.0
-    """How long it was being rendered."""
+    """Time that this run spent on it."""
     reason: str = ""
     changes: tuple[str, ...] = ()
-    """What the result does not keep of the film, a sentence each."""
+    """What was lost or converted, one sentence each."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class BatchReport:
     """What `batch` did."""
 
     outcomes: tuple[Outcome, ...]
-    """Of each film, in their order."""
+    """One per film, in the order of the films."""
 
     def count(self, state: State) -> int:
         """Return how many films are in a state."""
@@ -87,25 +87,25 @@ class BatchReport:
         return json.dumps(document, indent=2, default=str)
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Return what became of each film."""
+        """Return the headings and rows of a table, one row per film."""
         rows = [
             [str(one.film), one.state, str(one.frame_count or ""), one.reason or str(one.out)]
             for one in self.outcomes
         ]
-        return ["film", "became", "frames", "result, or why not"], rows
+        return ["film", "result", "frames", "output / reason"], rows
 
 
 def tasks_of(options: BatchOptions) -> list[Task]:
-    """Return the films that the options name, and their results.
+    """Return the films that the options name, and the outputs.
 
     Raises:
-        InputError: one is not there.
-        OptionsError: no films or no folder are named, or two films would have one result.
+        InputError: one does not exist.
+        OptionsError: films or the output folder are missing, or two films have the same output.
     """
     if not options.films or options.out is None:
         raise OptionsError(
-            "batch: name the films, and last the folder for the results: "
-            "vidcolor batch in/ out/, or vidcolor batch RECIPE.toml"
+            "batch: films or output folder are missing; write vidcolor batch FILMS... OUT, or "
+            "vidcolor batch RECIPE.toml"
         )
     return find_tasks(options.films, options.out, options.codec)
 
@@ -116,18 +116,18 @@ def batch(
     watching: Watching,
     on_outcome: Callable[[Outcome, int], None] | None = None,
 ) -> BatchReport:
-    """Colour every film that the options name, but for those that are done.
+    """Colour all films that the options name, except those that are done.
 
     Args:
-        options: the films, the folder for the results and how they are rendered.
-        watching: watches over each film; several threads call it.
-        on_outcome: called in this thread when it is known what became of a film, with the number
-            of all.
+        options: the films, the output folder and the options of their renders.
+        watching: follows the progress of each film; called by several threads.
+        on_outcome: called in this thread with the result of each film and the number of films, as
+            soon as the film is finished.
 
     Raises:
-        InputError: a film that is named is not there.
-        OptionsError: the options cannot be meant.
-        OutputError: the folder cannot be made, or the report not be written.
+        InputError: one of the films does not exist.
+        OptionsError: the options are invalid.
+        OutputError: the folder cannot be made, or the report cannot be written.
         ModelError: there is no such model.
     """
     tasks = tasks_of(options)
@@ -152,8 +152,8 @@ class _Batch:
     """What the films of a batch share."""
 
     def __init__(self, options: RenderOptions, ledger: Ledger, watching: Watching) -> None:
-        self._hiring, self._ledger, self._watching = options, ledger, watching
-        self._options = single_process(options)  # no film hires
+        self._pool_options, self._ledger, self._watching = options, ledger, watching
+        self._options = single_process(options)  # all films share the pool
 
     def outcomes(self, tasks: Sequence[Task]) -> Generator[tuple[Task, Outcome], None, None]:
         """Render the films and yield what becomes of each, as soon as that is known."""
@@ -205,9 +205,9 @@ class _Batch:
                 raise
         identity = job.fingerprint
         if ledger.is_done(task.out, identity):
-            if folder_of(task.out).exists():  # of a run that was killed after its last step
+            if folder_of(task.out).exists():  # left by a run that was killed after its last step
                 with work_on(task.out, identity):
-                    log.debug("%s: put away what a killed run has left", task.out)
+                    log.debug("%s: removed the work folder of a killed run", task.out)
             return None
         with self._watching(task.film, frames_ahead(job.film, job.options)) as watch:
             if not job.options.overwrite:
@@ -225,10 +225,10 @@ class _Batch:
 def job_of(task: Task, options: RenderOptions, ledger: Ledger) -> RenderJob:
     """Return the job that a task is.
 
-    With `--engine auto` it is rendered by the engine that it was begun with, if it was.
+    With `--engine auto`, an interrupted or failed render keeps its engine.
 
     Raises:
-        VidcolorError: it cannot be read, or what goes with it.
+        VidcolorError: the film or another input cannot be read, or the options are invalid.
     """
     return resolve_render_job(
         task.film, options, {**ledger.begun_with(task.out), **begun_with(task.out)}

@@ -1,4 +1,4 @@
-"""What a batch would do, how long it would take and how large its results would be."""
+"""Plan a batch without running it: actions, estimated time and disk space."""
 
 import tempfile
 import time
@@ -22,63 +22,63 @@ from vidcolor.rendering.workdir import JOURNAL, folder_of
 from vidcolor.workers.choose import single_process
 
 SAMPLE_SECONDS = 2
-"""Of a film that are rendered to measure: past what only the first frame takes."""
+"""Length of the sample that is rendered to measure; enough to outweigh the start."""
 
 
 @dataclass(frozen=True)
 class FilmEstimate:
-    """What would be done with a film."""
+    """The planned action for a film, and its cost."""
 
     task: Task
-    what: Literal["skip", "render", "go on", "fail"]
+    what: Literal["skip", "render", "resume", "fail"]
     frames_left: int | None = 0
-    """That would be rendered; None: the film does not say how many it has."""
+    """Frames to render; None: unknown, as the film does not say how many it has."""
     pixels: int = 0
-    """Of a frame."""
+    """Pixels per frame."""
     why: str = ""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a film costs, measured on its first seconds."""
+    """The cost of a film, measured on its first seconds."""
 
     film: Path
     seconds_per_pixel: float
-    """On the clock, with one worker."""
+    """Wall time, with one worker."""
     bytes_per_pixel: float
-    """Of the result, its sound included."""
+    """Size of the output, including sound."""
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a batch would do."""
+    """The plan of a batch."""
 
     estimates: tuple[FilmEstimate, ...]
     measured: Measured | None
-    """None: nothing is left to be done that could be measured."""
+    """None: no film is left that could be measured."""
     workers: int
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Return what would be done with each film."""
+        """Return the headings and rows of a table, one row per film."""
         rows = [
             [str(o.task.film), o.what, "?" if o.frames_left is None else str(o.frames_left or ""),
              o.why or str(o.task.out)]
             for o in self.estimates
         ]  # fmt: skip
-        return ["film", "would", "frames", "result, or why not"], rows
+        return ["film", "planned action", "frames", "output / reason"], rows
 
     def summary(self) -> str:
-        """Return in one line how long it would take, how much disk, and how that is known."""
+        """Return the estimate of time and disk space in one line, and how it was made."""
         if self.measured is None:
-            return "nothing to measure: no film is left that could be rendered"
+            return "no estimate: no film is left that could be measured"
         pixels = sum((o.frames_left or 0) * o.pixels for o in self.estimates)
         minutes = pixels * self.measured.seconds_per_pixel / self.workers / 60
         megabytes = pixels * self.measured.bytes_per_pixel / 1e6
         unknown = sum(o.frames_left is None for o in self.estimates)
-        besides = f"; {unknown} films do not say how long they are" if unknown else ""
+        missing = f"; not included, of unknown length: {unknown}" if unknown else ""
         return (
-            f"about {_rounded(minutes, 'minutes')} and {_rounded(megabytes, 'MB')}, by the first "
-            f"{SAMPLE_SECONDS} s of {self.measured.film} and the pixels of the others{besides}"
+            f"about {_rounded(minutes, 'minutes')} and {_rounded(megabytes, 'MB')} (estimated from "
+            f"{SAMPLE_SECONDS} s of {self.measured.film} and the sizes of the films{missing})"
         )
 
 
@@ -87,14 +87,14 @@ def _rounded(amount: float, unit: str) -> str:
 
 
 def dry_run(options: BatchOptions) -> DryRun:
-    """Say what a batch would do, and measure what that would cost on one of its films.
+    """Plan a batch, and estimate its cost by rendering the start of one film.
 
     Args:
         options: those of the batch.
 
     Raises:
-        InputError: a film that is named is not there.
-        OptionsError: the options cannot be meant.
+        InputError: one of the films does not exist.
+        OptionsError: the options are invalid.
         ModelError: there is no such model.
     """
     tasks = tasks_of(options)
@@ -118,11 +118,13 @@ def _estimate(task: Task, ledger: Ledger, options: RenderOptions) -> FilmEstimat
         return FilmEstimate(task, "fail", why=str(error))
     done, all_frames = _frames_done(task, identity), frames_ahead(job.film, job.options)
     left = None if all_frames is None else max(0, all_frames - done)
-    return FilmEstimate(task, "go on" if done else "render", left, job.film.width * job.film.height)
+    return FilmEstimate(
+        task, "resume" if done else "render", left, job.film.width * job.film.height
+    )
 
 
 def _frames_done(task: Task, identity: Fingerprint) -> int:
-    """Return how many frames an interrupted run has left."""
+    """Return how many frames an interrupted run has finished."""
     record = read_journal(folder_of(task.out) / JOURNAL)
     if record is None or record.fingerprint != identity:
         return 0
@@ -130,7 +132,7 @@ def _frames_done(task: Task, identity: Fingerprint) -> int:
 
 
 def _measured(estimates: Sequence[FilmEstimate], options: RenderOptions) -> Measured | None:
-    """Return what the first film costs of which the beginning can be rendered."""
+    """Return the cost of the first film whose start can be rendered."""
     start, _ = span_from_text(options.start, options.end)
     end = str(float((start or 0) + SAMPLE_SECONDS))
     sample = replace(single_process(options), end=end, verify="none")
@@ -147,6 +149,6 @@ def _measure(estimate: FilmEstimate, options: RenderOptions) -> Measured:
         done = render(task.film, out, options, on_frame=lambda _: times.append(time.monotonic()))
         byte_count = out.stat().st_size
     pixels = estimate.pixels * done.frame_count
-    # The first frame waits for the model and for those that are looked at ahead of it.
+    # Not counted: the first frame, which waits for the model and for the frames read ahead.
     seconds = (times[-1] - times[0]) * len(times) / max(1, len(times) - 1)
     return Measured(task.film, seconds / pixels, byte_count / pixels)

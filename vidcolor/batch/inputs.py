@@ -1,4 +1,4 @@
-"""Which films a batch is of, and where the result of each goes."""
+"""The films of a batch and their outputs."""
 
 import glob
 from collections import Counter
@@ -15,9 +15,9 @@ FILM_SUFFIXES = (
     ".3gp", ".asf", ".avi", ".dv", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
     ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 )  # fmt: skip
-"""What is a film in a folder, by its name; a film that is named may end in anything."""
+"""Names that count as films in a folder; a film that is named itself may have any name."""
 PREFERRED_SUFFIXES = (".mp4", ".mkv")
-"""Where a film's own container is not written, the first of these that holds the codec."""
+"""Tried in order, if the film's own container cannot be written or hold the codec."""
 LIST_SUFFIX = ".txt"
 
 
@@ -27,38 +27,38 @@ class Task:
 
     film: Path
     out: Path
-    """Its result."""
+    """Its output."""
 
 
 @dataclass(frozen=True)
 class _NamedFilm:
     film: Path
     name: Path
-    """Within what was given: folders are kept."""
+    """Path relative to the source, so that subfolders are kept."""
 
 
 def find_tasks(sources: Sequence[Path], out: Path, codec: Codec) -> list[Task]:
-    """Return the films of a batch and their results, in the order of the sources and of names.
+    """Return the films of a batch and their outputs, in the order of the sources and of names.
 
-    A result has its film's name and folders, and its container if the codec goes into it, else
-    .mp4 or .mkv. Where two would have one name, that of another container is put behind the whole
-    name of its film: a.avi beside a.mp4 becomes a.avi.mp4.
+    An output has its film's name and subfolders, and its container if that can hold the codec, else
+    .mp4 or .mkv. If two outputs would have the same name, the new container's suffix is appended to
+    the whole name of the film: next to a.mp4, a.avi becomes a.avi.mp4.
 
     Args:
-        sources: films; folders, of which all films below are taken; patterns such as `in/*.mp4`;
-            lists, .txt files with a film a line, counted from the list's folder.
-        out: folder for the results; what lies in it is no film of the batch.
-        codec: video encoder of the results.
+        sources: films; folders, which are searched for films with their subfolders; patterns such
+            as `in/*.mp4`; lists, .txt files with one film per line, relative to the list's folder.
+        out: folder for the outputs; files in it are not films of the batch.
+        codec: video encoder of the outputs.
 
     Raises:
-        InputError: a source is not there, or holds no film.
-        OptionsError: two films would have one result.
+        InputError: a source does not exist, or contains no film.
+        OptionsError: two films would have the same output.
     """
     found = list(dict.fromkeys(one for source in sources for one in _films_of(source, out)))
     names = [one.name.with_suffix(_suffix(one.name, codec)) for one in found]
     counts = Counter(names)
     tasks = [
-        Task(one.film, out / (name if counts[name] == 1 else _told_apart(one.name, name)))
+        Task(one.film, out / (name if counts[name] == 1 else _distinct(one.name, name)))
         for one, name in zip(found, names, strict=True)
     ]
     _check_apart(tasks)
@@ -78,11 +78,11 @@ def _films_of(source: Path, out: Path) -> Iterator[_NamedFilm]:
         yield _NamedFilm(source, Path(source.name))
     else:
         fixed = _fixed_part(source)
-        films = [Path(name) for name in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207  a pattern may begin anywhere
+        films = [Path(name) for name in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207  a pattern may be absolute
         films = [film for film in films if film.is_file()]
         yield from (_NamedFilm(film, film.relative_to(fixed)) for film in films)
     if not films:
-        raise InputError(f"{source}: no film is there; give films, or a folder that holds some")
+        raise InputError(f"{source}: contains no films; name films, or a folder with films")
 
 
 def _is_film(path: Path, folder: Path, out: Path) -> bool:
@@ -95,16 +95,18 @@ def _is_film(path: Path, folder: Path, out: Path) -> bool:
 
 
 def _lines(path: Path) -> list[str]:
-    """Return the lines of a list, without empty ones and those that begin with #."""
+    """Return the lines of a list, without empty lines and comments, which start with #."""
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeError) as error:
-        raise InputError(f"{path}: not a list of films ({error}); write one a line") from error
+        raise InputError(
+            f"{path}: is not a list of films ({error}); write one film per line"
+        ) from error
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def _fixed_part(pattern: Path) -> Path:
-    """Return the folder of a pattern before its first sign that stands for names."""
+    """Return the folder of a pattern up to its first wildcard."""
     fixed = []
     for part in pattern.parts[:-1]:
         if glob.has_magic(part):
@@ -114,16 +116,16 @@ def _fixed_part(pattern: Path) -> Path:
 
 
 def _suffix(name: Path, codec: Codec) -> str:
-    """Return the ending of a film's result."""
-    wished = (name.suffix.lower(), *PREFERRED_SUFFIXES)
+    """Return the suffix of a film's output."""
+    candidates = (name.suffix.lower(), *PREFERRED_SUFFIXES)
     return next(
         suffix
-        for suffix in wished
+        for suffix in candidates
         if suffix in FORMAT_OF_SUFFIX and codec in CODECS_OF_FORMAT[FORMAT_OF_SUFFIX[suffix]]
     )
 
 
-def _told_apart(film: Path, result: Path) -> Path:
+def _distinct(film: Path, result: Path) -> Path:
     is_own = film.suffix.lower() == result.suffix
     return result if is_own else film.with_name(film.name + result.suffix)
 
@@ -134,6 +136,6 @@ def _check_apart(tasks: Sequence[Task]) -> None:
         other = films.setdefault(task.out, task.film)
         if other != task.film:
             raise OptionsError(
-                f"{other} and {task.film}: would both become {task.out}; render them into two "
-                "folders, or give one another name"
+                f"{other} and {task.film}: would have the same output {task.out}; render them into "
+                "two folders, or rename one"
             )

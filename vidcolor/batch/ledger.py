@@ -1,8 +1,8 @@
-"""What a folder of results holds: of which film and by which options each was made.
+"""The ledger of an output folder: from which film and with which options each output was made.
 
-A file of JSON lines beside the results. One is written before a film's render begins, and one when
-its result has its name; of a result, the last line counts. So whatever kills the run, it is known
-which results are whole: a render gives its result the name when it is.
+A file of JSON lines next to the outputs. One line is written before a film is rendered, and one
+after its output has got its name. The last line on an output counts. So it is known which outputs
+are complete, even if the run is killed: a render names its output only when it is complete.
 """
 
 import json
@@ -21,20 +21,20 @@ LEDGER_NAME = ".vidcolor-batch.jsonl"
 
 @dataclass(frozen=True)
 class _Entry:
-    """What is known of a result."""
+    """An entry on an output."""
 
     out: str
-    """Its name, from the ledger's folder."""
+    """Its path relative to the ledger's folder."""
     fingerprint: Fingerprint
-    """What decides its frames."""
+    """The fingerprint of its render."""
     byte_count: int | None
-    """Of the result; None: a render of it was begun."""
+    """Size of the output; None: its render was started."""
     was_there: bool = False
-    """Before that render, there was a file of this name."""
+    """A file of this name existed before that render."""
 
 
 class Ledger:
-    """The ledger of a folder; any thread may write into it."""
+    """The ledger of a folder; thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -43,24 +43,24 @@ class Ledger:
         self._entries = {entry.out: entry for entry in _read(self._path)}
 
     def begun_with(self, out: Path) -> Fingerprint:
-        """Return what decided the frames of a result, or of the last try; nothing if unknown."""
+        """Return the fingerprint of an output, or of the last try; empty if unknown."""
         entry = self._entries.get(self._name(out))
         return {} if entry is None else entry.fingerprint
 
     def is_done(self, out: Path, fingerprint: Fingerprint) -> bool:
-        """Tell whether a result is there, whole, and made of that film in that way."""
+        """Tell whether an output exists, is complete, and was made with this fingerprint."""
         entry = self._entries.get(self._name(out))
         if entry is None or entry.fingerprint != fingerprint or not out.is_file():
             return False
-        if entry.byte_count is None:  # the run was killed after it had named the result
+        if entry.byte_count is None:  # the run was killed after naming the output
             return not entry.was_there
         return entry.byte_count == out.stat().st_size
 
     def check(self, out: Path, fingerprint: Fingerprint) -> None:
-        """Refuse to go on where a result was made in another way.
+        """Check that no output with another fingerprint would be replaced.
 
         Raises:
-            OutputError: says in which.
+            OutputError: it would; the message names the differences.
         """
         entry = self._entries.get(self._name(out))
         if entry is not None and entry.fingerprint != fingerprint and out.exists():
@@ -70,11 +70,11 @@ class Ledger:
             )
 
     def begin(self, out: Path, fingerprint: Fingerprint) -> None:
-        """Note that a result is about to be made."""
+        """Record that a render is about to start."""
         self._note(_Entry(self._name(out), fingerprint, None, was_there=out.exists()))
 
     def end(self, out: Path, fingerprint: Fingerprint) -> None:
-        """Note that a result is there."""
+        """Record that an output is complete."""
         self._note(_Entry(self._name(out), fingerprint, out.stat().st_size))
 
     def _name(self, out: Path) -> str:
@@ -83,12 +83,12 @@ class Ledger:
     def _note(self, entry: _Entry) -> None:
         with self._lock, output_errors(self._path):
             self._entries[entry.out] = entry
-            # A line of its own even where a crash has cut the last one short.
+            # Start a new line, in case a crash has cut the last one short.
             append(self._path, f"\n{json.dumps(asdict(entry))}\n")
 
 
 def _read(path: Path) -> list[_Entry]:
-    """Return the entries of a ledger; lines that a crash cut short are passed over."""
+    """Return the entries of a ledger; skip lines that a crash has cut short."""
     try:
         lines = read_json_lines(path)
     except OSError:

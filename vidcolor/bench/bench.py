@@ -1,9 +1,9 @@
-"""The verb `bench`: what a render costs on this machine, stage by stage, and what it must cost.
+"""The verb `bench`: what a render costs on this machine, stage by stage, and the least it can cost.
 
 Three things are measured in one run. The stages one after the other (`replay`); a render of the
-same frames in a process of its own, where they overlap; and the floors: what FFmpeg takes to decode
-the film, and to transcode it with the same encoder and settings, and what the network takes alone.
-What a machine does changes from hour to hour, ratios within a run change little.
+same frames in its own process, where stages overlap; and the floors, which no render can beat: the
+time FFmpeg needs to decode the film, and to transcode it with the same encoder and settings, and
+the time of the network alone. The speed of a machine varies, but ratios within a run vary little.
 """
 
 import json
@@ -37,23 +37,23 @@ OnStep = Callable[[int, int], None]
 
 DECODE_ALONE, TRANSCODE, NETWORK_ALONE = "decode alone", "transcode", "network alone"
 STEPS = 12
-"""How often progress is told: the stages, two floors, the render."""
+"""Steps of the progress bar: the stages, two floors, the render."""
 
 
 @dataclass(frozen=True)
 class Whole(Cost):
-    """A render in a process of its own.
+    """A render in its own process.
 
-    Its CPU time is all that the process took; the clock runs from where the model is loaded.
+    CPU time is that of the whole process; wall time starts after the model is loaded.
     """
 
     frame_count: int = 0
     start_cpu_seconds: float = 0.0
-    """Its part before anything is rendered: Python, torch and the model."""
+    """CPU time before the first frame: Python, torch and the model."""
     peak_bytes: int = 0
-    """Most memory that it had at once (resident)."""
+    """Peak resident memory."""
     gpu_bytes: int = 0
-    """Most memory that torch held on the GPU at once; 0 without a GPU."""
+    """Peak GPU memory of torch; 0 without a GPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,35 +65,35 @@ class Bench:
     width: int
     height: int
     network_size: tuple[int, int]
-    """(h, w) of what the network saw."""
+    """(h, w) of the network's input."""
     codec: str
     codec_options: dict[str, str]
     device: str
     engine: str
-    """What ran the network there: torch or onnx."""
+    """torch or onnx."""
     cores: int
     stages: dict[str, Cost]
-    """What each takes for a frame, done alone."""
+    """Cost per frame of each stage, run alone."""
     floors: dict[str, Cost]
-    """What a render cannot do without, for a frame."""
+    """Cost per frame of what no render can avoid."""
     whole: Whole
     """The render of all frames."""
 
     @property
     def render(self) -> Cost:
-        """What the render takes for a frame, without its start."""
+        """Cost per frame of the render, without its start."""
         cpu_seconds = self.whole.cpu_seconds - self.whole.start_cpu_seconds
         return Cost(cpu_seconds, self.whole.wall_seconds) / self.whole.frame_count
 
     @property
     def all_stages(self) -> Cost:
-        """What the stages take for a frame, one after the other."""
+        """Cost per frame of all stages, one after the other."""
         return sum(self.stages.values(), Cost())
 
     def ratios(self) -> dict[str, Cost]:
-        """Return what a render takes of what it is compared with.
+        """Return the cost of a render relative to other costs.
 
-        Stages and floors begin with everything loaded, so the render is taken without its start.
+        Stages and floors start with everything loaded, so the render's start is not counted.
         """
         transcode, network = self.floors[TRANSCODE], self.floors[NETWORK_ALONE]
         floors = {
@@ -104,7 +104,7 @@ class Bench:
         return {f"render / {name}": _ratio(self.render, floor) for name, floor in floors.items()}
 
     def setting(self) -> str:
-        """Return what was measured, in a line."""
+        """Return the settings of the measurement, in one line."""
         height, width = self.network_size
         return (
             f"{self.width}x{self.height}, network at {width}x{height} by {self.engine} on "
@@ -117,26 +117,26 @@ class Bench:
             [name, f"{ratio.cpu_seconds:.2f}", f"{ratio.wall_seconds:.2f}"]
             for name, ratio in self.ratios().items()
         ]
-        return ["ratio", "CPU", "clock"], rows
+        return ["ratio", "CPU", "wall"], rows
 
     def cost_table(self) -> Table:
-        """Return what the stages, the render and the floors take, milliseconds a frame."""
+        """Return the cost of the stages, the render and the floors, milliseconds per frame."""
         floors = {f"floor: {name}": cost for name, cost in self.floors.items()}
         costs = {**self.stages, "all stages": self.all_stages, "render": self.render, **floors}
         rows = [
             [name, f"{1000 * cost.cpu_seconds:.1f}", f"{1000 * cost.wall_seconds:.1f}"]
             for name, cost in costs.items()
         ]
-        return ["milliseconds a frame", "CPU", "clock"], rows
+        return ["milliseconds per frame", "CPU", "wall"], rows
 
     def summary(self) -> str:
-        """Return how fast the render was and how much memory it held, in a line."""
+        """Return the speed and peak memory of the render, in one line."""
         whole = self.whole
         gpu = f", {whole.gpu_bytes / 2**20:.0f} MiB on the GPU" if whole.gpu_bytes else ""
         return (
-            f"render: {whole.frame_count / whole.wall_seconds:.1f} frames a second, "
-            f"{whole.peak_bytes / 2**20:.0f} MiB{gpu}; "
-            f"{whole.start_cpu_seconds:.1f} s of CPU time before its first frame"
+            f"render: {whole.frame_count / whole.wall_seconds:.1f} frames per second, "
+            f"{whole.peak_bytes / 2**20:.0f} MiB peak memory{gpu}; "
+            f"{whole.start_cpu_seconds:.1f} s of CPU time before the first frame"
         )
 
     def to_json(self) -> str:
@@ -154,17 +154,17 @@ def _ratio(cost: Cost, floor: Cost) -> Cost:
 
 
 def bench(film: Path | None, options: BenchOptions, on_step: OnStep = lambda *_: None) -> Bench:
-    """Measure what a render of a film's first frames costs.
+    """Measure the cost of rendering the first frames of a film.
 
     Args:
-        film: None: one is drawn.
-        options: those of a render, and how much is measured.
-        on_step: called with the number of steps done and that of all.
+        film: None: draw one.
+        options: options of the render, and how much to measure.
+        on_step: called with the number of steps done and of all steps.
 
     Raises:
         InputError: the film cannot be read, or there is no FFmpeg to compare with.
         OptionsError: codec and preset do not go together.
-        ModelError: there is no such model, or it is damaged.
+        ModelError: the model is missing or damaged.
     """
     find_ffmpeg()
     options = resolve_engine(options)
@@ -176,7 +176,7 @@ def bench(film: Path | None, options: BenchOptions, on_step: OnStep = lambda *_:
         )
         job = resolve_job(path, options)
         found = job.film
-        # Matroska holds every codec and nearly every track.
+        # Matroska can hold every codec and nearly every track.
         plan = check_output(found, folder / "out.mkv", options, Changes())
         replayed = replay(job, plan, options.frames, lambda _: on_step(next(done), STEPS))
         on_step(next(done), STEPS)
@@ -200,7 +200,7 @@ def bench(film: Path | None, options: BenchOptions, on_step: OnStep = lambda *_:
 
 
 def _floors(film: Film, plan: OutputPlan, replayed: Replayed) -> dict[str, Cost]:
-    """Return what a frame takes FFmpeg, and the network."""
+    """Return the cost per frame of FFmpeg alone and of the network alone."""
     count, source = replayed.frame_count, film.source
     start = [] if plan.start is None else ["-ss", f"{float(plan.start):.6f}"]
     demuxer = ["-f", source.format] if source.format else []
@@ -221,13 +221,13 @@ def _words(options: Mapping[str, str]) -> list[str]:
 
 
 def render_alone(film: Path, out: Path, options: RenderOptions) -> Whole:
-    """Render a film in a process of its own, and return what that took."""
+    """Render a film in a new process, and return its cost."""
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as processes:
         return processes.submit(render_here, film, out, options).result()
 
 
 def render_here(film: Path, out: Path, options: RenderOptions) -> Whole:
-    """Render a film in this process, which does nothing else, and return what that took."""
+    """Render a film in this process, which does nothing else, and return its cost."""
     load_colorizer(options)
     start = process_time()
     done, cost = timed(lambda: render(film, out, options))

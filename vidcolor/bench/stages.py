@@ -1,7 +1,7 @@
-"""The stages of a render one after the other, each for all frames before the next begins.
+"""Run the stages of a render one after the other, each for all frames before the next starts.
 
-A render overlaps them, and their threads mix; here each has the machine for itself, so that all
-CPU time spent meanwhile is its own. What runs are the functions that `render` runs.
+In a render they overlap, and their threads mix. Here only one stage runs at a time, so that all CPU
+time spent meanwhile is its own. The functions are those that `render` calls.
 """
 
 from collections.abc import Callable
@@ -33,22 +33,22 @@ Made = TypeVar("Made")
 
 ENCODE, DECODE = "encode features", "decode chroma"
 HELD = 48
-"""Frames on which stages are measured: all are in memory at once, some 25 MB each at 1080p."""
+"""Frames on which stages are measured; all are in memory, about 25 MB each at 1080p."""
 
 OnStage = Callable[[str], None]
 
 
 @dataclass
 class _Stages:
-    """Times the stages."""
+    """Measures the stages."""
 
     device: torch.device
     on_stage: OnStage
     costs: dict[str, Cost] = field(default_factory=dict)
-    """What each stage took for all frames together."""
+    """Cost of each stage, for all frames together."""
 
     def time(self, stage: str, work: Callable[[], Made]) -> Made:
-        """Return what a stage makes, and note what it took."""
+        """Return the result of a stage, and record its cost."""
         self.on_stage(stage)
         made, self.costs[stage] = timed(lambda: self._finished(work()))
         return made
@@ -61,38 +61,38 @@ class _Stages:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay found."""
+    """The result of `replay`."""
 
     stages: dict[str, Cost]
-    """What each stage takes for a frame, in the order of a render."""
+    """Cost per frame of each stage, in the order of a render."""
     frame_count: int
-    """Frames that were decoded: as many as were asked for, if the film has them."""
+    """Frames that were decoded: the requested number, or all of a shorter film."""
     end_seconds: float
-    """A moment between the last of them and the next frame, seconds from the film's start."""
+    """A time between the last of them and the next frame, seconds from the film's start."""
     network_size: tuple[int, int]
-    """(h, w) of what the network saw."""
+    """(h, w) of the network's input."""
     device: str
 
     @property
     def network(self) -> Cost:
-        """What the network alone takes for a frame."""
+        """Cost per frame of the network alone."""
         return self.stages[ENCODE] + self.stages[DECODE]
 
 
 def replay(job: ResolvedJob, plan: OutputPlan, frame_count: int, on_stage: OnStage) -> Replayed:
     """Do each stage for the first frames from `--start` on, and return what it takes for one.
 
-    All frames that are asked for are decoded; the first HELD of them go on. Colours that the user
-    gives (`--reference`, `--hints`) are left out.
+    All requested frames are decoded; the other stages run on the first HELD of them. References and
+    hints (`--reference`, `--hints`) are ignored.
 
     Args:
         job: what is rendered.
-        plan: of a result; a segment is written beside it.
+        plan: of an output; a segment is written next to it.
         frame_count: of the frames that are decoded.
-        on_stage: called with each stage's name before it begins.
+        on_stage: called with each stage's name before it starts.
 
     Raises:
-        InputError: the film cannot be read, or has no such frame.
+        InputError: the film cannot be read, or has no frames in the span.
     """
     film, options = job.film, job.options
     colorizer = load_colorizer(options, job.model)
@@ -141,7 +141,7 @@ def _read(film: Film, plan: OutputPlan, count: int) -> _Read:
         if read <= HELD:
             frames.append(last)
     if not frames:
-        raise InputError(f"{film.path}: no frame between --start and --end; choose other times")
+        raise InputError(f"{film.path}: has no frame between --start and --end; choose other times")
     middle = last.seconds - film.start_seconds + last.duration * last.time_base / 2
     return _Read(frames, read, float(middle))
 
@@ -153,9 +153,9 @@ def _placed(frames: list[Frame], job: ResolvedJob) -> list[FrameContext]:
 def _colored(
     places: list[FrameContext], film: Film, colorizer: Colorizer, stages: _Stages
 ) -> list[ColoredFrame[FrameContext]]:
-    """Return the frames with their chroma; what the network is asked meanwhile is asked again."""
+    """Return the frames with their chroma; measure the network's calls by repeating them."""
     small = stages.time("luma resize", lambda: _small(places, colorizer.size))
-    colorizer.backend = tape = _Tape(colorizer.backend)
+    colorizer.backend = recorder = _Recorder(colorizer.backend)
 
     def colorize() -> list[ColoredFrame[FrameContext]]:
         return list(
@@ -168,15 +168,15 @@ def _colored(
         )
 
     colored = colorize()
-    stages.time(ENCODE, lambda: tape.ask_again("encode"))
-    stages.time(DECODE, lambda: tape.ask_again("decode"))
-    tape.plays = True
+    stages.time(ENCODE, lambda: recorder.repeat("encode"))
+    stages.time(DECODE, lambda: recorder.repeat("decode"))
+    recorder.replays = True
     stages.time("around the network", colorize)
     return colored
 
 
 def _small(places: list[FrameContext], size: int) -> dict[int, NDArray[np.float32]]:
-    """Return the luma that the network sees of each frame, by its time."""
+    """Return the network's input luma of each frame, by timestamp."""
     looks = shrunk(places, lambda frame: half_res_luma(frame, size), size)
     return {look.place.frame.pts: look.luma_hw for look in looks}
 
@@ -188,32 +188,32 @@ def _encode(frames: list[Frame], codes: list[Codes], film: Film, plan: OutputPla
             segment.write(frame, chroma_2hw)
 
 
-class _Tape:
-    """Stands in for a backend: asks it, and remembers what it was asked and what it answered."""
+class _Recorder:
+    """Wraps a backend and records the inputs and results of its calls."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._asked: dict[str, list[tuple[Any, ...]]] = {"encode": [], "decode": []}
-        self._answers: dict[str, list[Any]] = {"encode": [], "decode": []}
-        self.plays = False
-        """Whether it answers from memory, in the order in which it was asked."""
+        self._inputs: dict[str, list[tuple[Any, ...]]] = {"encode": [], "decode": []}
+        self._results: dict[str, list[Any]] = {"encode": [], "decode": []}
+        self.replays = False
+        """Whether to return recorded results, in the order of the calls."""
 
     def encode(self, *inputs: Any) -> Any:
-        """Return the features that the backend makes, or made."""
-        return self._answer("encode", inputs)
+        """Return the features that the backend computes, or the recorded ones."""
+        return self._call("encode", inputs)
 
     def decode(self, *inputs: Any) -> Any:
-        """Return the colour that the backend makes, or made."""
-        return self._answer("decode", inputs)
+        """Return the colour that the backend computes, or the recorded one."""
+        return self._call("decode", inputs)
 
-    def _answer(self, question: str, inputs: tuple[Any, ...]) -> Any:
-        if self.plays:
-            return self._answers[question].pop(0)
-        self._asked[question].append(inputs)
-        self._answers[question].append(getattr(self._backend, question)(*inputs))
-        return self._answers[question][-1]
+    def _call(self, method: str, inputs: tuple[Any, ...]) -> Any:
+        if self.replays:
+            return self._results[method].pop(0)
+        self._inputs[method].append(inputs)
+        self._results[method].append(getattr(self._backend, method)(*inputs))
+        return self._results[method][-1]
 
-    def ask_again(self, question: str) -> None:
-        """Ask the backend all that it was asked."""
-        for inputs in self._asked[question]:
-            getattr(self._backend, question)(*inputs)
+    def repeat(self, method: str) -> None:
+        """Repeat all recorded calls of a method."""
+        for inputs in self._inputs[method]:
+            getattr(self._backend, method)(*inputs)

@@ -1,4 +1,4 @@
-"""What work costs: CPU time, time on the clock, memory."""
+"""Measure costs: CPU time, wall time, memory."""
 
 import re
 import resource
@@ -16,33 +16,33 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Cost:
-    """What a piece of work took."""
+    """CPU and wall time of some work."""
 
     cpu_seconds: float = 0.0
-    """Of all threads, user and system: what it would take alone on one core."""
+    """Of all threads, user and system: the time it would take on one core."""
     wall_seconds: float = 0.0
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Return what both took, one after the other."""
+        """Return the cost of both, one after the other."""
         return Cost(self.cpu_seconds + other.cpu_seconds, self.wall_seconds + other.wall_seconds)
 
     def __truediv__(self, count: int) -> "Cost":
-        """Return what one of so many alike took."""
+        """Return the cost of one of `count` equal pieces of work."""
         return Cost(self.cpu_seconds / count, self.wall_seconds / count)
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, Cost]:
-    """Return what the work returns, and what it took of this process."""
+    """Return the result of the work, and its cost in this process."""
     cpu, wall = process_time(), perf_counter()
     result = work()
     return result, Cost(process_time() - cpu, perf_counter() - wall)
 
 
 def timed_command(words: Sequence[str]) -> Cost:
-    """Run a program to its end and return what it took.
+    """Run a program to its end and return its cost.
 
     Raises:
-        InputError: it failed; its last line says why.
+        InputError: it failed; the message has its last line.
     """
     cpu, wall = _cpu_of_children(), perf_counter()
     done = subprocess.run(
@@ -51,7 +51,9 @@ def timed_command(words: Sequence[str]) -> Cost:
     cost = Cost(_cpu_of_children() - cpu, perf_counter() - wall)
     if done.returncode != 0:
         reason = (done.stderr.splitlines() or [f"status {done.returncode}"])[-1]
-        raise InputError(f"{words[0]}: stopped: {reason}; run it by hand: {' '.join(words)}")
+        raise InputError(
+            f"{words[0]}: failed: {reason}; run it by hand to see more: {' '.join(words)}"
+        )
     return cost
 
 
@@ -61,9 +63,9 @@ def _cpu_of_children() -> float:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process had at once (resident).
+    """Return the peak resident memory of this process.
 
-    What `getrusage` says begins at that of the process which started it.
+    `getrusage` cannot be used: its value includes the peak of the parent process.
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     found = re.search(r"VmHWM:\s+(\d+) kB", status)

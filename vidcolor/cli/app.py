@@ -1,6 +1,6 @@
-"""The command line: words in, options built, one verb called, an exit code out.
+"""The command line: parse arguments, build options, call one verb, return an exit code.
 
-A verb is imported inside its command, so that `--help` and a mistyped flag cost no torch.
+A verb is imported inside its command, so that `--help` and usage errors do not import torch.
 """
 
 import sys
@@ -46,7 +46,7 @@ app = App(
     help="Colour for black-and-white film. It learns colour from films you own.",
     help_format="plaintext",
     help_epilogue="""\
-Colour a film; its sound, timing and luma stay as they are:
+Colour a film and keep its sound, timing and luma:
 
     vidcolor render in.mp4 out.mp4
 
@@ -56,8 +56,8 @@ Learn the colours of a film you own, and use them:
     vidcolor train --dataset zootopia
     vidcolor render in.mp4 out.mp4 --model models/zootopia
 
-`vidcolor COMMAND --help` tells more and gives an example each.
-Exit codes: 0 done, 2 usage, 3 input, 4 output, 5 model, 130 or 143 interrupted.""",
+Run `vidcolor COMMAND --help` for the options and examples of a command.
+Exit codes: 0 success, 1 failure, 2 usage, 3 input, 4 output, 5 model, 130 or 143 interrupted.""",
     config=[fill_from_recipe, fill_from_film],
     result_action="return_value",
     exit_on_error=False,
@@ -99,7 +99,7 @@ Examples:
     vidcolor compare-models pipelines/compare.toml --dataset my --clips films/
     vidcolor compare-models pipelines/compare.toml --dataset my --max-steps 50
 
-Interrupted, the same command goes on where it was.""",
+If it is interrupted, run the same command again to resume.""",
 )
 
 
@@ -133,20 +133,20 @@ Examples:
     vidcolor render frames/ out.mp4 --rate 24
     vidcolor render -- -name-with-a-dash.mp4 out.mp4
 
-Interrupted or killed, the same command goes on where it was."""
+If it is interrupted or killed, run the same command again to resume."""
 )
 def render(
     film: Annotated[
-        Path, Parameter(help="The film: mp4, mkv, mov, avi, webm, ...; or a folder of pictures.")
+        Path, Parameter(help="Input film (mp4, mkv, mov, avi, webm, ...) or folder of pictures.")
     ],
-    out: Annotated[Path, Parameter(help="The result: mp4, mkv or mov.")],
+    out: Annotated[Path, Parameter(help="Output file: mp4, mkv or mov.")],
     /,
     *,
     options: Annotated[RenderOptions, AsFlags] = RenderOptions(),  # noqa: B008  it is frozen
     monitoring: MonitoringFlags = UNWATCHED,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Colour a film; its luma, timing and sound stay as they are."""
+    """Colour a film and keep its luma, timing and sound."""
     _render(film, out, options, monitoring)
 
 
@@ -169,10 +169,10 @@ def _render(film: Path, out: Path, options: RenderOptions, monitoring: Monitorin
 
         done = colour(film, out, options, on_frame=show, on_segment=watch.segment)
     if not console.is_quiet():
-        console.show_table("what became of each stream", *_streams_table(done))
+        console.show_table("Streams", *_streams_table(done))
     shots = "1 shot" if done.shot_count == 1 else f"{done.shot_count} shots"
     console.note(
-        f"{done.out}: {done.frame_count} frames in {shots}",
+        f"wrote {done.out}: {done.frame_count} frames in {shots}",
         film=done.film,
         out=done.out,
         frames=done.frame_count,
@@ -192,7 +192,7 @@ def _streams_table(done: "Rendered") -> tuple[list[str], list[list[str]]]:
         ]
         for stream in done.streams
     ]
-    return ["stream", "codec", "language", "became", "as", "packets"], rows
+    return ["stream", "codec", "language", "result", "output codec", "packets"], rows
 
 
 app.command(
@@ -206,8 +206,8 @@ Examples:
     vidcolor batch in/ out/ --workers auto
     vidcolor batch pipelines/render-folder.toml
 
-A list (.txt) names a film a line. Interrupted or killed, the same command goes on where it was;
-when all is done, it does nothing. Exit code 1: a film failed.""",
+A list (.txt) contains one film per line. Run the same command again to resume and to retry films
+that failed; finished films are skipped. Exit code 1: at least one film failed.""",
 )
 
 
@@ -220,14 +220,14 @@ Examples:
 )
 def demo(
     *,
-    film: Annotated[Path | None, Parameter(help="Your own film; default: a drawn one.")] = None,
-    out: Annotated[Path | None, Parameter(help="The result; default: a file in demo/.")] = None,
-    overwrite: Annotated[bool, Parameter(help="Replace what has the result's name.")] = False,
+    film: Annotated[Path | None, Parameter(help="Input film; default: a drawn one.")] = None,
+    out: Annotated[Path | None, Parameter(help="Output file; default: in demo/.")] = None,
+    overwrite: Annotated[bool, Parameter(help="Replace the output file if it exists.")] = False,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Draw a small black-and-white film, or take yours, and colour it with the default model.
+    """Colour a small drawn film, or a film of yours, with the default model.
 
-    A contact sheet beside the result, a PNG, shows frames of both side by side.
+    A contact sheet, a PNG next to the result, shows frames of both films side by side.
     """
     from vidcolor.demo.demo import draw_film, write_comparison
 
@@ -240,8 +240,8 @@ def demo(
     _render(film, out, options, UNWATCHED)
     with stoppable():
         sheet = write_comparison(film, out, out.with_suffix(".png"))
-    console.say(f"{out}: the film in colour")
-    console.say(f"{sheet}: source and result side by side")
+    console.say(f"wrote {out}")
+    console.say(f"wrote {sheet}: source and result side by side")
 
 
 @app.command(
@@ -258,7 +258,7 @@ def evaluate(
     options: Annotated[EvaluateOptions | None, AsFlags, Parameter(consume_multiple=True)] = None,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Score a model: render the grey version of colour films and compare with the truth."""
+    """Score a model: colour the grey version of colour films and compare with the originals."""
     from vidcolor.evaluation.evaluate import evaluate as score
 
     with stoppable(), console.progress("scoring", unit="frames") as report:
@@ -270,18 +270,18 @@ def evaluate(
 
 
 def _frames_ahead(film: Path, options: RenderOptions) -> int | None:
-    """Return about how many frames of the film lie in the span, or None if it does not say."""
+    """Return about how many frames will be rendered, or None if the film does not say."""
     from vidcolor.media.output_plan import frames_ahead
     from vidcolor.media.probe import probe
 
     rate = None if options.rate is None else rate_from_text(options.rate)
-    # Whole pictures are as many; without --deinterlace, what it changes is said only once.
+    # Without --deinterlace the count is the same, and its warning is not given twice.
     return frames_ahead(probe(film, rate=rate, max_pixels=options.max_pixels), options)
 
 
 def run(words: Sequence[str]) -> int:
-    """Carry out a command line (without the program's name) and return the exit code."""
-    console.set_up(log_json="--log-json" in words)  # also for what is wrong with the words
+    """Run a command line (without the program's name) and return the exit code."""
+    console.set_up(log_json="--log-json" in words)  # for usage errors, too
     try:
         app(list(words))
     except CycloptsError as error:
@@ -307,5 +307,5 @@ def _usage(message: str, words: Sequence[str]) -> str:
     command = words[0] if words and words[0] in app else ""
     files = [word for word in words if word.startswith("-") and Path(word).exists()]
     if files and files[0] in message:
-        return f"{message.rstrip('.')}; for the file of that name write ./{files[0]}"
+        return f"{message.rstrip('.')}; for the file with that name write ./{files[0]}"
     return f"{message.rstrip('.')}; see " + " ".join(filter(None, ("vidcolor", command, "--help")))

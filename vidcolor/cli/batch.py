@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from vidcolor.cli.metrics_server import FilmMetrics, Monitor
     from vidcolor.pipeline.journal import Segment
 
-WORDS = "result, or why not"
-"""The column of the tables that holds no numbers."""
+TEXT_COLUMN = "output / reason"
+"""The column of the tables that holds text."""
 
 
 def batch(
     *places: Annotated[
         Path,
         Parameter(
-            help="Films, folders, patterns or lists (.txt) of them; last the results' folder."
+            help="Films, folders, patterns or lists (.txt) of films; then the output folder."
         ),
     ],
     recipe: RecipeFlag = None,
@@ -43,8 +43,8 @@ def batch(
     monitoring: MonitoringFlags = UNWATCHED,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Colour many films: what is done is skipped, what fails is put aside, the rest goes on."""
-    is_recipe = len(places) == 1 and places[0].suffix == RECIPE_SUFFIX  # which filled the options
+    """Colour many films; skip finished ones, and continue if one fails."""
+    is_recipe = len(places) == 1 and places[0].suffix == RECIPE_SUFFIX  # the options are from it
     named = [] if is_recipe else list(places)
     if len(named) > 1:
         options = replace(options, films=tuple(named[:-1]), out=named[-1])
@@ -61,7 +61,7 @@ def _dry_run(options: BatchOptions) -> None:
 
     with stoppable():
         found = dry_run(options)
-    console.show_table("what would be done", *found.table(), words=[WORDS])
+    console.show_table("Plan", *found.table(), words=[TEXT_COLUMN])
     console.say(found.summary())
 
 
@@ -78,18 +78,18 @@ def _batch(options: BatchOptions, metrics_port: int | None) -> None:
         progress = _BatchProgress(monitor, row, films)
         report = colour(options, watching=progress.watching, on_outcome=progress.add_outcome)
     if not console.is_quiet():
-        console.show_table("what became of each film", *report.table(), words=[WORDS])
+        console.show_table("Films", *report.table(), words=[TEXT_COLUMN])
     count = len(report.outcomes)
     if report.count("failed"):
         raise VidcolorError(
-            f"batch: {report.count('failed')} of {count} films failed; the same command tries "
-            "them again and skips the others"
+            f"batch: {report.count('failed')} of {count} films failed; run the same command again "
+            "to retry them (finished films are skipped)"
         )
-    console.note(f"{options.out}: {count} films, {report.count('done')} of them rendered just now")
+    console.note(f"{options.out}: {count} films, {report.count('done')} rendered by this run")
 
 
 class _BatchProgress:
-    """Where what happens to the films is counted and shown."""
+    """Counts and shows the progress of the films."""
 
     def __init__(
         self, monitor: "Monitor", row: console.ProgressRow, films: console.ShowProgress
@@ -107,13 +107,13 @@ class _BatchProgress:
             yield _FilmProgress(counts, report, expected)
 
     def add_outcome(self, outcome: "Outcome", total: int) -> None:
-        """Tell what became of a film."""
+        """Count and show the result of one film."""
         if outcome.state == "failed":
             console.fail(outcome.reason)
         elif outcome.state == "skipped":
             self._monitor.films.add(value="skipped")
         else:
-            console.note(f"{outcome.out}: {outcome.frame_count} frames")
+            console.note(f"wrote {outcome.out}: {outcome.frame_count} frames")
         self._count += 1
         self._films(self._count, total)
 

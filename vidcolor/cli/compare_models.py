@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 
 def compare_models(
-    recipe: Annotated[Path, Parameter(help="TOML file with the rows; pipelines/compare.toml.")],
+    recipe: Annotated[
+        Path, Parameter(help="TOML file of the models to train, as pipelines/compare.toml.")
+    ],
     /,
     *,
     options: Annotated[CompareOptions, AsFlags],
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Train several networks alike, score them alike, and put them side by side."""
+    """Train several models under the same conditions, score them and compare them."""
     from vidcolor.experiments.compare_models import compare_models as compare
     from vidcolor.experiments.compare_models import table_of
 
@@ -40,5 +42,5 @@ def compare_models(
 
         compared = compare(recipe, options, on_row=show)
     heading, *rows = table_of(compared)
-    console.show_table("all films", heading, rows)
-    console.say(f"{options.out}: table.md, table.json, curves.png, scores.png and sheet.png")
+    console.show_table("All films", heading, rows)
+    console.say(f"wrote table.md, table.json, curves.png, scores.png, sheet.png to {options.out}")

@@ -1,6 +1,6 @@
 """The terminal: messages and progress on stderr, results and tables on stdout.
 
-With `--log-json` every line on stderr is a JSON object, and no bar is drawn.
+With `--log-json` every line on stderr is a JSON object, and no progress bar is drawn.
 """
 
 import logging
@@ -29,36 +29,36 @@ from rich.table import Table
 from vidcolor.cli.json_log import line_of
 
 Numbers = Mapping[str, float]
-"""What to show beside a progress bar, by name."""
+"""Values to show next to a progress bar, by name."""
 
 NOTHING: Numbers = MappingProxyType({})
 
 
 class ShowProgress(Protocol):
-    """What a progress bar is fed with."""
+    """Updates a progress bar."""
 
     def __call__(self, done: int, total: int | None, numbers: Numbers = NOTHING) -> None:
-        """Show that `done` of `total` is done; a total that is None or passed is not known."""
+        """Show progress; a total that is None, or less than `done`, counts as unknown."""
 
 
 LINE_EVERY_SECONDS = 30.0
-"""How often progress is told where the terminal cannot be drawn on (a log file, CI)."""
+"""How often progress is logged if stderr is not a terminal (a log file, CI)."""
 
 _stdout = Console(highlight=False, markup=False, emoji=False)
 _stderr = Console(stderr=True, highlight=False, markup=False, emoji=False)
 _tables = Console(highlight=False, markup=False, emoji=False, width=1000)
-"""For tables: as wide as they need, so that a file or a pipe gets whole lines."""
+"""For tables: wide enough that no line is wrapped in a file or a pipe."""
 _logger = logging.getLogger("vidcolor")
 
 
 def one_line(text: str) -> str:
-    """Return the text on one line, with control characters written out (names may hold any)."""
+    """Return the text on one line, with control characters (as in file names) escaped."""
     words = " ".join(text.split())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
 
 
 class _Handler(logging.Handler):
-    """One line a message on stderr, above a progress bar where there is one."""
+    """Writes each message as one line to stderr, above a progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
         level = f"{record.levelname.lower()}: " if record.levelno != logging.INFO else ""
@@ -68,7 +68,7 @@ class _Handler(logging.Handler):
 
 
 class _JsonHandler(logging.Handler):
-    """One JSON object a message on stderr."""
+    """Writes each message as one JSON object to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         _stderr.out(line_of(record))
@@ -77,26 +77,26 @@ class _JsonHandler(logging.Handler):
 def set_up(*, quiet: bool = False, debug: bool = False, log_json: bool = False) -> None:
     """Show the package's messages on stderr: all with `debug`, warnings only with `quiet`."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show is no error
+        if hasattr(stream, "reconfigure"):  # escape what the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     _logger.handlers = [_JsonHandler() if log_json else _Handler()]
     _logger.setLevel(logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO)
     if not debug:
-        warnings.simplefilter("ignore")  # those of other libraries; ours are log messages
+        warnings.simplefilter("ignore")  # from other libraries; ours are log messages
 
 
 def hush() -> None:
-    """Show warnings only from here on: of processes that do the same, one speaks."""
+    """Show only warnings from now on: of several training processes, only the first logs."""
     _logger.setLevel(logging.WARNING)
 
 
 def is_debugging() -> bool:
-    """Say whether tracebacks are wanted."""
+    """Tell whether tracebacks are shown."""
     return _logger.isEnabledFor(logging.DEBUG)
 
 
 def is_quiet() -> bool:
-    """Say whether only what went wrong is wanted."""
+    """Tell whether only warnings and errors are shown."""
     return not _logger.isEnabledFor(logging.INFO)
 
 
@@ -110,24 +110,24 @@ def say(text: str) -> None:
 
 
 def fail(text: str) -> None:
-    """Write the one line of an error to stderr; with `debug`, what led to it as well."""
+    """Write an error to stderr, as one line; with `debug`, the traceback too."""
     _logger.error("%s", text, exc_info=is_debugging())
 
 
 def note(text: str, **facts: Any) -> None:
-    """Write a message to stderr, unless `quiet`; `facts` are for those who read JSON."""
+    """Write a message to stderr, unless `quiet`; `facts` are added to JSON messages."""
     _logger.info("%s", text, extra={"facts": facts})
 
 
 def warn(text: str) -> None:
-    """Write one line to stderr, whatever the level of messages."""
+    """Write one line to stderr, at any level of messages."""
     _logger.handle(_logger.makeRecord(_logger.name, logging.INFO, "", 0, text, (), None))
 
 
 def show_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[str] = ()
 ) -> None:
-    """Write a table to stdout: the first column and those of `words` to the left, others right."""
+    """Write a table to stdout; align the first column and those in `words` left, others right."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
         is_left = index == 0 or column in words
@@ -139,10 +139,10 @@ def show_table(
 
 @contextmanager
 def progress(task: str, *, unit: str) -> Iterator[ShowProgress]:
-    """Show how much is done and the time left, until the block ends.
+    """Show progress and the time left, until the block ends.
 
     Args:
-        task: what is being done, in one word.
+        task: what is being done, in a word or two.
         unit: what is counted, in the plural.
     """
     with rows() as row, row(task, unit=unit) as report:
@@ -150,15 +150,15 @@ def progress(task: str, *, unit: str) -> Iterator[ShowProgress]:
 
 
 class ProgressRow(Protocol):
-    """Shows one of several things that are done side by side, until its block ends."""
+    """Shows the progress of one of several tasks, until its block ends."""
 
     def __call__(self, task: str, *, unit: str) -> AbstractContextManager[ShowProgress]:
-        """Begin with it, as `progress` does."""
+        """Start showing a task, as `progress` does."""
 
 
 @contextmanager
 def rows() -> Iterator[ProgressRow]:
-    """Show how much is done of several things, and the time left, until the block ends.
+    """Show the progress of several tasks and the time left, until the block ends.
 
     Any thread may add a row.
     """
@@ -195,19 +195,19 @@ def _drawn(bar: Progress, task: TaskID) -> ShowProgress:
 
 
 def _lines(task: str, unit: str) -> ShowProgress:
-    began = told = time.monotonic()
+    start = logged = time.monotonic()
     done_before: int | None = None
 
     def report(done: int, total: int | None, numbers: Numbers = NOTHING) -> None:
-        nonlocal told, done_before
+        nonlocal logged, done_before
         now = time.monotonic()
-        if done_before is None:  # more than none where interrupted work goes on
+        if done_before is None:  # not 0 if interrupted work is resumed
             done_before = max(0, done - 1)
-        if done <= done_before or now - told < LINE_EVERY_SECONDS:
+        if done <= done_before or now - logged < LINE_EVERY_SECONDS:
             return
-        told = now
+        logged = now
         total = _known(done, total)
-        pace = (now - began) / (done - done_before)
+        pace = (now - start) / (done - done_before)
         left = "" if total is None else f", {_clock(pace * (total - done))} left"
         facts = {"task": task, "unit": unit, "done": done, "total": total, **numbers}
         words = f"{task} {done}/{total or '?'} {unit}{_shown(numbers)}{left}"

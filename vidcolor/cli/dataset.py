@@ -11,7 +11,7 @@ from vidcolor.signals import stoppable
 
 dataset = App(
     name="dataset",
-    help="List, describe, pack and enlarge datasets of training frames.",
+    help="List, show, pack and extend datasets of training frames.",
     help_epilogue="""\
 Examples:
 
@@ -31,14 +31,14 @@ def list_(*, data: DataFlag = Path("data"), messages: MessageFlags = USUAL) -> N
     for each in found:
         console.say(str(each))
     if not found:
-        console.warn(f"{data}: no dataset in it; make one with vidcolor extract")
+        console.warn(f"{data}: contains no dataset; make one with vidcolor extract")
 
 
 @dataset.command
 def info(
     name: DatasetName, /, *, data: DataFlag = Path("data"), messages: MessageFlags = USUAL
 ) -> None:
-    """Say what a dataset holds."""
+    """Show what a dataset contains."""
     from vidcolor.dataset.dataset import describe_dataset
 
     console.say(str(describe_dataset(name, data)))
@@ -48,12 +48,12 @@ def info(
 def pack(
     name: DatasetName, /, *, data: DataFlag = Path("data"), messages: MessageFlags = USUAL
 ) -> None:
-    """Pack a dataset into one HDF5 file, which training reads as well and copies easily."""
+    """Pack a dataset into one HDF5 file, which is easy to copy and which train reads, too."""
     from vidcolor.dataset.pack import pack_dataset
 
     with stoppable():
         path = pack_dataset(name, data)
-    console.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    console.say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 @dataset.command
@@ -62,17 +62,17 @@ def stills(
     dataset: DatasetName,
     size: Annotated[int, Parameter(help="Short side of a photo, pixels.")] = 256,
     split: Annotated[
-        Literal["train", "test"], Parameter(help="What the photos are for.")
+        Literal["train", "test"], Parameter(help="Split to add the photos to.")
     ] = "train",
     data: DataFlag = Path("data"),
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Add photos to a dataset; a photo is a shot of one frame."""
+    """Add photos to a dataset; each photo counts as a shot of one frame."""
     from vidcolor.dataset.pack import add_stills
 
     with stoppable():
         added = add_stills(folders, dataset=dataset, data=data, size=size, split=split)
     console.say(
-        f"{data / dataset}: {added.photos} photos added, "
-        f"{added.grey} without colour and {added.damaged} damaged ones left out"
+        f"{data / dataset}: added {added.photos} photos, "
+        f"skipped {added.grey} without colour and {added.damaged} damaged"
     )

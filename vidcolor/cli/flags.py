@@ -1,7 +1,7 @@
-"""Flags that commands share, and what fills an option that no flag gives.
+"""Flags that commands share, and values of options from recipes and file names.
 
-A recipe is a TOML file in pipelines/ with a table [extract], [train] or [batch]; their keys are the
-fields of ExtractOptions, TrainOptions and BatchOptions. A flag on the command line wins.
+A recipe is a TOML file with a table [extract], [train] or [batch]; the keys are the
+fields of ExtractOptions, TrainOptions and BatchOptions. Flags on the command line win.
 """
 
 import re
@@ -17,21 +17,21 @@ from vidcolor.errors import OptionsError
 from vidcolor.files import read_toml
 
 VERBS = ("extract", "train", "batch")
-"""Tables that a recipe may have: the verbs whose options it may fill."""
+"""Tables that a recipe may contain: the verbs whose options it can set."""
 
 RECIPE_SUFFIX = ".toml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Messages:
-    """What every command understands."""
+    """Flags of every command."""
 
     quiet: Annotated[bool, Parameter(negative=())] = False
-    """Say only what went wrong."""
+    """Show only warnings and errors."""
     debug: Annotated[bool, Parameter(negative=())] = False
-    """Say everything, and show the traceback of an error."""
+    """Show debug messages, and the traceback of an error."""
     log_json: Annotated[bool, Parameter(negative=())] = False
-    """Write messages as lines of JSON, for other programs."""
+    """Write messages as JSON lines, for other programs."""
 
     def __post_init__(self) -> None:
         if self.quiet or self.debug or self.log_json:
@@ -40,15 +40,15 @@ class Messages:
 
 @dataclass(frozen=True, kw_only=True)
 class Monitoring:
-    """What is told about a long run while it lasts."""
+    """Flags to monitor a long run."""
 
     metrics_port: int | None = None
-    """Port at which Prometheus can ask for the run's numbers; 0: any free one."""
+    """Serve Prometheus metrics of the run at this port; 0: any free port."""
 
     def __post_init__(self) -> None:
         if self.metrics_port is not None and not 0 <= self.metrics_port <= 65535:
             raise OptionsError(
-                f"--metrics-port {self.metrics_port}: no port; take one from 1024 to 65535"
+                f"--metrics-port {self.metrics_port}: is not a port; use 1024 to 65535, or 0"
             )
 
 
@@ -57,15 +57,13 @@ UNWATCHED = Monitoring()
 AsFlags = Parameter(name="*")
 MessageFlags = Annotated[Messages, Parameter(name="*", group="Messages")]
 MonitoringFlags = Annotated[Monitoring, Parameter(name="*", group="Messages")]
-RecipeFlag = Annotated[
-    Path | None, Parameter(help="TOML file whose table fills the options that no flag gives.")
-]
+RecipeFlag = Annotated[Path | None, Parameter(help="TOML file with values for options; flags win.")]
 DatasetName = Annotated[str, Parameter(help="Name of a dataset.")]
-DataFlag = Annotated[Path, Parameter(help="Folder that holds the datasets.")]
+DataFlag = Annotated[Path, Parameter(help="Folder that contains the datasets.")]
 
 
 def fill_from_recipe(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Take from `--recipe FILE` what no flag gave; cyclopts calls this after reading the flags.
+    """Set options that no flag gave from `--recipe FILE`; cyclopts calls this after the flags.
 
     `vidcolor batch FILE.toml` means the same.
     """
@@ -77,7 +75,7 @@ def fill_from_recipe(app: App, commands: tuple[str, ...], arguments: ArgumentCol
 
 
 def fill_from_film(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Name the dataset of `train --film FILM` after the film, where nothing else names it."""
+    """Name the dataset of `train --film FILM` after the film, if no option names it."""
     film = _given("--film", arguments)
     if film is not None and commands == ("train",):
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(film).stem).lstrip("-._") or "film"
@@ -96,12 +94,12 @@ def _lone_recipe(commands: tuple[str, ...], arguments: ArgumentCollection) -> st
 
 
 def _read_recipe(path: Path, verb: str) -> dict[str, Any]:
-    tables = read_toml(path, what="recipe", if_missing="pipelines/ holds recipes")
+    tables = read_toml(path, what="recipe", if_missing="there are recipes in pipelines/")
     unknown = [table for table in tables if table not in VERBS]
     if unknown:
         raise OptionsError(
-            f"recipe {path}: unknown [{unknown[0]}]; write [extract], [train] or [batch]"
+            f"recipe {path}: has an unknown table [{unknown[0]}]; use [extract], [train] or [batch]"
         )
     if not isinstance(tables.get(verb), dict):
-        raise OptionsError(f"recipe {path}: has no [{verb}]; add it, or leave out --recipe")
+        raise OptionsError(f"recipe {path}: has no [{verb}] table; add it, or omit --recipe")
     return dict(tables[verb])

@@ -1,4 +1,4 @@
-"""Messages as lines of JSON, for programs that read along: `--log-json`."""
+"""Messages as JSON lines, for other programs: `--log-json`."""
 
 import json
 import logging
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def line_of(record: logging.LogRecord) -> str:
-    """Return a message as one JSON object on one line.
+    """Return a message as a JSON object on one line.
 
     Its keys: `time` (RFC 3339, UTC, milliseconds), `level` (debug, info, warning, error), `logger`
-    (the module that speaks), `process` (its number on the machine) and `message`; `facts`, what the
-    message says in numbers and names, where it was logged with `extra={"facts": {...}}`; and
-    `traceback`, where an exception was logged with it.
+    (the module that logs), `process` (its ID) and `message`; `facts`, the
+    message's numbers and names, if it was logged with `extra={"facts": {...}}`; and
+    `traceback`, if an exception was logged with it.
     """
     line: dict[str, Any] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),

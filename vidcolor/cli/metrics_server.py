@@ -1,7 +1,7 @@
-"""What a run has done so far, in numbers that Prometheus gathers: `--metrics-port`.
+"""Metrics of a run, for Prometheus: `--metrics-port`.
 
-They are counted whether anybody asks for them or not; prometheus_client, of the extra
-`vidcolor[metrics]`, is needed only to serve them.
+They are always counted; prometheus_client, of the extra `vidcolor[metrics]`, is needed only to
+serve them.
 """
 
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Numbers:
-    """One metric: a number for each value of a label, or one alone. Any thread may change it."""
+    """One metric: a number for each value of a label, or a single number. Thread-safe."""
 
     def __init__(
         self,
@@ -37,53 +37,63 @@ class Numbers:
         self._values = dict.fromkeys(values if label else [""], 0.0)
 
     def add(self, more: float = 1, value: str = "") -> None:
-        """Add to the number of a value, which begins at 0."""
+        """Add to the number of a value, which starts at 0."""
         with self._lock:
             self._values[value] = self._values.get(value, 0) + more
 
     def put(self, number: float, value: str) -> None:
-        """Replace the number of a value."""
+        """Set the number of a value."""
         with self._lock:
             self._values[value] = number
 
     def drop(self, value: str) -> None:
-        """Forget a value, if it is there."""
+        """Remove a value, if there is one."""
         with self._lock:
             self._values.pop(value, None)
 
     def now(self) -> dict[str, float]:
-        """Return the numbers as they are, by the value of the label."""
+        """Return the current numbers, by the value of the label."""
         with self._lock:
             return dict(self._values)
 
 
 class Monitor:
-    """Counts what a run does: films, frames, seconds of each stage, errors.
+    """Counts films, frames, seconds of each stage and errors of a run.
 
     monitor = Monitor()
     with monitor.film(Path("in.mp4"), 240) as watch:
         render("in.mp4", "out.mp4", options, on_frame=watch.frame, on_segment=watch.segment)
 
-    Several threads may have a film each. Films have numbers of their own only while they are under
-    way: ten thousand of them would fill the memory of whoever gathers the numbers.
+    Several threads may each render a film. A film has its own metrics only while it is rendered:
+    those of ten thousand films would fill Prometheus's memory.
     """
 
     def __init__(self) -> None:
         self.films = Numbers(
             "vidcolor_films",
-            "Films by what became of them; skipped: an earlier run had finished it.",
+            "Films by result; skipped: finished by an earlier run.",
             label="outcome",
             values=("done", "failed", "interrupted", "skipped"),
         )
-        self.errors = Numbers("vidcolor_errors", "Films that failed, by why.", label="kind")
+        self.errors = Numbers(
+            "vidcolor_errors", "Films that failed, by kind of error.", label="kind"
+        )
         self.frames = Numbers("vidcolor_frames", "Frames rendered by this run.")
         self.segments = Numbers("vidcolor_segments", "Segments rendered by this run.")
-        self.seconds = Numbers("vidcolor_stage_seconds", "Work of each stage.", label="stage")
+        self.seconds = Numbers(
+            "vidcolor_stage_seconds", "Seconds of work in each stage.", label="stage"
+        )
         self.frames_done = Numbers(
-            "vidcolor_film_frames", "Frames done of films under way.", label="film", grows=False
+            "vidcolor_film_frames",
+            "Frames done of each film in progress.",
+            label="film",
+            grows=False,
         )
         self.frames_expected = Numbers(
-            "vidcolor_film_frames_expected", "Frames that they have.", label="film", grows=False
+            "vidcolor_film_frames_expected",
+            "Frames expected of each film in progress.",
+            label="film",
+            grows=False,
         )
 
     @contextmanager
@@ -91,8 +101,8 @@ class Monitor:
         """Count the frames of a film while the block lasts, and how it ends.
 
         Args:
-            film: names it; films that are under way at once have different names.
-            expected_frames: how many it has, as far as is known.
+            film: its path; films that are rendered at the same time have different paths.
+            expected_frames: its number of frames; None if unknown.
         """
         name = str(film).encode("utf-8", "backslashreplace").decode()
         if expected_frames is not None:
@@ -112,18 +122,18 @@ class Monitor:
 
 
 class FilmMetrics:
-    """Counts the frames of a film that is under way."""
+    """Counts the frames of a film in progress."""
 
     def __init__(self, monitor: Monitor, name: str) -> None:
         self._monitor, self._name = monitor, name
         self.frame(0)
 
     def frame(self, done: int) -> None:
-        """Take note that so many of its frames are done, those of earlier runs included."""
+        """Set how many of its frames are done, including those of earlier runs."""
         self._monitor.frames_done.put(done, self._name)
 
     def segment(self, segment: Segment) -> None:
-        """Take note of a segment that was rendered just now."""
+        """Count a segment that this run has rendered."""
         self._monitor.segments.add()
         self._monitor.frames.add(segment.frame_count)
         for stage, seconds in segment.stage_seconds.items():
@@ -132,14 +142,14 @@ class FilmMetrics:
 
 @contextmanager
 def monitored(port: int | None) -> Iterator[Monitor]:
-    """Count what happens in the block, and serve it at http://HOST:PORT/metrics.
+    """Count what happens in the block, and serve the metrics at http://HOST:PORT/metrics.
 
     Args:
-        port: on every address of the machine; 0 takes any free one and says which; None serves
-            nothing.
+        port: on every address of the machine; 0: any free port, which is logged; None: do not
+            serve.
 
     Raises:
-        OptionsError: the port cannot be had, or the extra is not installed.
+        OptionsError: the port is not free, or the extra is not installed.
     """
     monitor = Monitor()
     if port is None:
@@ -149,7 +159,7 @@ def monitored(port: int | None) -> Iterator[Monitor]:
         from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
     except ImportError as error:
         raise OptionsError(
-            "--metrics-port: needs prometheus_client; pip install 'vidcolor[metrics]'"
+            "--metrics-port: needs prometheus_client; run pip install 'vidcolor[metrics]'"
         ) from error
     registry = CollectorRegistry()
     registry.register(_Collector(monitor))
@@ -157,7 +167,7 @@ def monitored(port: int | None) -> Iterator[Monitor]:
     try:
         server, thread = start_http_server(port, registry=registry)
     except OSError as error:
-        raise OptionsError(f"--metrics-port {port}: {error.strerror}; take another one") from error
+        raise OptionsError(f"--metrics-port {port}: {error.strerror}; use another port") from error
     log.info("metrics: http://localhost:%d/metrics", server.server_port)
     try:
         yield monitor
@@ -168,13 +178,13 @@ def monitored(port: int | None) -> Iterator[Monitor]:
 
 
 class _Collector:
-    """Answers each question of Prometheus with what the monitor has counted by then."""
+    """Gives Prometheus the current metrics each time it asks."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._metrics = [n for n in vars(monitor).values() if isinstance(n, Numbers)]
 
     def collect(self) -> Iterable["Metric"]:
-        """Return each metric as it is now."""
+        """Return the current metrics."""
         return [_family(numbers) for numbers in self._metrics]
 
 

@@ -12,43 +12,43 @@ from vidcolor.signals import stoppable
 
 
 def preview(
-    film: Annotated[Path, Parameter(help="The film; or a folder of pictures.")],
+    film: Annotated[Path, Parameter(help="Input film or folder of pictures.")],
     /,
     *,
     out: Annotated[
         Path | None,
         Parameter(
             name=["--out", "-o"],
-            help="The contact sheet, a PNG, which is replaced; default: NAME-preview.png, here.",
+            help="Contact sheet to write, a PNG; replaced if it exists. Default: NAME-preview.png.",
         ),
     ] = None,
     options: Annotated[PreviewOptions | None, AsFlags, Parameter(consume_multiple=True)] = None,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Show a few frames of a film as `render` would colour them, on a contact sheet."""
+    """Colour a few frames of a film as `render` does, and write them to a contact sheet."""
     from vidcolor.viewing.preview import preview as show
 
     out = out or Path(f"{film.resolve().stem}-preview.png")
     with stoppable(), console.progress("colouring", unit="frames") as report:
         show(film, out, options or PreviewOptions(), on_progress=report)
-    console.say(f"{out}: the contact sheet")
+    console.say(f"wrote {out}")
 
 
 def compare(
-    first: Annotated[Path, Parameter(help="The film on the left, A; its sound is heard.")],
-    second: Annotated[Path, Parameter(help="The film on the right, B.")],
+    first: Annotated[Path, Parameter(help="Film A, on the left; its sound is played.")],
+    second: Annotated[Path, Parameter(help="Film B, on the right.")],
     /,
     *,
     out: Annotated[
-        Path, Parameter(name=["--out", "-o"], help="The page, .html, which is replaced.")
+        Path, Parameter(name=["--out", "-o"], help="HTML page to write; replaced if it exists.")
     ] = Path("compare.html"),
     options: Annotated[PageOptions, AsFlags] = PageOptions(),  # noqa: B008  it is frozen
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Put two films on a page, in step, with a line between them that can be moved."""
+    """Write a page that plays two films in sync, with a movable line between them."""
     from vidcolor.viewing.compare_page import write_compare_page as put
 
     with stoppable():
         page = put(first, second, out, options)
     beside = " and ".join(path.name for path in page.beside)
-    console.say(f"{out}: needs {beside} beside it" if beside else f"{out}: holds both films")
+    console.say(f"wrote {out}" + (f"; keep {beside} in the same folder" if beside else ""))

@@ -12,7 +12,7 @@ from vidcolor.signals import stoppable
 if TYPE_CHECKING:
     from vidcolor.viewing.shot_list import ShotList
 
-FilmPath = Annotated[Path, Parameter(help="The film.")]
+FilmPath = Annotated[Path, Parameter(help="Input film.")]
 
 
 def shots(
@@ -21,14 +21,15 @@ def shots(
     *,
     json: Annotated[bool, Parameter(help="Print JSON instead of a table.", negative=())] = False,
     sheet: Annotated[
-        Path | None, Parameter(help="PNG for a contact sheet: a frame of each shot.")
+        Path | None, Parameter(help="Write a contact sheet to this PNG: one frame per shot.")
     ] = None,
     write_sidecar: Annotated[
-        bool, Parameter(help="Begin FILM.vidcolor.toml, the settings by shot.", negative=())
+        bool,
+        Parameter(help="Write FILM.vidcolor.toml with per-shot settings to edit.", negative=()),
     ] = False,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """List a film's shots: where it is cut, and where shots dissolve or fade."""
+    """List the shots of a film, and its cuts, dissolves and fades."""
     found = _found(film)
     if json:
         console.say(found.to_json())
@@ -37,19 +38,19 @@ def shots(
     if sheet is not None:
         found.write_sheet(sheet)
     if write_sidecar:
-        console.note(f"{found.write_sidecar()}: settings of {len(found.shots)} shots, to be edited")
+        console.note(
+            f"wrote {found.write_sidecar()}: settings of {len(found.shots)} shots, to edit"
+        )
 
 
 def keyframes(
     film: FilmPath,
     /,
     *,
-    out: Annotated[
-        Path | None, Parameter(help="Folder for the pictures; default: FILM-keyframes.")
-    ] = None,
+    out: Annotated[Path | None, Parameter(help="Output folder; default: FILM-keyframes.")] = None,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Write a frame of each shot as a picture, to colour by hand and give back as --reference."""
+    """Write one frame per shot as a picture, to colour by hand and use as --reference."""
     from vidcolor.media.probe import probe
     from vidcolor.viewing.keyframes import write_keyframes
 
@@ -58,7 +59,7 @@ def keyframes(
     with stoppable(), console.progress("writing key frames", unit="frames") as report:
         total = len(found.shots)
         write_keyframes(probe(film), found, folder, on_shot=lambda done: report(done, total))
-    console.say(f"{folder}: {total} pictures")
+    console.say(f"wrote {total} pictures to {folder}")
 
 
 def _found(path: Path) -> "ShotList":
@@ -66,5 +67,5 @@ def _found(path: Path) -> "ShotList":
     from vidcolor.viewing.shot_list import list_shots
 
     film = probe(path)
-    with stoppable(), console.progress("looking for shots", unit="frames") as report:
+    with stoppable(), console.progress("finding shots", unit="frames") as report:
         return list_shots(film, on_frame=lambda done: report(done, film.frame_count_from_header))

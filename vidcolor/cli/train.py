@@ -1,4 +1,4 @@
-"""The commands that learn: from a film to frames, from frames to a model."""
+"""The commands `extract`, `train` and `lr-find`: from a film to frames, from frames to a model."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vidcolor.training.train import Progress
 
 learning = App()
-"""Its commands stand among those of the program."""
+"""Its commands are added to the top-level commands."""
 
 
 @learning.command(
@@ -28,17 +28,17 @@ Examples:
     vidcolor extract my.mkv --dataset my --size 360 --split 10000/1330
     vidcolor extract zootopia.mkv --recipe pipelines/zootopia.toml
 
-Interrupted, the same command goes on where it was."""
+If it is interrupted, run the same command again to resume."""
 )
 def extract(
-    film: Annotated[Path, Parameter(help="A colour film.")],
+    film: Annotated[Path, Parameter(help="Input film, in colour.")],
     /,
     *,
     options: Annotated[ExtractOptions, AsFlags],
     recipe: RecipeFlag = None,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Cut a colour film into training frames."""
+    """Extract training frames from a colour film."""
     _extract(film, options)
 
 
@@ -50,8 +50,8 @@ def _extract(film: Path, options: ExtractOptions) -> None:
     with stoppable(), console.progress("extracting", unit="frames") as report:
         added = cut(film, options, on_progress=lambda done: report(done, total))
     console.say(
-        f"{added.folder}: {added.train_frames} frames to train on and {added.test_frames} to test "
-        f"with, in {added.runs} runs, from {film}"
+        f"{added.folder}: added {added.train_frames} training and {added.test_frames} test frames "
+        f"in {added.runs} runs, from {film}"
     )
 
 
@@ -87,16 +87,16 @@ def train(
             report(progress.step, progress.steps, {"epoch": progress.epoch} | progress.losses)
 
         folder = learn(options, on_step=show)
-    _say(f"{folder}: a model; use it with vidcolor render IN OUT --model {folder}")
+    _say(f"wrote {folder}; use it with vidcolor render IN OUT --model {folder}")
 
 
 def _extract_once(film: Path, options: TrainOptions) -> None:
-    """Make the dataset that `train --film` names after the film, unless it is there."""
+    """Extract the dataset that `train --film` names after the film, unless it exists."""
     if (options.data / options.dataset / "manifest.json").exists():
         return
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise OptionsError(
-            f"--film {film}: several processes would extract it; run vidcolor extract before"
+            f"--film {film}: cannot be extracted by several processes; run vidcolor extract first"
         )
     frames = ExtractOptions(dataset=options.dataset, data=options.data, size=options.size)
     _extract(film, frames)
@@ -110,7 +110,7 @@ Examples:
     vidcolor lr-find --dataset zootopia
     vidcolor lr-find --dataset zootopia --model squeeze-unet --min 1e-5 --max 0.1 --steps 200
 
-It takes the options of train; those of how long and how fast do not matter.""",
+It accepts the options of train, but ignores learning rates and the length of the training.""",
 )
 def lr_find(
     *,
@@ -119,14 +119,14 @@ def lr_find(
     recipe: RecipeFlag = None,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Find a learning rate: train while it grows, and see where the loss falls fastest."""
+    """Find a learning rate: increase it during a short training, and see how the loss responds."""
     _let_the_first_process_speak()
     from vidcolor.training.lr_find import lr_find as climb
 
-    with stoppable(), console.progress("trying rates", unit="steps") as report:
+    with stoppable(), console.progress("testing learning rates", unit="steps") as report:
         found = climb(options, ramp, on_step=report)
     _say(str(found))
-    _say(f"{found.plot}: the loss over the learning rate; its numbers: {found.csv}")
+    _say(f"wrote {found.plot} and {found.csv}: the loss at each learning rate")
 
 
 def _is_first_process() -> bool:

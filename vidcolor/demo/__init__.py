@@ -1,1 +1,1 @@
-"""The drawn film."""
+"""The demo and its drawn films."""

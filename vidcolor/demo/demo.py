@@ -1,4 +1,4 @@
-"""The demo: a small black-and-white film with sound, and source and result side by side."""
+"""The demo: a small drawn film with sound, and a contact sheet of source and result."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -21,7 +21,7 @@ FRAMES_OF_SHOT = 60
 SECONDS = len(SHOTS) * FRAMES_OF_SHOT / RATE
 SAMPLE_RATE = 48000
 TUNE = ((392, 0.0), (523, 0.5), (659, 1.0), (784, 1.5), (659, 2.5), (587, 3.0), (523, 3.5))
-"""Notes: hertz, and the second at which each begins."""
+"""Notes: frequency in hertz, and start in seconds."""
 SHEET_MOMENTS = 6
 """Rows of the contact sheet."""
 
@@ -38,7 +38,7 @@ def draw_film(path: Path) -> Path:
             _write(container)
     except (av.FFmpegError, OSError) as error:
         raise OutputError(
-            f"{path}: {error.strerror}; go to a folder that can be written"
+            f"{path}: {error.strerror}; run it in a folder that can be written"
         ) from error
     return path
 
@@ -77,7 +77,7 @@ def _sound() -> Iterator[av.AudioFrame]:
 
 
 def write_comparison(source: Path, result: Path, sheet: Path) -> Path:
-    """Write a contact sheet, frames of `source` beside those of `result`, and return its path.
+    """Write a contact sheet of frames of `source` and `result`, and return its path.
 
     Raises:
         InputError: one of the films cannot be read.
@@ -91,7 +91,7 @@ def write_comparison(source: Path, result: Path, sheet: Path) -> Path:
 
 
 def _moments(film: Film) -> list[Fraction]:
-    """Return seconds, spread evenly over the film."""
+    """Return times in seconds, spread evenly over the film."""
     duration = film.duration_seconds or Fraction(0)
     return [duration * (2 * moment + 1) / (2 * SHEET_MOMENTS) for moment in range(SHEET_MOMENTS)]
 

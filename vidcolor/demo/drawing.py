@@ -1,11 +1,11 @@
-"""Drawing in greys: sheets that are painted on, and a camera that moves over several of them.
+"""Drawing in grey: sheets to paint on, and a camera that moves over several of them.
 
     sheet = Sheet(seed=1)
     sheet.ellipse((320, 180), (60, 80), 0.7, soft_px=1)
     picture = photograph([sheet.layer(nearness=1.0)], Camera(right=10, down=0, zoom=1.0))
 
-A sheet is painted once, at twice the size, and moved by the camera as far as it is near. Grey
-values lie in [0, 1]; positions are pixels of the picture, margins included.
+A sheet is painted once, at twice the size. When the camera moves, near sheets move further than
+distant ones. Grey values are in [0, 1]; positions are pixels of the picture, including margins.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 640, 360
 MARGIN = 100
-"""How far the camera may look past the picture on each side, pixels."""
+"""Pixels on each side of the picture that the camera can move into."""
 FINENESS = 2
-"""Layers are painted so many times larger and shrunk, which smooths their edges."""
+"""Layers are painted this many times larger and then shrunk, which smooths edges."""
 
 Grey = NDArray[np.float32]
 Point = tuple[float, float]
@@ -35,7 +35,7 @@ class SceneLayer:
 
 
 class Sheet:
-    """A layer being painted; things are placed in the picture's pixels, margins included."""
+    """A layer to paint on; positions are pixels of the picture, including margins."""
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
@@ -99,7 +99,7 @@ class Sheet:
         self.cover[box] = np.maximum(self.cover[box], mask)
 
     def layer(self, nearness: float) -> SceneLayer:
-        """Return what was painted, at the picture's scale."""
+        """Return the painted layer, at the picture's scale."""
         size = self.shape[1] // FINENESS, self.shape[0] // FINENESS
         tone = cv2.resize(self.tone * self.cover, size, interpolation=cv2.INTER_AREA)
         cover = cv2.resize(self.cover, size, interpolation=cv2.INTER_AREA)
@@ -115,7 +115,7 @@ def blurred(mask: Grey, soft_px: float) -> Grey:
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the camera is: how far it moved to the right and down, and how much it zooms."""
+    """The camera's position: pixels to the right and down, and zoom factor."""
 
     right: float
     down: float
@@ -123,7 +123,7 @@ class Camera:
 
 
 def photograph(layers: list[SceneLayer], camera: Camera) -> Grey:
-    """Return (HEIGHT, WIDTH) grey in [0, 1]: the layers as the camera sees them."""
+    """Return (HEIGHT, WIDTH) grey in [0, 1]: the layers seen by the camera."""
     picture = np.zeros((HEIGHT, WIDTH), np.float32)
     for layer in layers:
         zoom = 1 + (camera.zoom - 1) * layer.nearness

@@ -1,4 +1,4 @@
-"""The demo's scenes as a film of any size and length: what `bench` colours if it is given none."""
+"""The demo's scenes as a film of any size and length, for `bench`."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from vidcolor.demo.scenes import RATE, SHOTS, frames
 
 SHORTEST_SHOT = 60
-"""Frames that a shot lasts at the least: a shorter film shows its beginning."""
+"""Least frames of a shot; a shorter film is cut off."""
 GRAIN_CODES = 2.0
-"""Standard deviation of the grain, 8-bit codes. With it x264 takes as long as for scanned film
-(about 100 ms of CPU to decode and encode a 1080p frame with the preset veryfast), without less."""
+"""Standard deviation of the grain, 8-bit codes. With it, x264 takes as long as for scanned film
+(about 100 ms of CPU to decode and encode a 1080p frame with preset veryfast); without it, less."""
 GRAIN_BLUR_PX = 0.8
-"""Its softness: a grain covers more than a pixel of a scan."""
+"""Blur of the grain: in a scan, a grain covers more than one pixel."""
 GRAIN_SLACK_PX = 64
-"""The sheet of grain is so much larger than the picture, and lies otherwise on each frame."""
+"""How much larger than the picture the grain is drawn; each frame shows another part of it."""
 ENCODER = {"preset": "veryfast", "crf": "18", "x264-params": "mbtree=0"}
-"""Fine enough that the grain stays; with mb-tree, the file would be another one each time."""
+"""crf 18 keeps the grain; mb-tree is off because the file would vary from run to run."""
 BLACK, WHITE = 16, 235
 """BT.709-6, 3.4, of 8 bits."""
 
@@ -30,9 +30,9 @@ def draw_reel(path: Path, *, height: int, frame_count: int) -> Path:
     """Write a drawn black-and-white film in grey, H.264 in MP4, 16:9, and return its path.
 
     Args:
-        path: of the film, which is replaced.
-        height: of its pictures, pixels, even.
-        frame_count: how many there are, RATE a second.
+        path: the film; replaced if it exists.
+        height: of its frames, pixels, even.
+        frame_count: number of frames, RATE per second.
     """
     width = 2 * round(height * 8 / 9)
     grey = np.full((height // 2, width), 128, np.uint8)

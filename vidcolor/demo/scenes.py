@@ -20,7 +20,7 @@ from vidcolor.demo.drawing import (
 
 
 def landscape() -> list[SceneLayer]:
-    """Paint sky, far hills, woods, a house on a meadow and the trees beside it."""
+    """Paint sky, far hills, woods, a house on a meadow and the trees next to it."""
     return [_sky(), _hills(), _woods(), _meadow(), _nearest_trees()]
 
 
@@ -117,7 +117,7 @@ def _nearest_trees() -> SceneLayer:
 
 
 def portrait() -> list[SceneLayer]:
-    """Paint a garden out of focus and a man in a coat before it."""
+    """Paint a man in a coat in front of a garden out of focus."""
     return [_garden(), _man()]
 
 
@@ -220,7 +220,7 @@ SHOTS: tuple[tuple[Callable[[], list[SceneLayer]], Camera, Camera], ...] = (
     (landscape, Camera(-60, 0, 1.0), Camera(50, 0, 1.0)),
     (portrait, Camera(-12, 4, 1.0), Camera(14, -4, 1.12)),
 )
-"""Each shot: what it shows, where its camera starts and ends."""
+"""Each shot: its layers, and where its camera starts and ends."""
 
 
 def frames(frames_of_shot: int) -> Iterator[NDArray[np.uint8]]:

@@ -1,1 +1,1 @@
-"""Many networks, trained and compared."""
+"""Experiments: train several models and compare them."""

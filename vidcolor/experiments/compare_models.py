@@ -1,8 +1,8 @@
-"""The verb `compare-models`: networks that are trained alike, scored alike and put side by side.
+"""The verb `compare-models`: train several models under the same conditions, and compare them.
 
-A recipe names the rows. Each is trained into a folder of its own, scored on the same films, and
-kept: the same command goes on where it was stopped. What is written is for people (`table.md`,
-`curves.png`, `scores.png`, `sheet.png`) and for machines (`table.json`).
+A recipe defines the models, the rows of the table. Each is trained into its own folder and scored
+on the same films. The same command resumes an interrupted comparison. Results are for people
+(`table.md`, `curves.png`, `scores.png`, `sheet.png`) and for programs (`table.json`).
 """
 
 import json
@@ -36,17 +36,17 @@ log = logging.getLogger(__name__)
 TABLE_METRICS = (
     "psnr_db", "chroma_error", "lab_error", "colourfulness", "cdc", "warp_error",
 )  # fmt: skip
-"""Scores of the table, of all that `evaluate` finds."""
+"""Scores in the table; `evaluate` computes more."""
 PLOTTED_METRICS = ("psnr_db", "chroma_error", "colourfulness")
 TIMED_RUNS = 5
-"""Frames by which a network's speed is measured; the median is told."""
+"""Runs to measure a network's speed; the median counts."""
 SMOOTHED_STEPS = 20
-"""Steps whose losses are averaged for a curve; fewer leave it jagged."""
+"""Steps over which a loss curve is smoothed."""
 KEPT = "row.json"
 PICTURES = "pictures.npz"
 
 OnRow = Callable[[str, Progress | None], None]
-"""Called with a row's name and where its training stands; None: it is being scored."""
+"""Called with a row's name and the progress of its training; None: it is being scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,31 +55,31 @@ class ComparedModel:
 
     name: str
     options: dict[str, str]
-    """Of its training, by which a row is known again."""
+    """Options of its training; a row with other options is trained again."""
     steps: int
     parameters: int
     mega_macs: float
-    """Millions of multiplications that a frame takes at the working size."""
+    """Millions of multiply-adds per frame, at the working size."""
     frame_seconds: float
-    """Of the network alone, one frame at the working size."""
+    """Time of the network per frame, at the working size."""
     scores: dict[str, dict[str, float | None]]
-    """Means over the films: of the result, of the grey and of the truth, by the metric's key."""
+    """Means over the films of result, grey and truth, by the key of the metric."""
 
 
 def compare_models(
     recipe: Path, options: CompareOptions, *, on_row: OnRow | None = None
 ) -> list[ComparedModel]:
-    """Train and score every row of a recipe, and write what came out into `options.out`.
+    """Train and score every row of a recipe, and write the results to `options.out`.
 
     Args:
         recipe: TOML file with a table [rows.NAME] for each row, whose keys are options of
             training, and a table [train] for what they share.
-        options: on what, and where to.
+        options: training data, films to score on, and output folder.
         on_row: see OnRow.
 
     Raises:
-        InputError: the recipe, the dataset or the films are missing.
-        OptionsError: the recipe says what cannot be meant.
+        InputError: the recipe, the dataset or the films cannot be read.
+        OptionsError: the recipe is invalid.
         OutputError: the folder cannot be written to.
     """
     rows = read_rows(recipe, options)
@@ -93,12 +93,12 @@ def compare_models(
 
 
 def read_rows(recipe: Path, options: CompareOptions) -> dict[str, TrainOptions]:
-    """Return the training of each row: the table [train] and the row's own, [rows.NAME]."""
-    tables = read_toml(recipe, what="recipe", if_missing="pipelines/compare.toml is one")
+    """Return the options of each row: those of [train], overridden by those of [rows.NAME]."""
+    tables = read_toml(recipe, what="recipe", if_missing="use pipelines/compare.toml or your own")
     rows = tables.get("rows")
     if not isinstance(rows, dict) or not rows or set(tables) - {"train", "rows"}:
         raise OptionsError(
-            f"recipe {recipe}: must have [rows.NAME] and may have [train], no others"
+            f"recipe {recipe}: must have tables [rows.NAME], may have [train], and no others"
         )
     shared: dict[str, Any] = {"dataset": options.dataset, "data": options.data}
     shared |= tables.get("train", {}) | {"device": options.device}
@@ -110,11 +110,13 @@ def read_rows(recipe: Path, options: CompareOptions) -> dict[str, TrainOptions]:
             for name, row in rows.items()
         }
     except TypeError as error:
-        raise OptionsError(f"recipe {recipe}: {error}; its keys are options of train") from error
+        raise OptionsError(
+            f"recipe {recipe}: {error}; use the names of train's options as keys"
+        ) from error
 
 
 def _with_paths(values: dict[str, Any]) -> dict[str, Any]:
-    """Return options of a recipe with paths where TOML has texts."""
+    """Return a recipe's options with strings turned into paths where options are paths."""
     paths = {item.name for item in fields(TrainOptions) if "Path" in str(item.type)}
     return {
         key: Path(value) if key in paths and isinstance(value, str) else value
@@ -123,12 +125,12 @@ def _with_paths(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _compared(name: str, row: TrainOptions, options: CompareOptions, tell: OnRow) -> ComparedModel:
-    """Train and score a row, or take what an earlier run kept of it."""
+    """Train and score a row, or return the result that an earlier run has kept."""
     folder = options.out / name
-    told = {key: str(value) for key, value in asdict(row).items()}
+    described = {key: str(value) for key, value in asdict(row).items()}
     if (folder / KEPT).is_file():
         kept = ComparedModel(**json.loads((folder / KEPT).read_text(encoding="utf-8")))
-        if kept.options == told:
+        if kept.options == described:
             return kept
     (folder / KEPT).unlink(missing_ok=True)
     train(
@@ -144,7 +146,7 @@ def _compared(name: str, row: TrainOptions, options: CompareOptions, tell: OnRow
             data=options.data,
             size=options.size,
             max_frames=options.max_frames,
-            stabilize=0,  # networks are compared, not what holds their colours steady
+            stabilize=0,  # networks are compared, not the stabiliser
             device=options.device,
             sheet=folder / "sheet.png",
         )
@@ -156,14 +158,14 @@ def _compared(name: str, row: TrainOptions, options: CompareOptions, tell: OnRow
     }
     with atomic_write(folder / PICTURES) as draft, draft.open("wb") as file:
         np.savez_compressed(file, **pictures)  # type: ignore[arg-type]
-    done = _described(name, told, folder, report)
+    done = _described(name, described, folder, report)
     with atomic_write(folder / KEPT) as draft:
         draft.write_text(json.dumps(asdict(done), indent=2) + "\n", encoding="utf-8")
     return done
 
 
 def _described(
-    name: str, told: dict[str, str], folder: Path, report: EvaluationReport
+    name: str, options: dict[str, str], folder: Path, report: EvaluationReport
 ) -> ComparedModel:
     card, network = load_network(folder)
     side = max(network.multiple, card.working_size // network.multiple * network.multiple)
@@ -171,7 +173,7 @@ def _described(
     keys = [metric.key for metric in METRICS]
     return ComparedModel(
         name=name,
-        options=told,
+        options=options,
         steps=max(int(record["step"]) for record in records_of(folder)),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         mega_macs=mega_macs,
@@ -212,9 +214,9 @@ def _write_table(compared: list[ComparedModel], options: CompareOptions) -> None
 
 
 def table_of(compared: list[ComparedModel]) -> list[list[str]]:
-    """Return the heading and the rows of the table, with grey and truth as the last two."""
+    """Return the headings and the rows of the table; the last two rows are grey and truth."""
     metrics = [metric for metric in METRICS if metric.key in TABLE_METRICS]
-    heading = ["model", "parameters", "MMAC", "ms a frame", "steps"]
+    heading = ["model", "parameters", "MMAC", "ms per frame", "steps"]
     table = [[*heading, *(metric.heading for metric in metrics)]]
     for row in compared:
         about = [f"{row.parameters:,}", f"{row.mega_macs:.0f}", f"{row.frame_seconds * 1000:.0f}"]
@@ -234,7 +236,7 @@ def _scored(scores: dict[str, float | None]) -> list[str]:
 
 
 def _plot_curves(compared: list[ComparedModel], out: Path) -> None:
-    """Draw the pixel loss over the steps, and the error on test frames after each epoch."""
+    """Plot the pixel loss over the steps, and the error on test frames after each epoch."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 5), layout="constrained")
@@ -250,7 +252,7 @@ def _plot_curves(compared: list[ComparedModel], out: Path) -> None:
         testing.plot([r["step"] for r in tested], [r["test"] for r in tested], marker=".", **look)
     if tested:
         testing.axhline(tested[-1]["test_grey"], color="grey", linestyle="--", label="grey")
-    learning.set_ylabel(f"pixel loss, share of its first; mean of {SMOOTHED_STEPS} steps")
+    learning.set_ylabel(f"pixel loss relative to the first; mean of {SMOOTHED_STEPS} steps")
     testing.set_ylabel("chroma error on test frames, 8-bit codes")
     for axes in (learning, testing):
         axes.set_xlabel("step")
@@ -260,7 +262,7 @@ def _plot_curves(compared: list[ComparedModel], out: Path) -> None:
 
 
 def _plot_scores(compared: list[ComparedModel], out: Path) -> None:
-    """Draw a bar a row for the scores that say most, with lines for grey and truth."""
+    """Plot the main scores as one bar per row, with lines for grey and truth."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 0.35 * len(compared) + 1.2), layout="constrained")
@@ -281,7 +283,7 @@ def _plot_scores(compared: list[ComparedModel], out: Path) -> None:
 
 
 def _write_sheet(names: list[str], out: Path) -> None:
-    """Put each frame's grey, every row's result and the truth side by side."""
+    """Write a contact sheet: each frame's grey, the result of every row, and the truth."""
     kept = [dict(np.load(out / name / PICTURES)) for name in names]
     count = max(int(key.partition("-")[0]) for key in kept[0]) + 1
     rows: list[list[RgbImage]] = []

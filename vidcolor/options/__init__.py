@@ -1,1 +1,1 @@
-"""What a user can choose: one frozen dataclass a verb."""
+"""The options of each command: one frozen dataclass per verb."""

@@ -9,18 +9,18 @@ from vidcolor.options.render import RenderOptions
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(RenderOptions):
-    """Which films are coloured, and how."""
+    """Which films to colour, and how."""
 
     films: tuple[Path, ...] = ()
-    """Films, folders, patterns or lists of them, for a recipe; else they come before the folder."""
+    """In a recipe: films, folders, patterns or lists. Else use the positional arguments."""
     out: Path | None = None
-    """Folder for the results, for a recipe; else the last one that is named."""
+    """In a recipe: the output folder. Else use the last positional argument."""
     report: Path | None = None
-    """File for what became of each film, as JSON."""
+    """Write the result of each film to this file, as JSON."""
     dry_run: bool = False
-    """Say what would be done, how long it would take and how large the results would be."""
+    """Print the planned actions and an estimate of time and disk space; render nothing."""
 
     def of_each(self) -> RenderOptions:
-        """Return the options of each film's render."""
+        """Return the options for rendering one film."""
         alike: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(RenderOptions)}
         return replace(RenderOptions(**alike), report=None)

@@ -8,12 +8,12 @@ from vidcolor.options.render import RenderOptions
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions(RenderOptions):
-    """What is measured: a film is rendered with these options."""
+    """What to measure: a render with these options."""
 
     frames: int = 120
-    """Frames that are rendered, from --start; stages are measured on the first 48 of them."""
+    """Frames to render, from --start; stages are measured on the first 48 of them."""
     height: int = 1080
-    """Height of the drawn film where none is given, pixels; it is 16:9."""
+    """Height of the drawn film if no film is given, pixels; its aspect ratio is 16:9."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

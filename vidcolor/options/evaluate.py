@@ -8,54 +8,55 @@ from vidcolor.options.values import Device, check_stabilize, check_temperature, 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
-    """What is scored, and how."""
+    """What to score, and how."""
 
     model: str = "default"
-    """Name of a model, or the folder that training wrote."""
+    """Name of a model, or a folder that train wrote."""
     dataset: str | None = None
-    """Dataset whose test frames are the truth."""
+    """Dataset whose test frames are the ground truth."""
     clips: Path | None = None
-    """Folder of colour films (or one film) that are the truth."""
+    """Folder of colour films (or one film) to use as ground truth."""
     data: Path = Path("data")
-    """Folder that holds the datasets."""
+    """Folder that contains the datasets."""
     size: int = 256
-    """Short side at which the scores are taken, pixels."""
+    """Short side at which scores are computed, pixels."""
     max_frames: int = 0
-    """Frames of each film that are scored, from its start; 0: all."""
+    """Score only this many frames from the start of each film; 0: all."""
     frames: tuple[int, ...] = ()
-    """Score these alone: frames of each film, of the dataset's test split, or photos, from 0."""
+    """Score only these frames of each film or test split, or these photos; 0 is the first."""
     stabilize: float = 1.0
-    """How steady colours are held along motion, within each shot; 0: each frame for itself."""
+    """Temporal smoothing of colour along motion, within each shot, 0 to 1; 0: none."""
     decode_temperature: float = 0.38
-    """Of a model that predicts bins: 1 is their mean and calm, towards 0 the likeliest, vivid."""
+    """For models that predict bins: 1 takes their mean (muted), near 0 the likeliest (vivid)."""
     seed: int = 0
-    """Decides among the results of a model that takes noise."""
+    """Random seed, for models whose result varies."""
     device: Device = "auto"
-    """Where the network runs."""
+    """Device that runs the network; auto uses CUDA if available."""
     json: Path | None = None
-    """File for the scores as JSON."""
+    """Write the scores to this file, as JSON."""
     sheet: Path | None = None
-    """PNG for a contact sheet: grey, result and truth."""
+    """Write a contact sheet to this PNG: grey, result and ground truth."""
     pictures: Path | None = None
-    """Folder for the rows of the sheet as PNGs of their own, as large as they were scored."""
+    """Write each row of the contact sheet to this folder as a PNG, at the size that was scored."""
     perceptual_backbone: Path | None = None
-    """Weights of torchvision's AlexNet, VGG16 or SqueezeNet 1.1: adds a distance as it sees it."""
+    """Weights of torchvision's AlexNet, VGG16 or SqueezeNet 1.1: adds a perceptual distance."""
     lpips_backbone: Path | None = None
-    """AlexNet weights file (torchvision's alexnet-owt) for LPIPS, where it is not in the cache."""
+    """AlexNet weights (torchvision's alexnet-owt) for LPIPS, if they are not in the cache."""
 
     def __post_init__(self) -> None:
         require(
             (self.dataset is None) != (self.clips is None),
-            "evaluate: give the truth as either --dataset NAME or --clips FOLDER",
+            "evaluate: needs one ground truth; give either --dataset NAME or --clips FOLDER",
         )
-        require(self.size >= 64, f"--size {self.size}: SSIM needs at least 64 pixels")
+        require(self.size >= 64, f"--size {self.size}: too small for SSIM; use 64 or more")
         require(self.max_frames >= 0, f"--max-frames {self.max_frames}: must not be negative")
         require(
             min(self.frames, default=0) >= 0,
-            f"--frames {min(self.frames, default=0)}: frames are counted from 0",
+            f"--frames {min(self.frames, default=0)}: must not be negative; the first frame is 0",
         )
         require(
-            not (self.frames and self.max_frames), "evaluate: give either --frames or --max-frames"
+            not (self.frames and self.max_frames),
+            "evaluate: --frames and --max-frames exclude each other; give only one",
         )
         check_stabilize(self.stabilize)
         check_temperature(self.decode_temperature)
@@ -63,21 +64,21 @@ class EvaluateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
-    """What networks are compared on."""
+    """What to train and score the models on."""
 
     dataset: str
-    """Dataset that all learn from: a name, a packed file or a folder of frames."""
+    """Dataset to train on: a name, a packed file or a folder of frames."""
     data: Path = Path("data")
-    """Folder that holds the datasets."""
+    """Folder that contains the datasets."""
     clips: Path | None = None
-    """Folder of colour films (or one film) that all are scored on; default: the test frames."""
+    """Folder of colour films (or one film) to score on; default: the dataset's test frames."""
     out: Path = Path("comparison")
-    """Folder for a model a row, the table, the plots and the contact sheet."""
+    """Folder for the trained models, the table, the plots and the contact sheet."""
     max_steps: int | None = None
-    """Steps of each training; default: what the recipe says."""
+    """Training steps for each model; default: the recipe's."""
     max_frames: int = 0
-    """Frames of each film that are scored, from its start; 0: all."""
+    """Score only this many frames from the start of each film; 0: all."""
     size: int = 256
-    """Short side at which the scores are taken, pixels."""
+    """Short side at which scores are computed, pixels."""
     device: Device = "auto"
-    """Where to train and score; auto takes CUDA where there is one."""
+    """Device for training and scoring; auto uses CUDA if available."""

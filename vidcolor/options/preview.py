@@ -1,4 +1,4 @@
-"""The options of `preview` and `compare`: films are looked at before and after rendering."""
+"""The options of `preview` and `compare`, which show films before and after rendering."""
 
 from dataclasses import dataclass
 
@@ -9,45 +9,45 @@ from vidcolor.options.values import seconds_from_text, span_from_text
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewOptions(ColorOptions):
-    """Which frames of a film are shown, and how they are coloured."""
+    """Which frames to show, and how to colour them."""
 
     at: tuple[str, ...] = ()
-    """Moments to show, seconds or HH:MM:SS; default: six, spread over the film."""
+    """Times to show, seconds or HH:MM:SS; default: six, spread over the film."""
     every: str | None = None
-    """Show a frame from the start and again after so long, 30s or 0:30."""
+    """Show one frame per interval, from the start; 30s or 0:30."""
     compare: tuple[str, ...] = ()
-    """Models to put side by side, instead of --model."""
+    """Models to show side by side, instead of --model."""
     split: bool = False
-    """One picture a moment, of upright strips: grey, then each model."""
+    """Show each time as one picture in vertical strips: grey, then each model."""
     cell: int = 480
-    """Longest side of a picture on the sheet, pixels; 0: as large as the film."""
+    """Longest side of a picture on the sheet, pixels; 0: full size."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for moment in self.at:
             seconds_from_text(moment, option="--at")
         if self.at and self.every is not None:
-            raise OptionsError("preview: give either --at or --every")
+            raise OptionsError("preview: --at and --every exclude each other; give only one")
         if self.every is not None and not seconds_from_text(self.every, option="--every"):
             raise OptionsError(f"--every {self.every}: must be above 0")
         if self.cell < 0:
-            raise OptionsError(f"--cell {self.cell}: must not be negative; 0 shrinks nothing")
+            raise OptionsError(f"--cell {self.cell}: must not be negative; 0 keeps the full size")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageOptions:
-    """What of two films is put on a page, and how large."""
+    """Which part of two films a page shows, and how large."""
 
     start: str | None = None
-    """First moment of A to show, seconds or HH:MM:SS."""
+    """Start time in film A, seconds or HH:MM:SS."""
     end: str | None = None
-    """Last moment of A (not included), seconds or HH:MM:SS."""
+    """End time in film A (exclusive), seconds or HH:MM:SS."""
     offset: str = "0"
-    """Moment of A at which B begins: what `render --start` was told."""
+    """Time in A at which B starts: the --start of its render."""
     size: int = 480
-    """Short side of the films on the page, pixels. A smaller film is not enlarged."""
+    """Short side of the films on the page, pixels. Smaller films are not enlarged."""
     embed: int = 32
-    """Megabytes up to which both films together are put into the page; else they lie beside it."""
+    """Embed films of up to this many megabytes together in the page; larger: separate files."""
 
     def __post_init__(self) -> None:
         span_from_text(self.start, self.end)

@@ -1,4 +1,4 @@
-"""What a user can choose of a render: how a film is read and colored, written, and by whom."""
+"""The options of `render`: how a film is read, coloured and written, and on which machines."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,52 +22,52 @@ from vidcolor.options.values import (
 
 @dataclass(frozen=True, kw_only=True)
 class ColorOptions:
-    """How a film is read and coloured, whatever becomes of its frames."""
+    """How a film is read and coloured."""
 
     model: str = "default"
-    """Name of a model, or the folder that training wrote."""
+    """Name of a model, or a folder that train wrote."""
     device: Device = "auto"
-    """Where the network runs; auto takes CUDA where there is one."""
+    """Device that runs the network; auto uses CUDA if available."""
     engine: Engine = "auto"
-    """What runs it; auto: ONNX Runtime on a CPU if installed, but for short films, else torch."""
+    """Inference engine; auto: ONNX Runtime on a CPU if installed, but torch for short films."""
     size: int | None = None
-    """Short side that the network sees, pixels; default: what the model's card says."""
+    """Short side of the network's input, pixels; default: from the model's card."""
     saturation: float = 1.0
-    """Multiplies the colour; 0 leaves the film grey."""
+    """Multiplies the chroma; 0 keeps the film grey."""
     temperature: float = 0.0
-    """Warmer (to 100) or cooler (to -100) colours, as a camera's white balance makes them."""
+    """White balance: warmer (up to 100) or cooler (down to -100) colours."""
     tint: float = 0.0
-    """Towards magenta (to 100) or green (to -100)."""
+    """White balance: towards magenta (up to 100) or green (down to -100)."""
     stabilize: float = 1.0
-    """How steady colours are held along motion, within each shot; 0: each frame for itself."""
+    """Temporal smoothing of colour along motion, within each shot, 0 to 1; 0: none."""
     decode_temperature: float = 0.38
-    """Of a model that predicts bins: 1 is their mean and calm, towards 0 the likeliest, vivid."""
+    """For models that predict bins: 1 takes their mean (muted), near 0 the likeliest (vivid)."""
     seed: int = 0
-    """Decides among the results of a model that takes noise."""
+    """Random seed, for models whose result varies."""
     mask: str | None = None
-    """Colour only where this picture, film or folder is white; or half:left, grid:56, rect:..."""
+    """Colour only where this picture, film or folder is white, or a shape: half:left, rect:..."""
     mask_feather: int = 8
-    """Pixels of the film over which colour fades in from a mask's black; 0: hard edges."""
+    """Width of the mask's soft edge, pixels of the film; 0: hard edges."""
     pick: str | None = None
-    """Take --mask for labels, and colour only these: 3,7."""
+    """Read --mask as a label map and colour only these labels: 3,7."""
     scenes: Path | None = None
-    """CSV file of the times at which shots begin, as PySceneDetect writes it; default: by eye."""
+    """CSV list of shots, as PySceneDetect writes it; default: shots are detected."""
     sidecar: str | None = None
-    """TOML file of settings by shot, or none; default: FILM.vidcolor.toml beside the film."""
+    """TOML file with per-shot settings, or none; default: FILM.vidcolor.toml next to the film."""
     reference: tuple[str, ...] = ()
-    """Frame coloured by hand, FRAME.png@TIME, or a folder of them: its shot gets its colours."""
+    """Frame coloured by hand, FRAME.png@TIME, or a folder of them; its shot takes its colours."""
     hints: Path | None = None
-    """TOML or JSON file of points and boxes, each with a time and a colour that spreads from it."""
+    """TOML or JSON file of colour hints: points or boxes, each with a time and a colour."""
     deinterlace: bool = False
-    """Make whole pictures of an interlaced film's fields; its luma changes by that."""
+    """Deinterlace an interlaced film; this changes its luma."""
     rate: str | None = None
-    """Frames a second of a folder of pictures, 25 or 24000/1001; default 24."""
+    """Frame rate of a folder of pictures, 25 or 24000/1001; default: 24."""
     max_pixels: int = 64
-    """Largest picture that is decoded, millions of pixels; a small file can claim a huge one."""
+    """Largest picture to decode, megapixels; a small file can claim a huge picture."""
     batch: int | None = None
-    """Frames that the network sees at once; default: 8 on CUDA, 1 on a CPU."""
+    """Frames per network call; default: 8 on CUDA, 1 on a CPU."""
     min_size: int | None = None
-    """Smallest --size to go down to if memory runs out; default: never smaller."""
+    """Smallest --size to fall back to if memory runs out; default: no fallback."""
 
     def __post_init__(self) -> None:
         require(
@@ -76,7 +76,7 @@ class ColorOptions:
         )
         require(
             not (self.engine == "onnx" and self.device == "cuda"),
-            "--engine onnx --device cuda: ONNX Runtime is used on CPUs; leave out one of them",
+            "--engine onnx --device cuda: ONNX Runtime runs on CPUs only; remove one of them",
         )
         require(
             0 <= self.saturation <= 4,
@@ -95,7 +95,9 @@ class ColorOptions:
         )
         if self.pick is not None:
             labels_from_text(self.pick)
-            require(self.mask is not None, f"--pick {self.pick}: add --mask with the labels")
+            require(
+                self.mask is not None, f"--pick {self.pick}: needs labels; add --mask with them"
+            )
         require(self.max_pixels >= 1, f"--max-pixels {self.max_pixels}: must be 1 or more")
         require(self.batch is None or self.batch >= 1, f"--batch {self.batch}: must be 1 or more")
         require(
@@ -107,27 +109,27 @@ class ColorOptions:
 
 
 STORES = {"s3": "s3fs", "gs": "gcsfs", "file": "fsspec"}
-"""Kinds of stores, and the package that speaks to each."""
+"""Kinds of object stores, and the Python package for each."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """Where the workers of a render are; none of it changes a pixel."""
+    """Where workers run; does not change the result."""
 
     ray: str | None = None
-    """Render on a Ray cluster: auto (the one of this machine), local (begin one), or HOST:PORT."""
+    """Render on a Ray cluster: auto (this machine's), local (start one), or HOST:PORT."""
     store: str | None = None
-    """Where the machines of --ray share no folder: s3://BUCKET/PREFIX, gs:// or file:// for all."""
+    """Object store, if --ray machines share no folder: s3://BUCKET/PREFIX, gs:// or file://."""
     worker_gpus: float = 1.0
-    """GPUs of a worker on Ray, with --device cuda or a GPU here; 0.5 lets two share one."""
+    """GPUs per Ray worker, with --device cuda or a GPU here; 0.5: two workers share one."""
     worker_cpus: float = 1.0
-    """CPUs of a worker on Ray."""
+    """CPUs per Ray worker."""
 
     def check_cluster(self) -> None:
-        """Refuse what Ray cannot deal out, and a store that is none.
+        """Check the resources per Ray worker and the address of the store.
 
         Raises:
-            OptionsError: says which.
+            OptionsError: one of them is invalid.
         """
         for option in ("worker_gpus", "worker_cpus"):
             value = getattr(self, option)
@@ -135,7 +137,7 @@ class ClusterOptions:
             if value <= 0:
                 raise OptionsError(f"{name}: must be above 0, as 1 or 0.5")
             if value > 1 and value % 1:
-                raise OptionsError(f"{name}: Ray divides one, not several; take a whole number")
+                raise OptionsError(f"{name}: must be whole if above 1; use 0.5, 1 or 2")
         if self.store is not None:
             self._check_store(self.store)
 
@@ -143,39 +145,39 @@ class ClusterOptions:
         address = urlsplit(store)
         if address.scheme not in STORES or not (address.netloc or address.path.strip("/")):
             raise OptionsError(
-                f"--store {store}: not a store; write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or "
-                "file:///FOLDER"
+                f"--store {store}: is not a store's address; write s3://BUCKET/PREFIX, "
+                "gs://BUCKET/PREFIX or file:///FOLDER"
             )
         if self.ray is None:
-            raise OptionsError(f"--store {store}: is for other machines; add --ray ADDRESS")
+            raise OptionsError(f"--store {store}: is used with --ray only; add --ray ADDRESS")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderOptions(ColorOptions, ClusterOptions):
-    """How a film is coloured and written."""
+    """How to colour and write a film."""
 
     codec: Codec = "libx264"
-    """Video encoder of the result. ffv1 is lossless."""
+    """Video encoder. ffv1 is lossless."""
     crf: int | None = None
-    """Constant quality of libx264, libx265 and libsvtav1; lower is better and larger."""
+    """Constant quality for libx264, libx265 and libsvtav1; lower is better and larger."""
     preset: str | None = None
-    """Speed preset of the encoder, in its own words (libx264: ultrafast ... veryslow)."""
+    """Speed preset of the encoder, by its own names (libx264: ultrafast ... veryslow)."""
     start: str | None = None
-    """First moment to render, seconds or HH:MM:SS."""
+    """Start time, seconds or HH:MM:SS."""
     end: str | None = None
-    """Last moment (not included), seconds or HH:MM:SS."""
+    """End time (exclusive), seconds or HH:MM:SS."""
     overwrite: bool = False
-    """Replace a file that already has the output's name."""
+    """Replace the output file if it exists."""
     restart: bool = False
-    """Begin anew where an interrupted render left finished parts."""
+    """Start over instead of resuming an interrupted render."""
     strict: bool = False
-    """Refuse whatever would convert or leave out anything, and a damaged film."""
+    """Fail rather than convert or drop anything, or render a damaged film."""
     verify: Verification = "quick"
-    """quick: every packet and time of the result; full: decodes all of it too; none."""
+    """quick: check packets and timestamps of the result; full: also decode all of it; none."""
     report: Path | None = None
-    """File for what became of each stream, as JSON."""
+    """Write a report on the render and each stream to this file, as JSON."""
     workers: Workers = 1
-    """Processes that render segments side by side, each with a model; auto: as many as pay here."""
+    """Processes that render segments in parallel, each with a model; auto: fit to this machine."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

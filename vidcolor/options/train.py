@@ -29,112 +29,112 @@ DiscriminatorKind = Literal["patch", "fc", "flat"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """How a generator is trained; defaults are those of seed 002's README command."""
+    """How to train a generator; defaults are those of the command in seed 002's README."""
 
     dataset: str
-    """Dataset to learn from: a name, a packed file or a folder of frames."""
+    """Dataset to train on: a name, a packed file or a folder of frames."""
     data: Path = Path("data")
-    """Folder that holds the datasets."""
+    """Folder that contains the datasets."""
     out: Path | None = None
-    """Folder of the model; default: models/ and the dataset's name."""
+    """Folder for the model; default: models/DATASET."""
     model: FamilyName = "temporal-unet"
     """Network family."""
     preset: Preset = "default"
-    """default is our best; seed... is an original as its code has it, -text as its paper does."""
+    """default: our best settings; seed...: an original as in its code, -text as in its paper."""
     output: Prediction | None = None
-    """What the network predicts; default: what the family and its preset do."""
+    """What the network predicts; default: set by family and preset."""
     pixel_loss: PixelLoss | None = None
-    """Absolute (l1), squared (l2) or Huber's error; default: what the family and its preset do."""
+    """Pixel loss: absolute (l1), squared (l2) or Huber; default: set by family and preset."""
     masks: str | None = None
-    """For a network that takes masks: kinds (halves,noise) or folders of them; default: all."""
+    """For networks that take masks: kinds (halves,noise) or folders of masks; default: all."""
     size: int = 224
-    """Height and width of what the network is shown, pixels (the original: 224 or 480)."""
+    """Height and width of the network's input, pixels (the original: 224 or 480)."""
     crop: bool = True
-    """Show random parts at their true aspect; off squashes whole frames, as the original does."""
+    """Train on random crops; off: squash whole frames to a square, as the original does."""
     window: Window | None = None
-    """Frames the generator sees, 3 or 1 (without neighbours); default: the family's own."""
+    """Frames the generator sees: 3, or 1 (no neighbours); default: set by the family."""
     batch_size: int = 8
-    """Windows in a step, of all processes together."""
+    """Windows per step, over all processes."""
     epochs: int = 50
-    """Times that the dataset is gone through."""
+    """Passes over the dataset."""
     max_steps: int | None = None
-    """Stop after so many steps."""
+    """Stop after this many steps."""
     lr: float = 1e-3
-    """Learning rate of both Adams."""
+    """Learning rate of both Adam optimizers."""
     discriminator_lr: float | None = None
-    """Learning rate of the discriminator's Adam; default: --lr."""
+    """Learning rate of the discriminator; default: --lr."""
     lr_schedule: Schedule = "constant"
-    """constant, or cosine: falls to a hundredth over the whole training."""
+    """constant, or cosine: decays to 1/100 over the training."""
     weight_decay: float = 0.0
-    """Weight decay of both Adams."""
+    """Weight decay of both optimizers."""
     clip: float | None = None
-    """Largest norm of an Adam's gradients; larger ones are shortened to it. Default: any."""
+    """Clip gradients to this norm; default: no clipping."""
     pixel_weight: float = 20.0
     """Weight of the pixel loss in the generator's loss (the original's lambda)."""
     rarity: float = 0.0
-    """Weigh pixels by the rarity of their colour to this power; 0.5 makes colours bolder."""
+    """Weight pixels by the rarity of their colour to this power; 0.5 gives bolder colours."""
     rebalance: float | None = None
-    """Weigh bins by rarity, this share of the uniform distribution mixed in (original: 0.5)."""
+    """Weight bins by rarity, mixed with this share of the uniform distribution (original: 0.5)."""
     adversarial_weight: float = 1.0
     """Weight of the adversarial loss; 0 trains without a discriminator."""
     adversarial_from: float = 0.0
-    """Share of the training after which the discriminator joins, 0 to 1."""
+    """Share of the training after which the discriminator starts, 0 to 1."""
     perceptual_weight: float = 0.0
-    """Weight of the perceptual loss: the distance of results and truths in a classifier's eyes."""
+    """Weight of the perceptual loss: distance of result and truth in a classifier's features."""
     perceptual_backbone: Path | None = None
     """Weights of that classifier: torchvision's alexnet, vgg16 or squeezenet1_1 (a .pth file)."""
     temporal_weight: float = 0.0
-    """Weight of the temporal loss: how much colour changes along the film's motion."""
+    """Weight of the temporal loss: change of colour along the film's motion."""
     pair_discriminator: bool = False
-    """Let the discriminator see the frame before, too: it learns what flickers."""
+    """Show the discriminator the previous frame too, so that it detects flicker."""
     fusion: Fusion = "concat"
-    """How temporal-unet joins neighbours: concat, or attention, which looks for what moved."""
+    """How temporal-unet fuses neighbouring frames: concat, or attention, which follows motion."""
     gan: Gan = "lsgan"
     """lsgan: least squares; bce: the original GAN's log-likelihood."""
     discriminator: DiscriminatorKind = "patch"
-    """patch judges patches of 70 pixels; fc (seed 002) and flat (seed 000) a whole picture."""
+    """patch judges 70-pixel patches; fc (seed 002) and flat (seed 000) judge whole pictures."""
     generator_every: int = 1
-    """The generator learns every n-th step (the original's numG)."""
+    """Update the generator every n-th step (the original's numG)."""
     discriminator_every: int = 1
-    """The discriminator learns every n-th step (the original's numD)."""
+    """Update the discriminator every n-th step (the original's numD)."""
     ngf: int = 64
-    """Base channels of the generator; squeeze-unet's are fixed."""
+    """Base channels of the generator; fixed for squeeze-unet."""
     ndf: int = 32
     """Base channels of the discriminator."""
     self_attention: bool = False
-    """Self-attention in generator (temporal-unet) and discriminator."""
+    """Add self-attention to the generator (temporal-unet) and the discriminator."""
     average: float = 0.0
-    """Decay of a moving average of the generator's weights, which is what is kept; 0: none."""
+    """Decay of the moving average (EMA) of the generator's weights, which is saved; 0: none."""
     init: str | None = None
-    """Start from this model's weights (name or folder), or from ImageNet weights (a .pth file)."""
+    """Start from the weights of this model (name or folder), or from ImageNet weights (.pth)."""
     still_motion: bool = True
-    """Make a window of a photo by moving a camera over it; off shows it three times."""
+    """Turn a photo into a window by simulated camera motion; off: repeat the photo."""
     film_look: float = 0.0
-    """Show the generator grain, blur, flicker and scratches of old film: 0 none, 1 a worn print."""
+    """Add grain, blur, flicker and scratches of old film to the input: 0 none, 1 a worn print."""
     backbone: str = "xception"
-    """Classifier that tells fusion-unet what a frame shows: xception, squeezenet1_1, or timm's."""
+    """Classifier inside fusion-unet: xception, squeezenet1_1, or a timm model."""
     backbone_weights: Path | None = None
-    """Its published weights, a .pth or .safetensors file; default: they are fetched."""
+    """Its pretrained weights, a .pth or .safetensors file; default: download them."""
     random_backbone: bool = False
-    """Do without published weights; the classifier then has little to say."""
+    """Start the classifier from random instead of pretrained weights."""
     fine_tune: bool = False
-    """Let the classifier learn too, at a fifth of the learning rate."""
+    """Train the classifier too, at a fifth of the learning rate."""
     balance: bool = False
-    """Draw from sources by the square root of their size, so that a long film does not rule."""
+    """Sample sources by the square root of their size, so that a long film does not dominate."""
     seed: int = 0
-    """Decides initial weights, order and crops."""
+    """Random seed for initial weights, order and crops."""
     device: Device = "auto"
-    """Where to train; auto takes CUDA where there is one."""
+    """Device for training; auto uses CUDA if available."""
     precision: Precision = "auto"
-    """Of what networks compute; weights stay fp32. auto: bf16 on a GPU that has it, else fp32."""
+    """Compute precision; weights stay fp32. auto: bf16 on GPUs that support it, else fp32."""
     checkpoint_minutes: float = 10.0
-    """A checkpoint is written at least so often, and after every epoch."""
+    """Longest time between two checkpoints, minutes; each epoch ends with one, too."""
     samples: int = 8
-    """Windows on the sample picture of an epoch: grey, result, truth."""
+    """Windows on each epoch's sample picture: grey, result, ground truth."""
     tensorboard: bool = False
-    """Write event files for TensorBoard into the model's folder, beside the log."""
+    """Write TensorBoard event files to the model's folder."""
     resume: bool = False
-    """Go on from the checkpoint in the model's folder."""
+    """Resume from the checkpoint in the model's folder."""
 
     def __post_init__(self) -> None:
         require(self.size >= 32, f"--size {self.size}: must be 32 or more")
@@ -154,7 +154,7 @@ class TrainOptions:
         require(self.clip is None or self.clip > 0, f"--clip {self.clip}: must be above 0")
         require(
             self.rebalance is None or 0 < self.rebalance <= 1,
-            f"--rebalance {self.rebalance}: must be above 0 and at most 1, which weighs all alike",
+            f"--rebalance {self.rebalance}: must be above 0 and at most 1 (uniform weights)",
         )
         for option in (
             "pixel_weight", "adversarial_weight", "perceptual_weight", "temporal_weight",
@@ -168,7 +168,7 @@ class TrainOptions:
         )
         require(
             not self.perceptual_weight or self.perceptual_backbone is not None,
-            "--perceptual-weight: say which classifier, with --perceptual-backbone FILE",
+            "--perceptual-weight: needs a classifier; add --perceptual-backbone FILE",
         )
         require(
             0 <= self.adversarial_from <= 1 and 0 <= self.average < 1,
@@ -178,18 +178,18 @@ class TrainOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LrFindOptions:
-    """Which learning rates are tried."""
+    """Which learning rates to try."""
 
     min: float = 1e-6
-    """The first learning rate."""
+    """First learning rate."""
     max: float = 1.0
-    """The last one; the test ends before it where the loss diverges."""
+    """Last learning rate; the test stops early if the loss diverges."""
     steps: int = 100
-    """Steps from the first to the last; each multiplies the rate alike."""
+    """Number of steps; each multiplies the rate by the same factor."""
 
     def __post_init__(self) -> None:
         require(
             0 < self.min < self.max,
             f"--min {self.min} --max {self.max}: must be above 0, and --max above --min",
         )
-        require(self.steps >= 10, f"--steps {self.steps}: too few to see a slope; use 10 or more")
+        require(self.steps >= 10, f"--steps {self.steps}: too few to find a slope; use 10 or more")

@@ -1,1 +1,1 @@
-"""One film: driven from its first frame to its verified result."""
+"""Render one film, from its first frame to the verified result."""

@@ -1,4 +1,4 @@
-"""The line of a render: from decoded frames to finished segments.
+"""The driver of a render: from decoded frames to finished segments.
 
 Decode, divide into shots and segments, colour, hold the colour steady, enlarge the chroma under the
 luma's guidance, merge it with the film's own luma, encode segment by segment. Or a pool renders the
@@ -32,12 +32,12 @@ from vidcolor.workers.pool import WorkerPool
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_FRAMES = 24
-"""How often a film's own colour is looked for: once a second."""
+"""How often frames are checked for colours of their own: about once a second."""
 SEGMENTS_AGAIN = 2
-"""Finished segments that a run which goes on sees again: one, so that it is known where shots begin
-in the other, on which the colour of the next one depends."""
+"""Finished segments that a resumed run decodes again: the first gives the shot detector its
+context, so that shots in the second are found, on which the colour of the next segment depends."""
 COLOR_UNIT_CHROMA = 2 / 255
-"""A frame whose chroma is further from 0, on average, has colour; compressed grey is nearer."""
+"""Mean distance of chroma from 0 above which a frame has colour; compressed grey is below."""
 
 OnFrame = Callable[[int], None]
 OnSegment = Callable[[Segment], None]
@@ -45,17 +45,17 @@ OnSegment = Callable[[Segment], None]
 
 @dataclass(frozen=True)
 class RenderDriver:
-    """The line of one film, of which some segments may be done."""
+    """Renders one film; some of its segments may be done already."""
 
     job: Job
     work: WorkDir
-    """Where what is done is noted."""
+    """Records the finished segments."""
     changes: Changes
-    """Gets what decoding loses."""
+    """Collects what decoding loses."""
     on_frame: OnFrame | None
     """Called with the number of frames done, after each or, by a pool, each segment."""
     on_segment: OnSegment | None
-    """Called with each segment that this run has rendered and noted."""
+    """Called with each segment that this run has rendered and recorded."""
 
     def render(self, by: WorkerPool | Colorizer) -> None:
         """Render what is not done yet: by a pool, or with a colorizer in this process.
@@ -74,7 +74,7 @@ class RenderDriver:
         film, options = self.job.film, self.job.options
         if not self.work.segments:
             raise InputError(
-                f"{film.path}: no frame between --start {options.start or 0} and "
+                f"{film.path}: has no frame between --start {options.start or 0} and "
                 f"--end {options.end or 'its end'}; choose other times"
             )
 
@@ -131,9 +131,9 @@ class RenderDriver:
             self.on_segment(segment)
 
     def _places_left(self, stages: ThreadedStages) -> Iterator[FrameContext]:
-        """Yield the frames from the first that is not done on, and SEGMENTS_AGAIN before them."""
+        """Yield the frames that are left, and before them those of SEGMENTS_AGAIN segments."""
         film = self.job.film
-        frames = _saying_if_colored(self._frames_left(), film)
+        frames = _warn_if_colored(self._frames_left(), film)
         return places_of(
             stages.ahead(frames, "decode"),
             self.job,
@@ -142,10 +142,10 @@ class RenderDriver:
         )
 
     def _frames_left(self) -> Iterator[Frame]:
-        """Yield the frames that are not done, and before them those of the last SEGMENTS_AGAIN.
+        """Yield the frames that are left, and before them those of SEGMENTS_AGAIN segments.
 
-        The luma of the first must be what it was: not every film can be entered in its middle.
-        One that cannot is read from its beginning.
+        The luma of the first frame is compared with the recorded one, because seeking is not exact
+        in every film. If it differs, the film is read from its start.
         """
         film, plan = self.job.film, self.job.plan
         again = self.work.unbroken[-SEGMENTS_AGAIN:]
@@ -160,17 +160,17 @@ class RenderDriver:
                 first.first_luma,
             ):
                 return chain([found], frames)
-        log.warning("%s: decodes otherwise than before; beginning anew", film.path)
+        log.warning("%s: decodes differently than before; starting over", film.path)
         self.work.reset()
         return read_frames(film, start=plan.start, end=plan.end, changes=self.changes)
 
 
-def _saying_if_colored(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
-    """Yield the frames; say it once where they have colours, or a tint, that will be replaced."""
-    is_said = False
+def _warn_if_colored(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
+    """Yield the frames; log once if they have colours, or a tint, which will be replaced."""
+    is_logged = False
     for number, frame in enumerate(frames):
-        if not is_said and number % LOOK_EVERY_FRAMES == 0:
-            is_said = bool(np.abs(unit_chroma(frame)).mean() > COLOR_UNIT_CHROMA)
-            if is_said:
+        if not is_logged and number % LOOK_EVERY_FRAMES == 0:
+            is_logged = bool(np.abs(unit_chroma(frame)).mean() > COLOR_UNIT_CHROMA)
+            if is_logged:
                 log.info("%s: its own colours are replaced; only its luma is used", film.path)
         yield frame

@@ -44,13 +44,13 @@ class Rendered:
     shot_count: int
     segment_count: int
     resumed_frame_count: int
-    """Frames that an interrupted run had done already."""
+    """Frames done by earlier, interrupted runs."""
     stage_seconds: dict[str, float]
-    """How long each stage worked on all segments, also those of interrupted runs."""
+    """Time spent in each stage, over all segments and runs."""
     changes: tuple[str, ...]
-    """What the result does not keep of the film, a sentence each."""
+    """What was lost or converted, one sentence each."""
     streams: tuple[StreamAccount, ...]
-    """What became of each stream; none if a run before this one was killed after its last step."""
+    """Result of each stream; empty if an earlier run was killed after its last step."""
 
     def to_json(self) -> str:
         """Return the report that `--report` writes."""
@@ -66,7 +66,7 @@ def render(
     on_segment: OnSegment | None = None,
     pool: WorkerPool | None = None,
 ) -> Rendered:
-    """Colour the film `source` and write it to `out`, which appears only when it is whole.
+    """Colour the film `source` and write it to `out`, which appears only when it is complete.
 
     Args:
         source: any film that FFmpeg reads.
@@ -79,9 +79,9 @@ def render(
     Raises:
         InputError: the film or its mask cannot be read, or no frame is between start and end.
         OptionsError: codec, preset and container do not go together.
-        OutputError: the result cannot be written, or cannot hold one of the film's tracks, or an
-            interrupted render of it was made otherwise.
-        ModelError: there is no such model, or it is damaged, or too large for the memory.
+        OutputError: the result cannot be written or cannot hold a track of the film, or an
+            interrupted render of it had other options or inputs.
+        ModelError: the model is missing, damaged or too large for the memory.
     """
     out = Path(out)
     begun = {} if options.restart else begun_with(out)
@@ -101,8 +101,8 @@ def render_job(
     film, options = resolved.film, resolved.options
     earlier = WorkDir(out, resolved.fingerprint)
     if earlier.is_published():
-        with work_on(out, resolved.fingerprint):  # which puts away what that run left
-            log.info("%s: was finished by an interrupted run", out)
+        with work_on(out, resolved.fingerprint):  # removes the work folder
+            log.info("%s: was finished by an earlier run", out)
         return _reported(_rendered(film, earlier, Changes(), earlier.frame_count, ()), options)
     check_report(options.report)
     sidecar = resolved.guidance.sidecar.path
@@ -118,7 +118,7 @@ def render_job(
             resumed = work.frame_count
             changes.recall(work.changes)
             if resumed:
-                log.info("%s: going on after %d frames of an interrupted render", out, resumed)
+                log.info("%s: resuming an interrupted render after %d frames", out, resumed)
             job = Job(**vars(resolved), plan=plan, given=given, folder=work.folder)
             RenderDriver(job, work, changes, on_frame, on_segment).render(by)
             streams = join(work.paths, film, plan, changes, before_rename=work.record_publish)
@@ -126,17 +126,19 @@ def render_job(
 
 
 def check_report(path: Path | None) -> None:
-    """Refuse a report that could not be written in the end.
+    """Check early that the report can be written.
 
     Raises:
-        OutputError: it could not.
+        OutputError: it cannot.
     """
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise OutputError(f"{path}: cannot be the report; name a file in a folder that is there")
+        raise OutputError(
+            f"{path}: cannot be written; name a file in an existing folder as --report"
+        )
 
 
 def write_report(path: Path | None, document: str) -> None:
-    """Write a report, where one is wanted.
+    """Write a report, if the user wants one.
 
     Raises:
         OutputError: it cannot be written.

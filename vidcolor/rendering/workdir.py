@@ -1,4 +1,4 @@
-"""Where a render works: a hidden folder beside its result, held by one process at a time."""
+"""The work folder of a render: hidden, next to the result, locked by one process at a time."""
 
 import hashlib
 import logging
@@ -29,47 +29,47 @@ log = logging.getLogger(__name__)
 
 JOURNAL = "journal.jsonl"
 NAME_BYTES = 255
-"""Longest file name of the usual file systems."""
+"""Longest file name of common file systems."""
 
 
 class WorkDir:
-    """The work folder of one result, while this process holds it; `work_on` hands it out."""
+    """The work folder of one result, locked by this process; made by `work_on`."""
 
     def __init__(self, out: Path, fingerprint: Fingerprint) -> None:
         self.out = out
         self.folder = folder_of(out)
         self.segments: list[Segment] = []
-        """What is done, in the film's order; some may be missing in between."""
+        """The finished segments, in the film's order; there may be gaps."""
         self._fingerprint = fingerprint
         self._journal = self.folder / JOURNAL
 
     @property
     def paths(self) -> list[Path]:
-        """The files of the segments that are done."""
+        """Files of the finished segments."""
         return [self.folder / segment.name for segment in self.segments]
 
     @property
     def frame_count(self) -> int:
-        """Frames that are done."""
+        """Frames of the finished segments."""
         return sum(segment.frame_count for segment in self.segments)
 
     @property
     def numbers(self) -> frozenset[int]:
-        """Of the segments that are done."""
+        """Numbers of the finished segments."""
         return frozenset(segment.number for segment in self.segments)
 
     @property
     def unbroken(self) -> list[Segment]:
-        """What is done from the film's first segment to the first that is missing."""
+        """The finished segments before the first gap."""
         return [s for number, s in enumerate(self.segments) if s.number == number]
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """What the film lost in the segments that are done, each once."""
+        """What the finished segments lost or converted, each once."""
         return tuple(dict.fromkeys(chain(*(segment.changes for segment in self.segments))))
 
     def is_published(self) -> bool:
-        """Say whether an earlier run finished this very work, and was killed while tidying up."""
+        """Tell whether an earlier run finished this result, and was killed while cleaning up."""
         record = read_journal(self._journal)
         if record is None or record.published is None or not self.out.exists():
             return False
@@ -79,40 +79,40 @@ class WorkDir:
         )
 
     def resume(self, *, restart: bool, is_expendable: bool) -> None:
-        """Go on with what an interrupted run left, or begin anew.
+        """Resume an interrupted run, or start over.
 
         Args:
-            restart: begin anew in any case.
-            is_expendable: begin anew where that was made of another film, model or option.
+            restart: start over in any case.
+            is_expendable: start over if it used another film, model or option.
 
         Raises:
-            OutputError: it was, and is not expendable.
+            OutputError: it did, and is not expendable.
         """
         record = None if restart else read_journal(self._journal)
         if record is not None and record.fingerprint == self._fingerprint:
             self.segments = self._whole(record.segments)
         elif record is not None and record.segments and not is_expendable:
             raise OutputError(
-                f"{self.out}: an interrupted render of it has "
+                f"{self.out}: an interrupted render of it used "
                 f"{describe_difference(record.fingerprint, self._fingerprint)}; "
-                "repeat that command to resume it, or add --restart to start over"
+                "run that command again to resume it, or add --restart to start over"
             )
         self._write()
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self.segments = []
         self._write()
 
     def append_entry(self, segment: Segment) -> None:
-        """Add a segment whose file is whole and on the disk; it is done when this returns."""
+        """Record a finished segment, whose file is on disk; the record is on disk on return."""
         with output_errors(self.out):
-            sync_file(self.folder)  # its name, too
+            sync_file(self.folder)  # the segment's name, too
             append_entry(self._journal, segment)
         insort(self.segments, segment, key=_number)
 
     def record_publish(self, whole: Path) -> None:
-        """Note which file is about to get the result's name."""
+        """Record which file is about to be renamed to the result."""
         with output_errors(self.out):
             append_entry(self._journal, Published.of(whole))
 
@@ -124,7 +124,9 @@ class WorkDir:
         path = self.folder / Path(segment.name).name
         is_whole = path.is_file() and digest(path) == segment.sha256
         if not is_whole:
-            log.warning("%s: part %d is damaged; it is made again", self.out, segment.number + 1)
+            log.warning(
+                "%s: segment %d is damaged; rendering it again", self.out, segment.number + 1
+            )
         return is_whole
 
     def _write(self) -> None:
@@ -133,9 +135,9 @@ class WorkDir:
             self.remove_strays()
 
     def keep_or_remove(self) -> None:
-        """Leave what can be gone on with, and say so; nothing if there is nothing.
+        """Keep the folder and say so if it can be resumed; else remove it.
 
-        The journal knows best: an interruption may come between its last line and `segments`.
+        The journal is read again: an interruption may come between its last line and `segments`.
         """
         record = read_journal(self._journal)
         if record is None or not record.segments:
@@ -144,17 +146,17 @@ class WorkDir:
             self.segments = _in_order(record.segments)
             self.remove_strays()
             log.warning(
-                "%s: %d frames are done; the same command goes on from there",
+                "%s: %d frames are done; run the same command again to resume",
                 self.out,
                 self.frame_count,
             )
 
     def remove_strays(self) -> None:
-        """Remove what is neither lock nor journal nor a segment that is done."""
+        """Remove all files but the lock, the journal and the finished segments."""
         known = {"lock", self._journal.name, *(segment.name for segment in self.segments)}
         for path in self.folder.iterdir():
             if path.name not in known:
-                path.unlink(missing_ok=True)  # a worker that is just ending may rename it
+                path.unlink(missing_ok=True)  # a worker that is ending may rename it
 
 
 def _in_order(segments: Iterable[Segment]) -> list[Segment]:
@@ -167,13 +169,13 @@ def _number(segment: Segment) -> int:
 
 @contextmanager
 def work_on(out: Path | str, fingerprint: Fingerprint) -> Iterator[WorkDir]:
-    """Make or find the work folder of a result, and hold it.
+    """Make or find the work folder of a result, and lock it.
 
-    It is removed when the block ends well; and otherwise unless there are segments in it, with
-    which the same command then goes on.
+    It is removed when the block ends without an error. After an error it is kept if it contains
+    finished segments, from which the same command resumes.
 
     Raises:
-        OutputError: it cannot be made, or another process holds it.
+        OutputError: it cannot be made, or another process has locked it.
     """
     work = WorkDir(Path(out), fingerprint)
     file: IO[str] | None = None
@@ -181,7 +183,7 @@ def work_on(out: Path | str, fingerprint: Fingerprint) -> Iterator[WorkDir]:
         file = _locked(work.out, work.folder)
         yield work
     except BaseException:
-        # An interruption may come while the folder is made: whoever gets the lock puts it away.
+        # An interruption may come while the folder is made: whoever gets the lock cleans up.
         with suppress(OutputError), file or _locked(work.out, work.folder):
             work.keep_or_remove()
         raise
@@ -190,13 +192,13 @@ def work_on(out: Path | str, fingerprint: Fingerprint) -> Iterator[WorkDir]:
 
 
 def begun_with(out: Path) -> Fingerprint:
-    """Return what decides the frames that an interrupted render left; nothing if there are none."""
+    """Return the fingerprint of an interrupted render; empty if it finished no segment."""
     record = read_journal(folder_of(out) / JOURNAL)
     return record.fingerprint if record is not None and record.segments else {}
 
 
 def folder_of(out: Path) -> Path:
-    """Return the work folder of a result, `.NAME.vidcolor` beside it."""
+    """Return the work folder of a result, `.NAME.vidcolor` next to it."""
     name = f".{out.name}.vidcolor"
     if len(os.fsencode(name)) > NAME_BYTES:
         name = f".{hashlib.sha256(os.fsencode(out.name)).hexdigest()[:32]}.vidcolor"
@@ -204,7 +206,7 @@ def folder_of(out: Path) -> Path:
 
 
 def _locked(out: Path, folder: Path) -> IO[str]:
-    """Make the folder and lock it; again, if its last holder removed it in between."""
+    """Make the folder and lock it; try again if its last holder removed it in between."""
     path = folder / "lock"
     while True:
         with output_errors(out):
@@ -213,7 +215,7 @@ def _locked(out: Path, folder: Path) -> IO[str]:
             file = stack.enter_context(path.open("w"))
             lock(
                 file,
-                if_held=f"{out}: another run is rendering it; wait for that, or name another file",
+                if_held=f"{out}: another run is rendering it; wait for it, or name another file",
             )
             if is_named(file, path):
                 stack.pop_all()

@@ -21,10 +21,10 @@ WATCHED = "pixel"
 """The loss that is watched: adversarial losses rise as the discriminator learns."""
 
 SMOOTHED_SHARE = 1 / 20
-"""Share of the ramp on either side over which the loss is averaged: batches differ."""
+"""Share of the steps on either side over which the loss is averaged, as batches vary."""
 
 DIVERGED = 4.0
-"""The test ends where the smoothed loss is this many times its least, as fast.ai's does."""
+"""The test ends when the smoothed loss is this many times its minimum, as in fast.ai."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,13 @@ class LrSuggestion:
     """The rate at which the smoothed loss falls fastest; None if it did not fall."""
     csv: Path
     plot: Path
+
+    @property
+    def cautious(self) -> float | None:
+        """A tenth of the rate with the lowest loss, but at most `suggestion`; None without one."""
+        if self.suggestion is None:
+            return None
+        return min(self.suggestion, self.rates[int(np.argmin(self.smooth))] / 10)
 
     def __str__(self) -> str:
         """Return the suggestion and its reason."""
@@ -64,7 +71,7 @@ def lr_find(
     *,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> LrSuggestion:
-    """Try learning rates and write `lr-find.csv` and `lr-find.png` into the model's folder.
+    """Test learning rates and write `lr-find.csv` and `lr-find.png` to the model's folder.
 
     Args:
         options: of the training; the ramp sets steps and rates.
@@ -109,7 +116,7 @@ def lr_find(
 def _climb(
     setup: TrainingSetup, on_step: Callable[[int, int], None]
 ) -> tuple[list[float], list[float]]:
-    """Return the rates that were tried and the loss at each, until it diverges."""
+    """Return the rates tried and the loss at each, until it diverges."""
     trainer, rates, losses = setup.trainer, [], []
     while trainer.steps_done < trainer.steps:
         batch = setup.batches.read(trainer.steps_done, setup.places)
@@ -132,8 +139,8 @@ def smoothed(losses: Sequence[float], steps: int) -> NDArray[np.float64]:
     """Return the mean of each loss and its neighbours on both sides: smooth, without delay.
 
     Args:
-        losses: one a step.
-        steps: of the whole ramp; a twentieth of it counts on either side.
+        losses: one per step.
+        steps: of the whole test; a twentieth of them is averaged on either side.
     """
     reach = max(1, round(steps * SMOOTHED_SHARE))
     return np.array(
@@ -142,7 +149,7 @@ def smoothed(losses: Sequence[float], steps: int) -> NDArray[np.float64]:
 
 
 def suggested(rates: Sequence[float], smooth: NDArray[np.float64]) -> float | None:
-    """Return the rate, before the least loss, where the loss falls fastest over log rate."""
+    """Return the rate of the steepest fall of the loss over log rate, before its minimum."""
     lowest = int(np.argmin(smooth)) if len(smooth) else 0
     if lowest == 0:
         return None
@@ -166,7 +173,7 @@ def _draw(found: LrSuggestion) -> None:
     axes.semilogx(found.rates, found.losses, linewidth=0.6, alpha=0.5, label="each step")
     axes.semilogx(found.rates, found.smooth, label="smoothed")
     if found.suggestion is not None:
-        axes.axvline(found.suggestion, color="black", linestyle="--", label="falls fastest")
+        axes.axvline(found.suggestion, color="black", linestyle="--", label="steepest fall")
     axes.set_xlabel("learning rate")
     axes.set_ylabel(f"{WATCHED} loss")
     axes.legend()

@@ -1,1 +1,1 @@
-"""What a person looks at: previews, shot lists, pages."""
+"""Output for people to look at: previews, shot lists, pages that compare films."""

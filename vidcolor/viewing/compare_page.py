@@ -1,7 +1,7 @@
-"""The verb `compare`: two films on one page, in step, with a line between them that can be moved.
+"""The verb `compare`: a page that plays two films in sync, with a movable line between them.
 
-The page is a single file, where the films are small: these are put into it as data URIs (RFC
-2397). Else they lie beside it. It asks nothing of the network.
+If the films are small, they are embedded as data URIs (RFC 2397), and the page is a single file.
+Else they are files next to it. The page loads nothing from the network.
 """
 
 import base64
@@ -32,28 +32,28 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Page:
-    """What `compare` wrote."""
+    """The result of `compare`."""
 
     path: Path
     beside: tuple[Path, ...]
-    """The films that the page refers to; none where it holds them."""
+    """Film files next to the page; empty if they are embedded."""
     frame_count: int
 
 
 def write_compare_page(
     first: Path | str, second: Path | str, out: Path | str, options: PageOptions
 ) -> Page:
-    """Write a page that shows two films in step.
+    """Write a page that plays two films in sync.
 
     Args:
         first: the film on the left.
         second: the film on the right.
-        out: the page, a name that ends in .html; what has it is replaced.
-        options: what is shown of the films, and how large.
+        out: the page, a name that ends in .html; replaced if it exists.
+        options: which part of the films to show, and how large.
 
     Raises:
         InputError: a film cannot be read, or FFmpeg is missing.
-        OptionsError: B begins after the part that shall be shown.
+        OptionsError: B starts after the part to show.
         OutputError: the page cannot be written.
     """
     out, films = Path(out), (probe(first), probe(second))
@@ -64,7 +64,7 @@ def write_compare_page(
     with output_errors(out), _folder_for(out) as folder:
         copies = [folder / path.name for path in beside]
         for letter, film, part, copy in zip("ab", films, parts, copies, strict=True):
-            log.info("%s: being copied for the page", film.path)
+            log.info("%s: converting for the page", film.path)
             copy_for_browsers(
                 film, copy, part=part, short_side=options.size, with_sound=letter == loud
             )
@@ -73,7 +73,7 @@ def write_compare_page(
 
 @contextmanager
 def _folder_for(out: Path) -> Iterator[Path]:
-    """Make a folder beside a file, and take it away with what is still in it."""
+    """Provide a temporary folder next to a file."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         yield Path(folder)
@@ -81,20 +81,22 @@ def _folder_for(out: Path) -> Iterator[Path]:
 
 def _check_place(out: Path, beside: tuple[Path, ...], films: tuple[Film, Film]) -> None:
     if out.suffix.lower() not in (".html", ".htm"):
-        raise OutputError(f"{out}: is a page; end its name in .html")
+        raise OutputError(f"{out}: is not an HTML name; use a name that ends in .html")
     own = {file.resolve() for film in films for file in film.source.files}
     taken = [path for path in (out, *beside) if path.resolve() in own]
     if taken:
-        raise OutputError(f"{taken[0]}: is one of the films; give the page another name")
+        raise OutputError(f"{taken[0]}: is one of the films; use another name for the page")
 
 
 def _parts(options: PageOptions) -> tuple[TimeSpan, TimeSpan]:
-    """Return what is shown of both films, each counted from its own start."""
+    """Return the span of each film to show, counted from its own start."""
     offset = seconds_from_text(options.offset, option="--offset")
     start, end = span_from_text(options.start, options.end)
     start = max(start or offset, offset)
     if end is not None and end <= start:
-        raise OptionsError(f"--end {options.end}: B begins only then, at --offset {options.offset}")
+        raise OptionsError(
+            f"--end {options.end}: is not after --offset, where B starts; use a later end"
+        )
     return TimeSpan(start, end), TimeSpan(start - offset, None if end is None else end - offset)
 
 
@@ -107,27 +109,29 @@ def _write(
     options: PageOptions,
 ) -> Page:
     times = _common_times(frame_times(copies[0]), frame_times(copies[1]), films)
-    is_whole = sum(copy.stat().st_size for copy in copies) <= options.embed * MEGABYTE
+    is_embedded = sum(copy.stat().st_size for copy in copies) <= options.embed * MEGABYTE
     sources = (
-        [_data_uri(copy) for copy in copies] if is_whole else [quote(path.name) for path in beside]
+        [_data_uri(copy) for copy in copies]
+        if is_embedded
+        else [quote(path.name) for path in beside]
     )
     page = _filled(films, sources, times, loud)
     with atomic_write(out) as draft:
         draft.write_text(page, encoding="utf-8")
-        if not is_whole:
+        if not is_embedded:
             for copy, path in zip(copies, beside, strict=True):
                 copy.replace(path)
-    return Page(out, () if is_whole else beside, len(times) - 1)
+    return Page(out, () if is_embedded else beside, len(times) - 1)
 
 
 def _common_times(first: list[float], second: list[float], films: tuple[Film, Film]) -> list[float]:
-    """Return A's times, up to where the shorter film ends, and that end."""
+    """Return A's frame times until the shorter film ends, and that end."""
     end = min(first[-1], second[-1])
     times = [time for time in first[:-1] if time < end]
     if abs(first[-1] - second[-1]) > first[-1] - first[-2]:
         log.warning(
-            "%s lasts %.2f s, %s %.2f s: the page ends with the shorter one; where B is a part "
-            "of A, say with --offset where it begins",
+            "%s lasts %.2f s, %s %.2f s; the page ends with the shorter one. If B is a part of A, "
+            "give its start in A with --offset",
             *(films[0].path, first[-1], films[1].path, second[-1]),
         )
     return [*times, end]
@@ -140,7 +144,7 @@ def _data_uri(copy: Path) -> str:
 def _filled(
     films: tuple[Film, Film], sources: list[str], times: list[float], loud: str | None
 ) -> str:
-    """Return the page's text."""
+    """Return the HTML of the page."""
     names = [film.path.resolve().name for film in films]
     width, height = frame_size(films[0], min(films[0].width, films[0].height))
     values = {

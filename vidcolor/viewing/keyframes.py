@@ -1,7 +1,7 @@
-"""The verb `keyframes`: a frame of each shot as a picture, to be coloured by hand.
+"""The verb `keyframes`: write one frame of each shot as a picture, to colour by hand.
 
-The names hold the number of the shot and the time of the frame, so that the folder can be given
-back as `--reference` when the pictures are in colour.
+The names contain the number of the shot and the time of the frame, so that the folder can be used
+as `--reference` when the pictures are coloured.
 """
 
 from collections.abc import Callable
@@ -21,31 +21,31 @@ from vidcolor.viewing.shot_list import Shot, ShotList
 def write_keyframes(
     film: Film, found: ShotList, folder: Path, *, on_shot: Callable[[int], None] | None = None
 ) -> list[Path]:
-    """Write the key frame of each shot into a folder, as grey PNGs, as the film is shown.
+    """Write the key frame of each shot into a folder, as grey PNGs, upright and in aspect.
 
     Args:
         film: the film.
         found: its shots.
-        folder: is made.
+        folder: created if it does not exist.
         on_shot: called with the number of pictures written, after each.
 
     Raises:
         InputError: the film cannot be read.
-        OutputError: a picture is there already, or cannot be written.
+        OutputError: a picture exists already, or cannot be written.
     """
     paths = [folder / name_of(shot) for shot in found.shots]
     for path in paths:
         if path.exists():
-            raise OutputError(f"{path}: is there already; give another folder, with --out")
+            raise OutputError(f"{path}: exists already; use another folder, with --out")
     for number, (shot, path) in enumerate(zip(found.shots, paths, strict=True), start=1):
-        write_picture(path, _picture(film, shot), "give a folder that can be written")
+        write_picture(path, _picture(film, shot), "use a folder that can be written")
         if on_shot is not None:
             on_shot(number)
     return paths
 
 
 def name_of(shot: Shot) -> str:
-    """Return `shot-0003@00-01-02.480.png`: no system minds a dash in a time."""
+    """Return `shot-0003@00-01-02.480.png`: no colons, which not every system allows."""
     time = text_from_seconds(shot.key_seconds).replace(":", "-")
     return f"shot-{shot.number:04}@{time}.png"
 

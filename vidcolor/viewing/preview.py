@@ -1,7 +1,7 @@
-"""The verb `preview`: a few frames of a film on a contact sheet, coloured as `render` would.
+"""The verb `preview`: a few frames of a film on a contact sheet, coloured as `render` does.
 
-Of the film only the surroundings of each frame are read: the neighbours that its colour depends
-on, and what the cuts between them are found by.
+Only a short span around each frame is read: the neighbours that its colour depends on, and the
+frames needed to detect the cuts between them.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,24 +43,24 @@ from vidcolor.pipeline.threads import ThreadedStages
 from vidcolor.shots import detector
 from vidcolor.shots.windows import WINDOW_REACH
 
-MOMENTS = 6
-"""Frames that are shown unless the user says which."""
-MOST_MOMENTS = 100
-"""Of 270 pixels each they reach the height beyond which many programs show no picture: 32,767."""
+DEFAULT_TIMES = 6
+"""Number of frames shown by default."""
+MAX_TIMES = 100
+"""At 270 pixels each, a sheet reaches the height limit of many programs, 32,767."""
 LEAD_FRAMES = 2 * (detector.CUT_REACH + stabilizer.STABILIZER_REACH + WINDOW_REACH)
-"""How far before a moment reading begins: twice what a frame's colour depends on, which is its
-neighbours and where cuts are among them, for where a film's rate varies they may lie further."""
+"""Frames to read before the one that is shown: twice the number that its colour and the detection
+of cuts depend on, as frames may be further apart in a film with a variable frame rate."""
 
 OnProgress = Callable[[int, int], None]
-"""Called after each frame with how many are coloured and how many will be."""
+"""Called after each frame with the number coloured so far and in all."""
 
 
 @dataclass(frozen=True)
 class PreviewFrame:
-    """A frame as a player shows it."""
+    """A frame as a player shows it, grey and in colour."""
 
     seconds: Fraction
-    """When, from the film's start."""
+    """Seconds from the film's start."""
     grey: RgbImage
     colored: RgbImage
 
@@ -76,15 +76,15 @@ def preview(
 
     Args:
         source: any film that FFmpeg reads.
-        out: the sheet, a name that ends in .png; what has it is replaced.
-        options: which frames, which models, and how they colour.
+        out: the sheet, a name that ends in .png; replaced if it exists.
+        options: which frames and models to show, and how to colour.
         on_progress: see OnProgress.
 
     Raises:
-        InputError: the film or its mask cannot be read, or shows nothing at one of the moments.
-        OptionsError: the moments are too many.
+        InputError: the film or its mask cannot be read, or has no frame at one of the times.
+        OptionsError: there are too many times.
         OutputError: the sheet cannot be written.
-        ModelError: there is no such model, or it is damaged, or too large for the memory.
+        ModelError: the model is missing, damaged or too large for the memory.
     """
     models = options.compare or (options.model,)
     job = resolve_job(source, replace(options, model=models[0]))
@@ -112,27 +112,27 @@ def preview(
 
 def _check_place(out: Path, film: Film) -> None:
     if out.suffix.lower() != ".png":
-        raise OutputError(f"{out}: contact sheets are PNGs; end its name in .png")
+        raise OutputError(f"{out}: is not a PNG name; use a name that ends in .png")
     if out.resolve() in (file.resolve() for file in film.source.files):
-        raise OutputError(f"{out}: is the film itself; give the sheet another name")
+        raise OutputError(f"{out}: is the film itself; use another name for the sheet")
 
 
 def _moments(film: Film, options: PreviewOptions) -> list[Fraction]:
-    """Return the seconds, from the film's start, that the options name."""
+    """Return the times to show, in seconds from the film's start."""
     if options.at:
         moments = sorted({seconds_from_text(text, option="--at") for text in options.at})
     elif film.duration_seconds is None:
-        raise InputError(f"{film.path}: does not say how long it is; name moments, with --at")
+        raise InputError(f"{film.path}: has no duration in its header; give times with --at")
     elif options.every is not None:
         step = seconds_from_text(options.every, option="--every")
         moments = [step * number for number in range(max(1, ceil(film.duration_seconds / step)))]
     else:
-        step = film.duration_seconds / MOMENTS
-        moments = [step * number + step / 2 for number in range(MOMENTS)]
-    if len(moments) > MOST_MOMENTS:
+        step = film.duration_seconds / DEFAULT_TIMES
+        moments = [step * number + step / 2 for number in range(DEFAULT_TIMES)]
+    if len(moments) > MAX_TIMES:
         raise OptionsError(
-            f"preview: {len(moments)} moments are too many for a sheet, which holds {MOST_MOMENTS};"
-            " let more time pass between them, with --every"
+            f"preview: {len(moments)} times are too many, a sheet has room for {MAX_TIMES}; "
+            "use a longer interval with --every"
         )
     return moments
 
@@ -160,10 +160,12 @@ def _column(
             column[shown.seconds] = shown
         elif is_named:
             raise InputError(
-                f"{film.path}: ends before {float(moment):.2f} s; give an earlier moment as --at"
+                f"{film.path}: ends before {float(moment):.2f} s; give an earlier time with --at"
             )
     if not column:
-        raise InputError(f"{film.path}: ends before its header says; name moments, with --at")
+        raise InputError(
+            f"{film.path}: ends before the duration in its header; give times with --at"
+        )
     return list(column.values())
 
 
@@ -174,7 +176,7 @@ def show_at(
     masks: Masks,
     given: Sequence[Layer],
 ) -> PreviewFrame | None:
-    """Return the frame that is shown at a moment, with the colour that `render` gives it.
+    """Return the frame that is shown at a time, with the colour that `render` gives it.
 
     Args:
         job: the film, and what the user makes of its colors.
@@ -212,19 +214,19 @@ def show_at(
 
 
 def _end_of(frame: Frame, film: Film) -> Fraction:
-    """Return when a frame makes room for the next one, on the film's clock."""
+    """Return the time at which the next frame is shown, on the film's clock."""
     if frame.duration or film.rate is None:
         return frame.seconds + frame.duration * frame.time_base
     return frame.seconds + 1 / film.rate
 
 
 def caption_of(shown: PreviewFrame) -> str:
-    """Return when a frame is shown, rounded up: given to `--at`, it shows the same frame."""
+    """Return the time of a frame, rounded up, so that `--at` with it shows the same frame."""
     return text_from_seconds(Fraction(ceil(shown.seconds * 1000), 1000))
 
 
 def strips_of(pictures: Sequence[RgbImage]) -> RgbImage:
-    """Return one picture of as many upright strips, each where it lies in its own picture."""
+    """Return one picture of vertical strips, one from each picture, at the same place as there."""
     width, count = pictures[0].shape[1], len(pictures)
     edges = [width * number // count for number in range(count + 1)]
     strips = zip(pictures, edges, edges[1:], strict=False)

@@ -30,10 +30,10 @@ Beginning = Literal["start", "cut", "dissolve", "fade-in"]
 
 SHEET_COLUMNS = 5
 SHEET_CELL_PX = 240
-"""Longest side of a picture on the sheet: hundreds of shots shall fit."""
+"""Longest side of a picture on the sheet; small, so that hundreds of shots fit."""
 
 LOOK_PX = 320
-"""Width at which sharpness is judged: grain is averaged out, blur by motion is not."""
+"""Width at which sharpness is measured; averages grain out, but not motion blur."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,23 +43,23 @@ class Shot:
     number: int
     """From 1."""
     first_frame: int
-    """From 0, as all frames are counted."""
+    """Counted from 0, as all frames."""
     last_frame: int
     start_seconds: Fraction
-    """When its first frame is shown, as `--start` counts."""
+    """Time of its first frame, from the film's start, as for `--start`."""
     end_seconds: Fraction
-    """When its last frame ends."""
+    """End of its last frame, likewise."""
     begins: Beginning
     key_frame: int
-    """The sharpest frame that is no other shot's as well."""
+    """Its sharpest frame that does not also show another shot."""
     key_seconds: Fraction
     key_picture: RgbImage = field(repr=False, compare=False)
-    """That frame, small, as the film is shown."""
+    """That frame, small, as a player shows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShotTransition:
-    """A dissolve or fade; a long dissolve's middle part."""
+    """A dissolve or fade; of a long dissolve, its middle."""
 
     kind: TransitionKind
     first_frame: int
@@ -68,7 +68,7 @@ class ShotTransition:
 
 @dataclass(frozen=True, kw_only=True)
 class ShotList:
-    """What `list_shots` found."""
+    """The result of `list_shots`."""
 
     film: Path
     frame_count: int
@@ -77,7 +77,7 @@ class ShotList:
 
     @property
     def cuts(self) -> list[int]:
-        """Return the first frames of the shots that begin with a cut."""
+        """First frames of the shots that start with a cut."""
         return [shot.first_frame for shot in self.shots if shot.begins == "cut"]
 
     def to_json(self) -> str:
@@ -92,7 +92,7 @@ class ShotList:
         })  # fmt: skip
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Return the heading and the rows of a table, one a shot."""
+        """Return the headings and rows of a table, one row per shot."""
         rows = [
             [
                 str(shot.number),
@@ -103,20 +103,20 @@ class ShotList:
             ]
             for shot in self.shots
         ]
-        return ["shot", "frames", "from", "to", "begins by"], rows
+        return ["shot", "frames", "start", "end", "starts with"], rows
 
     def write_sidecar(self) -> Path:
-        """Begin the film's sidecar, with a table a shot, and return its path.
+        """Write a sidecar to edit, with one table per shot, and return its path.
 
         Raises:
-            OutputError: there is one, or it cannot be written.
+            OutputError: it exists already, or cannot be written.
         """
         return write_sidecar(
             self.film, [(shot.start_seconds, shot.end_seconds) for shot in self.shots]
         )
 
     def write_sheet(self, path: Path) -> None:
-        """Write a PNG with a frame of each shot, its number and when the shot begins.
+        """Write a PNG with a frame of each shot, its number and its start time.
 
         Raises:
             OutputError: it cannot be written.
@@ -149,7 +149,7 @@ def list_shots(film: Film, *, on_frame: Callable[[int], None] | None = None) -> 
 
     Args:
         film: what `probe` found.
-        on_frame: called with the number of frames seen, after each.
+        on_frame: called after each frame with the number of frames read.
 
     Raises:
         InputError: the film cannot be read.
@@ -173,7 +173,7 @@ def list_shots(film: Film, *, on_frame: Callable[[int], None] | None = None) -> 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A frame of a film, and whether it could stand for its shot."""
+    """A frame of a film, and how well it represents its shot."""
 
     number: int
     shot: int
@@ -181,7 +181,7 @@ class _Candidate:
     end_seconds: Fraction
     seen: ShotFrame[Frame]
     worth: float
-    """How sharp it is, if all of it belongs to its shot."""
+    """Its sharpness; -1 if it also shows another shot."""
     small_hw: NDArray[np.float32]
 
 

@@ -1,9 +1,9 @@
-"""What a render reads, sent to machines where none of it lies, and the segments that come back.
+"""Send the inputs of a render to other machines through an object store, and get segments back.
 
-A job names files of the machine that drives. They go to a store once, under names made of their
-content; the machine that renders fetches them, and each path in the job is the path there. A
-segment is put into the store under what decides its frames, so that any run finds it again: it is
-there when the note beside it is, which names it and comes last.
+A job contains paths of the machine that drives the render. Their files are uploaded once, with keys
+made of their content. A worker downloads them, and the job's paths are changed to its local ones. A
+segment is uploaded with a key made of its fingerprint, so that any run finds it again; its record,
+a JSON file, is uploaded last, so that a segment with a record is complete.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Item:
-    """A file or a folder that a job reads."""
+    """A file or folder that a job reads."""
 
     path: str
-    """Where it is on the machine that drives; absolute."""
+    """Its absolute path on the driving machine."""
     keys: tuple[tuple[str, str], ...]
-    """Of each file in it the name, empty if the item is a file itself, and the key in the store."""
+    """Name (empty if the item is a file) and key in the store of each file in it."""
 
     @property
     def digest(self) -> str:
@@ -44,14 +44,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Packed:
-    """A job that can be unpacked elsewhere."""
+    """A job that can be unpacked on another machine."""
 
     items: tuple[Item, ...]
     job: bytes
 
 
 def pack_job(job: Job, store: Store) -> Packed:
-    """Put what a job reads into the store, where it is not there yet, and pack the job.
+    """Upload what a job reads, unless the store has it already, and pack the job.
 
     Raises:
         OutputError: the store cannot be written.
@@ -63,11 +63,11 @@ def pack_job(job: Job, store: Store) -> Packed:
 
 
 def unpack_job(packed: Packed, places: Sequence[Path], folder: Path) -> Job:
-    """Return a job as it is here.
+    """Return a packed job with paths of this machine.
 
     Args:
         packed: what `pack_job` made.
-        places: where each of its items is.
+        places: local path of each of its items.
         folder: for its segments.
     """
     job: Job = _Unpacker(io.BytesIO(packed.job), places).load()
@@ -75,7 +75,7 @@ def unpack_job(packed: Packed, places: Sequence[Path], folder: Path) -> Job:
 
 
 def _read_by(job: Job) -> dict[str, Sequence[Path]]:
-    """Return the files and folders that a job reads, and the files of each."""
+    """Return the files and folders that a job reads, with the files in each."""
     films = (job.film, *job.guidance.masks.films)
     read: list[tuple[Path, Sequence[Path]]] = [
         *((film.path, film.source.files) for film in films),
@@ -92,7 +92,7 @@ def _put(whole: str, files: Sequence[Path], store: Store) -> Item:
     for file in files:
         key = f"files/{content_digest([file])}/{file.name}"
         if not store.has(key):
-            log.info("%s: goes into the store", file)
+            log.info("%s: uploading to the store", file)
             store.put(file, key)
         keys.append(("" if _absolute(file) == whole else file.name, key))
     return Item(whole, tuple(keys))
@@ -103,7 +103,7 @@ def _absolute(path: Path | str) -> str:
 
 
 class _Packer(pickle.Pickler):
-    """Leaves out each path in an item: what is before it, which item, and what follows."""
+    """Replaces each path in an item by the item's number, with the text before and after it."""
 
     def __init__(self, file: io.BytesIO, items: Sequence[Item]) -> None:
         super().__init__(file)
@@ -122,7 +122,7 @@ class _Packer(pickle.Pickler):
 
 
 class _Unpacker(pickle.Unpickler):
-    """Puts in where the items are now."""
+    """Inserts the local paths of the items."""
 
     def __init__(self, file: io.BytesIO, places: Sequence[Path]) -> None:
         super().__init__(file)
@@ -135,7 +135,7 @@ class _Unpacker(pickle.Unpickler):
 
 
 def put_segment(segment: Segment, job: Job, store: Store) -> None:
-    """Put a segment's file into the store, and then the note that it is there.
+    """Upload a segment's file, and then its record.
 
     Raises:
         OutputError: the store cannot be written.
@@ -147,10 +147,10 @@ def put_segment(segment: Segment, job: Job, store: Store) -> None:
 
 
 def take_segment(job: Job, task: SegmentTask, store: Store) -> Segment | None:
-    """Fetch the segment that was made of a part, by this run or another; None: there is none.
+    """Download a segment that this run or another has rendered; None: the store has none.
 
     Raises:
-        OutputError: the store or the job's folder is not what it should be.
+        OutputError: the store cannot be read, or the job's folder not written.
     """
     note = store.text(_note_key(job, task.number))
     if note is None:
@@ -163,7 +163,9 @@ def take_segment(job: Job, task: SegmentTask, store: Store) -> Segment | None:
     store.fetch(_key(job, path.name), path)
     if digest(path) == segment.sha256:
         return segment
-    log.warning("%s: part %d is damaged in the store; it is made again", job.plan.out, task.number)
+    log.warning(
+        "%s: segment %d is damaged in the store; rendering it again", job.plan.out, task.number
+    )
     path.unlink()
     return None
 

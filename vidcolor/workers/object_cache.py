@@ -1,7 +1,8 @@
-"""Files of a store on this machine: fetched once for all its workers, removed when long unused.
+"""A local cache of files from an object store, shared by all workers of this machine.
 
-Who uses an item holds its lock together with others; who fetches or removes it holds that alone. A
-lock goes with its process, so what a killed worker left is used, or removed, by the next.
+A worker that uses an item holds a shared lock on it; one that downloads or removes it holds an
+exclusive lock. Locks end with their process, so the next worker can use, or remove, what a killed
+one left. Items that have not been used for KEPT_SECONDS are removed.
 """
 
 import os
@@ -18,26 +19,26 @@ from vidcolor.workers.job_shipping import Item
 from vidcolor.workers.object_store import Store
 
 KEPT_SECONDS = 1800
-"""What nobody has used for so long is removed. A batch takes turns with the segments of several
-films, each of minutes; a disk that holds what half an hour needs is not much to ask."""
+"""Unused items are removed after this time. A batch alternates between segments of several films,
+each of which takes minutes, so an item may be needed again after a while."""
 
 
 # Not fsspec's file cache: it has no locks between processes, and removes nothing by itself.
 class Cache:
-    """A folder with items of a store, which other processes use as well."""
+    """A folder with items of a store, shared with other processes."""
 
     def __init__(self, folder: Path, store: Store) -> None:
         self._folder, self._store = folder, store
         self._held: dict[str, IO[str]] = {}
 
     def keep(self, items: Sequence[Item]) -> list[Path]:
-        """Fetch what is not here of some items, hold these and let go of those held before.
+        """Lock these items, download the missing ones, and release items locked before.
 
         Returns:
-            Where each of them is.
+            The local path of each.
 
         Raises:
-            OutputError: the store cannot be read, or the folder not be written.
+            OutputError: the store cannot be read, or the folder cannot be written.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +57,7 @@ class Cache:
             raise
         except OSError as error:
             raise OutputError(
-                f"{self._folder}: {error.strerror}; make room there, or name another folder by "
+                f"{self._folder}: {error.strerror}; free some space, or name another folder with "
                 "VIDCOLOR_HOME"
             ) from error
         return [self._place(item) for item in items]
@@ -65,7 +66,7 @@ class Cache:
         return self._folder / item.digest / Path(item.path).name
 
     def _hold(self, item: Item) -> IO[str]:
-        """Return the lock of an item that is here, held together with others."""
+        """Return a shared lock on an item, which is downloaded first if it is missing."""
         path = self._folder / f"{item.digest}.lock"
         while True:
             file = path.open("a")
@@ -76,7 +77,7 @@ class Cache:
             wait_for_lock(file)
             if not self._place(item).exists() and is_named(file, path):
                 self._fetch(item)
-            file.close()  # in between, another may have fetched it, or removed it again
+            file.close()  # another process may have fetched or removed it in between
 
     def _fetch(self, item: Item) -> None:
         with atomic_folder(self._folder / item.digest) as draft:
@@ -88,7 +89,7 @@ class Cache:
 
     def _remove_unused(self) -> None:
         for path in self._folder.glob("*.lock"):
-            with suppress(FileNotFoundError, OutputError):  # another removes it, or uses it
+            with suppress(FileNotFoundError, OutputError):  # another process removes it, or uses it
                 if time.time() - path.stat().st_mtime > KEPT_SECONDS:
                     with path.open("r+") as file:
                         lock(file, if_held=f"{path}: is in use")

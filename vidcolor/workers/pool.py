@@ -1,6 +1,6 @@
 """Who renders the parts of films: a pool. Here, processes of this machine, one model each.
 
-A worker that dies costs the part that it was at another try; the others go on.
+If a worker dies, its segment is tried again; the others are not affected.
 """
 
 import logging
@@ -29,32 +29,32 @@ from vidcolor.pipeline.segment_job import Job, Renderer, SegmentTask
 log = logging.getLogger(__name__)
 
 FORKING = multiprocessing.get_context("forkserver")
-"""Workers are forks of a process that has imported torch and begun nothing: each starts at once, a
-dead one's successor, too, and they share what torch takes."""
+"""Workers are forked from a process that has only imported torch: they start at once, also when one
+replaces a dead worker, and share the memory of torch."""
 FORKING.set_forkserver_preload([__name__])
 REAPING = threading.Lock()
-"""Held by whoever starts a process or asks how one ended: that can be read once, and a start asks
-for all."""
+"""Held while a process is started or its exit code is read: the code can be read only once, and
+starting a process reads those of all others."""
 TRIES = 3
-"""Of a part whose worker dies: once may be chance, a machine that was short of memory; what kills
-three is the part itself."""
+"""Tries for a segment whose worker dies. One death may be chance, as a lack of memory; if three
+workers die, it is the segment's fault."""
 AHEAD = 2
-"""Parts in flight for each worker: the one that it renders, and the next."""
+"""Segments in flight per worker: the one that it renders, and the next."""
 
 
 class WorkerPool(Protocol):
-    """Renders the parts of films, several at a time."""
+    """Renders segments of films, several at a time."""
 
     size: int
-    """How many."""
+    """Number of workers."""
 
     def render_tasks(
         self, job: Job, tasks: Iterable[SegmentTask]
     ) -> Generator[Segment, None, None]:
-        """Yield the segments as they are done, in any order; their files are in the job's folder.
+        """Yield the segments as they finish, in any order; their files are in the job's folder.
 
-        Several threads may call it, each for its film. When the generator is closed, or raises,
-        nothing writes into the job's folder any more.
+        Several threads may call it, each for its own film. After the generator is closed, or has
+        raised, nothing writes into the job's folder any more.
 
         Args:
             job: what the parts share.
@@ -68,14 +68,14 @@ class WorkerPool(Protocol):
 
 
 class DeathError(Exception):
-    """A worker ended before it answered; says of what."""
+    """A worker died before it answered; the message says why."""
 
 
 class Worker(Protocol):
-    """Renders one part after the other; when it dies, another takes its place."""
+    """Renders one segment after the other; restarted when it dies."""
 
     def render(self, job: Job, task: SegmentTask, is_over: threading.Event) -> Segment:
-        """Return the segment made of a part, or raise what went wrong with it.
+        """Render a segment, or raise the error it failed with.
 
         Args:
             job: what the parts of a film share.
@@ -83,14 +83,14 @@ class Worker(Protocol):
             is_over: set, before `kill`, when nobody wants the segment any more.
 
         Raises:
-            DeathError: the worker died, or nobody wants the segment.
+            DeathError: the worker died, or the segment is no longer needed.
         """
 
     def kill(self) -> None:
-        """End it, so that `render` fails where it waits; another thread may call this."""
+        """End it, so that a waiting `render` fails; called from another thread."""
 
     def end(self) -> object:
-        """End it for good."""
+        """End it permanently."""
 
 
 class BasePool:
@@ -107,7 +107,7 @@ class BasePool:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        """Return itself; a worker starts when it is first needed."""
+        """Return itself; workers start when they are first needed."""
         return self
 
     def __exit__(
@@ -116,13 +116,13 @@ class BasePool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the workers, whatever they are at; calls that go on are cancelled."""
+        """End the workers, even if they are busy, and cancel all calls."""
         with self._lock:
             self._is_dismissed = True
             calls = list(self._calls)
         for call in calls:
             call.end()
-        # Not with cancel_futures: whoever waits for such a future is never told of it.
+        # Not with cancel_futures: threads that wait for such a future would wait forever.
         self._threads.shutdown()
         while not self._idle.empty():
             self._idle.get().end()
@@ -130,7 +130,7 @@ class BasePool:
     def render_tasks(
         self, job: Job, tasks: Iterable[SegmentTask]
     ) -> Generator[Segment, None, None]:
-        """Yield the segments as they are done, as every `WorkerPool` does."""
+        """Yield the segments as they finish, as every `WorkerPool` does."""
         call = _Call()
         futures: set[Future[Segment]] = set()
         try:
@@ -165,7 +165,7 @@ class BasePool:
                         return worker.render(job, task, call.is_over)
                 except DeathError as death:
                     reason = str(death)
-                    log.warning("%s: part %d: %s", job.plan.out, task.number + 1, reason)
+                    log.warning("%s: segment %d: %s", job.plan.out, task.number + 1, reason)
         finally:
             self._idle.put(worker)
         raise OutputError(
@@ -175,7 +175,7 @@ class BasePool:
 
 
 class LocalPool(BasePool):
-    """Processes of this machine; on one with several GPUs they take turns in having these.
+    """Processes of this machine; if it has several GPUs, they are assigned in turn.
 
     with LocalPool(2) as pool, closing(pool.render_tasks(job, tasks)) as segments:
         for segment in segments:
@@ -190,14 +190,14 @@ class LocalPool(BasePool):
 
 
 def _gpus() -> list[str]:
-    """Return what CUDA_VISIBLE_DEVICES calls each GPU that this process sees."""
+    """Return the name in CUDA_VISIBLE_DEVICES of each GPU that this process sees."""
     count = torch.cuda.device_count()
     named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return named.split(",")[:count] if named else [str(number) for number in range(count)]
 
 
 class _Call:
-    """The workers that render for one call, until it is over."""
+    """One call of `render_tasks`, with the workers that are rendering for it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -206,10 +206,10 @@ class _Call:
 
     @contextmanager
     def using(self, worker: Worker) -> Iterator[None]:
-        """Let a worker be ended with the call.
+        """End the worker if the call ends in this block.
 
         Raises:
-            CancelledError: the call is over.
+            CancelledError: the call has ended.
         """
         with self._lock:
             self._workers.add(worker)
@@ -226,7 +226,7 @@ class _Call:
                 self._workers.remove(worker)
 
     def end(self) -> None:
-        """End the workers that are at it."""
+        """End the workers that are rendering for it."""
         self.is_over.set()
         with self._lock:
             for worker in self._workers:
@@ -234,7 +234,7 @@ class _Call:
 
 
 class _Process:
-    """A process that renders one part after the other; another takes its place when it dies."""
+    """A worker process; it is restarted when it dies."""
 
     def __init__(self, gpu: str | None, size: int) -> None:
         self._gpu, self._size = gpu, size
@@ -243,10 +243,10 @@ class _Process:
         self._lock = threading.Lock()
 
     def render(self, job: Job, task: SegmentTask, is_over: threading.Event) -> Segment:
-        """Return the segment that the process made of a part, or raise what went wrong there.
+        """Render a segment in the process, or raise the error it failed with.
 
         Raises:
-            DeathError: the process ended.
+            DeathError: the process died.
         """
         if not self._is_alive():
             self._start(is_over)
@@ -270,19 +270,19 @@ class _Process:
         process = FORKING.Process(target=_serve, args=(its_own, self._gpu, self._size), daemon=True)
         with self._lock, REAPING:
             if is_over.is_set():
-                raise DeathError("its film is over")
+                raise DeathError("its film was cancelled")
             process.start()
             self._process = process
         its_own.close()
 
     def kill(self) -> None:
-        """End the process, so that `render` fails where it waits."""
+        """End the process, so that a waiting `render` fails."""
         with self._lock:
             if self._process is not None:
                 self._process.kill()
 
     def end(self) -> str:
-        """End the process and say what it ended with."""
+        """End the process and return its signal or exit code, in words."""
         process = self._process
         if process is None:
             return "nothing"
@@ -295,22 +295,24 @@ class _Process:
 
 
 def _serve(connection: Connection, gpu: str | None, size: int) -> None:
-    """Render what comes through a connection, until it is closed; this is a worker's process."""
+    """Render the tasks that come through a connection until it is closed; the worker's main."""
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # CUDA reads it when it is first used
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; whoever drives ends us
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all processes; the driver ends this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
     send_messages(_ToParent(cast(Any, connection)))
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
     renderer = Renderer()
-    with suppress(EOFError, OSError):  # whoever drives is gone
+    with suppress(EOFError, OSError):  # the driver is gone
         while True:
             job, task = connection.recv()
             connection.send(answer(partial(renderer.render, job, task)))
 
 
 def answer(render: Callable[[], Segment]) -> Segment | Exception:
-    """Return the segment made of a part, or what went wrong with it, as can be pickled."""
+    """Return the rendered segment, or its error in a form that can be pickled."""
     try:
         return render()
     except VidcolorError as error:
@@ -327,15 +329,15 @@ def _end_with_parent() -> None:
 
 
 class _ToParent(QueueHandler):
-    """Sends messages where they can be shown."""
+    """Sends log messages to the driver, which shows them."""
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        with suppress(OSError):  # whoever drives is gone
+        with suppress(OSError):  # the driver is gone
             cast(Connection, self.queue).send(record)
 
 
 def send_messages(to: logging.Handler) -> None:
-    """Send warnings to whoever drives, but for those that come of decoding: it has said them."""
+    """Send warnings to the driver, except those on decoding, which the driver logs itself."""
     package = logging.getLogger("vidcolor")
     package.handlers, package.propagate = [to], False
     package.setLevel(logging.WARNING)

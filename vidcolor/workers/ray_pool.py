@@ -1,11 +1,11 @@
 """A pool on a Ray cluster: actors that hold the model, on whatever machine has room for one.
 
-Ray places the workers and says when one is lost; what is done, what is tried again and how much is
-in flight is this process's business, as with processes of this machine. An actor is handed work
-when it has started and not before, so that none waits for a machine that never comes.
+Ray places the workers and reports when one is lost. This process decides what is rendered, what is
+tried again and how much is in flight, as for local processes. An actor gets work only after it has
+started, so that no segment waits for a machine that never starts.
 
-Source for actors rather than tasks: a task with a GPU gets a process of its own, which would load
-the model for each part (Ray, `max_calls`).
+Actors and not tasks, because a Ray task with a GPU gets its own process, which would load the model
+for each segment (Ray, `max_calls`).
 """
 
 import logging
@@ -41,13 +41,13 @@ from vidcolor.workers.pool import BasePool, DeathError, WorkerPool, answer, send
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.2
-"""How often whoever waits for a worker looks whether it still shall: unseen by a user."""
+"""How often a thread that waits for a worker checks whether its film was cancelled."""
 SAY_SECONDS = 60
-"""After so long without a worker that is said: a machine that is being started may take as long."""
+"""Time without a worker after which a warning is logged; starting a machine may take as long."""
 ANSWER_SECONDS = 10
-"""A machine that does not answer in this time is not there, or behind a wall."""
+"""Timeout for connecting to a cluster."""
 STORE_BYTES = 100_000_000
-"""Of memory for Ray's own store of a cluster begun here: nothing large goes through it."""
+"""Memory for the object store of a cluster started here: nothing large goes through it."""
 
 
 @contextmanager
@@ -56,10 +56,10 @@ def open_ray_pool(where: str, options: RenderOptions) -> Iterator[WorkerPool]:
 
     Args:
         where: auto, local, or the address of a cluster.
-        options: what a worker needs. Of workers, 1 says nothing: one could do without a cluster.
+        options: what a worker needs. `workers` 1 means auto: one worker needs no cluster.
 
     Raises:
-        OptionsError: there is no Ray here, or no such cluster.
+        OptionsError: Ray is not installed, or cannot connect to the cluster.
     """
     with _connected(where):
         needs = _needs(options)
@@ -73,14 +73,14 @@ def open_ray_pool(where: str, options: RenderOptions) -> Iterator[WorkerPool]:
 
 @contextmanager
 def _connected(where: str) -> Iterator[None]:
-    """Connect this process with a cluster; one that it began ends with the block."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # it would print a lost node's log
+    """Connect to a cluster; one that was started here ends with the block."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage reports
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # else it prints the log of a lost node
     try:
         import ray
     except ImportError as error:
         raise OptionsError(
-            f"--ray {where}: Ray is not installed; get it by pip install 'vidcolor[cluster]'"
+            f"--ray {where}: Ray is not installed; run pip install 'vidcolor[cluster]'"
         ) from error
     where = os.environ.get("RAY_ADDRESS", where) if where == "auto" else where
     _require_answer(where)
@@ -91,7 +91,7 @@ def _connected(where: str) -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise _no_cluster(where, _reason(error)) from error
     finally:
-        signal.signal(signal.SIGTERM, ours)  # Ray's own would end us without tidying up
+        signal.signal(signal.SIGTERM, ours)  # Ray's handler would end us without cleaning up
     try:
         yield
     finally:
@@ -99,7 +99,7 @@ def _connected(where: str) -> Iterator[None]:
 
 
 def _require_answer(where: str) -> None:
-    """Refuse an address at which nobody answers, for which Ray itself would look for minutes."""
+    """Fail at once if nothing answers at an address; Ray itself would try for minutes."""
     if where in ("auto", "local"):
         return
     host, _, port = where.rpartition(":")
@@ -111,15 +111,15 @@ def _require_answer(where: str) -> None:
 
 def _no_cluster(where: str, reason: str) -> OptionsError:
     return OptionsError(
-        f"--ray {where}: no cluster to work with ({reason}); give the HOST:PORT that "
-        "`ray start --head` says, or take --ray local"
+        f"--ray {where}: cannot connect to a cluster ({reason}); give the HOST:PORT that "
+        "`ray start --head` prints, or use --ray local"
     )
 
 
 def _needs(options: RenderOptions) -> dict[str, float]:
-    """Return what a worker takes of a machine, in Ray's words.
+    """Return the resources of a worker, by Ray's names.
 
-    `auto` is what it is on this machine: the engine was chosen here, and so it is for all.
+    `--device auto` is decided on this machine, as the engine is, and applies to all workers.
     """
     import ray
 
@@ -128,12 +128,12 @@ def _needs(options: RenderOptions) -> dict[str, float]:
     if options.device == "cuda" or (options.device == "auto" and torch.cuda.is_available()):
         needs["GPU"] = options.worker_gpus
     elif options.device == "auto" and has_gpus:
-        log.warning("the cluster has GPUs, this machine none; add --device cuda to use them")
+        log.warning("the cluster has GPUs but this machine has none; add --device cuda to use them")
     return needs
 
 
 def _room(needs: dict[str, float]) -> int:
-    """Return how many workers the machines of the cluster hold."""
+    """Return how many workers the machines of the cluster have room for."""
     import ray
 
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -148,10 +148,10 @@ def _in_words(needs: dict[str, float]) -> str:
 
 
 class _Actor:
-    """What runs on the machines: one model, one part after the other."""
+    """Runs on the machines: holds one model, and renders one segment after the other."""
 
     def __init__(self, folder: Path, threads: int, store: str | None) -> None:
-        """Begin, in the folder of whoever drives where there is one: names may count from there."""
+        """Start in the driver's folder, if it exists here: paths may be relative to it."""
         with suppress(OSError):
             os.chdir(folder)
         self._messages: SimpleQueue[logging.LogRecord] = SimpleQueue()
@@ -160,19 +160,19 @@ class _Actor:
         self._renderer = _SharingRenderer() if store is None else _FetchingRenderer(store)
 
     def version(self) -> str:
-        """Return the version that it runs."""
+        """Return its version of vidcolor."""
         return __version__
 
     def render(
         self, job: Any, task: SegmentTask
     ) -> tuple[list[logging.LogRecord], Segment | Exception]:
-        """Return what is to be said, and the segment or what went wrong."""
+        """Return log messages, and the segment or its error."""
         made = answer(partial(self._renderer.render, job, task))
         return [self._messages.get() for _ in range(self._messages.qsize())], made
 
 
 class _SharingRenderer:
-    """Renders where film and result lie in folders that all machines share."""
+    """Renders if film and result are in folders that all machines share."""
 
     def __init__(self) -> None:
         self._renderer = Renderer()
@@ -180,14 +180,14 @@ class _SharingRenderer:
     def render(self, job: Job, task: SegmentTask) -> Segment:
         if not job.folder.is_dir():
             raise OutputError(
-                f"{job.folder}: is not on {os.uname().nodename}, which shall write there; put film "
-                "and result on a folder that all machines share, or add --store"
+                f"{job.folder}: does not exist on {os.uname().nodename}, which renders; put film "
+                "and result in a folder that all machines share, or add --store"
             )
         return self._renderer.render(job, task)
 
 
 class _FetchingRenderer:
-    """Renders what it fetches from a store, and puts its segments there."""
+    """Downloads its inputs from a store, and uploads its segments."""
 
     def __init__(self, store: str) -> None:
         self._renderer = Renderer()
@@ -219,17 +219,17 @@ class _Actors:
             self.start()
 
     def start(self) -> None:
-        """Ask for one more actor."""
+        """Request one more actor."""
         actor: Any = self._kind.remote(*self._arguments)
         actor.version.remote().future().add_done_callback(lambda v: self._started.put((actor, v)))
 
     @contextmanager
     def lent(self, is_over: threading.Event) -> Iterator[Any]:
-        """Lend an actor that has started.
+        """Provide an actor that has started.
 
         Raises:
-            DeathError: it is lost, or the wait for one is over.
-            OptionsError: it has another vidcolor.
+            DeathError: the actor is lost, or the film was cancelled.
+            OptionsError: it has another version of vidcolor.
         """
         import ray
 
@@ -239,7 +239,7 @@ class _Actors:
             if version.result() != __version__:
                 raise OptionsError(
                     f"--ray: a worker has vidcolor {version.result()}, and this is {__version__}; "
-                    "install the same on all machines"
+                    "install the same version on all machines"
                 )
             yield actor
         except ray.exceptions.RayError as error:
@@ -253,34 +253,36 @@ class _Actors:
                 self._started.put((actor, version))
 
     def _next(self, is_over: threading.Event) -> tuple[Any, Future[str]]:
-        said = time.monotonic()
+        warned = time.monotonic()
         while not is_over.is_set():
             with suppress(Empty):
                 return self._started.get(timeout=LOOK_SECONDS)
-            if time.monotonic() - said > SAY_SECONDS:
-                said = time.monotonic()
-                log.warning("no worker yet: the cluster has no room with %s", self._in_words)
-        raise DeathError("its film is over")
+            if time.monotonic() - warned > SAY_SECONDS:
+                warned = time.monotonic()
+                log.warning(
+                    "still waiting for a worker: the cluster has no room for %s", self._in_words
+                )
+        raise DeathError("its film was cancelled")
 
 
 def _reason(error: Exception) -> str:
-    """Return the line of Ray's many that tells most: what kept an actor from starting is last."""
+    """Return the most useful line of a Ray error: last, if an actor failed to start; else first."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[-1 if "creation task" in lines[0] else 0]
 
 
 class _RaySlot:
-    """A worker whom an actor stands for, now this one and then that."""
+    """A worker that uses any of the actors, one at a time."""
 
     def __init__(self, actors: _Actors) -> None:
         self._actors = actors
         self._actor: Any = None
 
     def render(self, job: Job, task: SegmentTask, is_over: threading.Event) -> Segment:
-        """Return the segment that an actor made of a part, or raise what went wrong there.
+        """Render a segment in an actor, or raise the error it failed with.
 
         Raises:
-            DeathError: it is lost.
+            DeathError: the actor is lost.
         """
         if not isinstance(job, _SentJob):
             return self._rendered(job, task, is_over)
@@ -289,7 +291,7 @@ class _RaySlot:
             self._rendered(job.packed, task, is_over)
             found = take_segment(job, task, job.store)
         if found is None:
-            raise DeathError(f"its segment is gone from the store {job.store.address}")
+            raise DeathError(f"its segment is missing in the store {job.store.address}")
         return found
 
     def _rendered(self, job: Job | Packed, task: SegmentTask, is_over: threading.Event) -> Segment:
@@ -299,7 +301,7 @@ class _RaySlot:
         with self._actors.lent(is_over) as actor:
             self._actor = actor
             if is_over.is_set():
-                raise DeathError("its film is over")
+                raise DeathError("its film was cancelled")
             messages, made = ray.get(actor.render.remote(job, task))
             self._actor = None
         for message in messages:
@@ -309,7 +311,7 @@ class _RaySlot:
         return made
 
     def kill(self) -> None:
-        """End the actor, so that `render` fails where it waits."""
+        """End the actor, so that a waiting `render` fails."""
         import ray
 
         actor = self._actor
@@ -317,12 +319,12 @@ class _RaySlot:
             ray.kill(actor)
 
     def end(self) -> None:
-        """Let go of the actor: it ends with the connection."""
+        """Do nothing: actors end with the connection to Ray."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _SentJob(Job):
-    """A job of which the store has what it reads."""
+    """A job whose inputs are in the store."""
 
     packed: Packed
     store: Store
@@ -331,13 +333,13 @@ class _SentJob(Job):
 class _StorePool(BasePool):
     """A pool of machines that share a store."""
 
-    def __init__(self, seats: Sequence[_RaySlot], store: str) -> None:
-        super().__init__(seats)
+    def __init__(self, slots: Sequence[_RaySlot], store: str) -> None:
+        super().__init__(slots)
         self._store = Store(store)
 
     def render_tasks(
         self, job: Job, tasks: Iterable[SegmentTask]
     ) -> Generator[Segment, None, None]:
-        """Yield the segments as they are done, as every pool does; those in the store at once."""
+        """Yield the segments as they finish; those in the store already, at once."""
         packed = pack_job(job, self._store)
         return super().render_tasks(_SentJob(**vars(job), packed=packed, store=self._store), tasks)
