@@ -158,7 +158,7 @@ class _Batch:
     def outcomes(self, tasks: Sequence[Task]) -> Generator[tuple[Task, Outcome], None, None]:
         """Render the films and yield what becomes of each, as soon as that is known."""
         # The threads of films end after the pool: when it is dismissed, they have nothing to do.
-        with ExitStack() as threads, create_pool(self._hiring) as pool:
+        with ExitStack() as threads, create_pool(self._pool_options) as pool:
             if pool is None:
                 yield from ((task, self._outcome(task, None)) for task in tasks)
                 return
