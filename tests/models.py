@@ -1,14 +1,17 @@
 """Models small enough to be made anew in every test."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vidcolor.network.architectures.temporal_unet import TemporalUNet
 from vidcolor.network.card import Card
+from vidcolor.network.families import ARCHITECTURES, FAMILIES
 from vidcolor.network.family import Family, Setup
 from vidcolor.network.generator import Features, Generator
+from vidcolor.options.train import TrainOptions
 
 TINY = Card(
     name="tiny",
@@ -18,6 +21,50 @@ TINY = Card(
     grey="bt601",
     working_size=64,
 )
+
+SMALL = TrainOptions(
+    dataset="drawn", size=64, batch_size=2, ngf=8, ndf=8,
+    backbone="squeezenet1_1", random_backbone=True,
+)  # fmt: skip
+"""Options of which every family makes a small network, but for those below."""
+SMALLER: dict[str, dict[str, Any]] = {
+    "squeeze-unet": {"widths": (16, 8, 8)},
+    "efficient-unet": {"lite": 0, "widths": (32, 16, 16, 8)},
+    "ddcolor": {"encoder_name": "convnext-t", "num_queries": 8, "dec_layers": 1},
+}
+"""What else makes a network small, by its family or architecture."""
+
+
+def small_setup(family: str, **changes: Any) -> tuple[TrainOptions, Setup]:
+    """Return a family's smallest network that has all its parts, and the options it came from."""
+    values: dict[str, Any] = {"model": family} | changes
+    options = replace(SMALL, **values)
+    setup = FAMILIES[options.model].set_up(options)
+    return options, replace(setup, config=replace(setup.config, **SMALLER.get(family, {})))
+
+
+def small_card(name: str, **changes: Any) -> Card:
+    """Return the card of a family's, or of a wrapped architecture's, smallest network.
+
+    Args:
+        name: key of FAMILIES or ARCHITECTURES.
+        changes: of the options that a family is set up by.
+    """
+    if name in ARCHITECTURES:
+        config = ARCHITECTURES[name].config(**SMALLER.get(name, {}))
+        window, setup = 1, Setup(config=config, output="ab")
+    else:
+        options, setup = small_setup(name, **changes)
+        window = FAMILIES[options.model].windows[0]
+    return Card(
+        name=name,
+        family=name,
+        network=asdict(setup.config),
+        output=setup.output,
+        grey=setup.grey,
+        working_size=SMALL.size,
+        window=window,
+    )
 
 
 class Embedding(TemporalUNet):

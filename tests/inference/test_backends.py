@@ -13,16 +13,13 @@ import torch
 from torch import nn
 
 from tests.inference.test_onnx_export import AT_ONE_SIZE
-from tests.models import TINY, Loud, NoisyConfig
-from tests.network.test_generators import SMALL
+from tests.models import TINY, Loud, NoisyConfig, small_card
 from vidcolor.errors import ModelError, OptionsError
 from vidcolor.inference import onnx_cache
 from vidcolor.inference.backends import FEWEST_FRAMES, AutocastBackend, choose_engine
 from vidcolor.inference.colorizer import Colorizer, HalfPrecisionError
-from vidcolor.inference.fold import fold_norms
 from vidcolor.inference.onnx_cache import graphs_of
 from vidcolor.network.blocks import remove_spectral_norms
-from vidcolor.network.families import FAMILIES
 from vidcolor.network.weights import load_network, save_model
 from vidcolor.options.render import ColorOptions, RenderOptions
 from vidcolor.pipeline.colorize import with_oom_fallback
@@ -81,24 +78,8 @@ def _colored(colorizer: Colorizer, frames=None, **changes) -> np.ndarray:
     return np.stack([each.chroma_2hw for each in colored])
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_a_network_computes_the_same_with_its_norms_folded(family):
-    torch.manual_seed(0)
-    network = _trained(FAMILIES[family].network(FAMILIES[family].config(**SMALL[family])))
-    window = torch.rand(3, 1, 1, 64, 96)
-
-    def colours():
-        with torch.no_grad():
-            seen = [network.encode(network.frame(x), network.embed(x)) for x in window]
-            return network.decode(*seen)
-
-    before = colours()
-    fold_norms(network)
-    torch.testing.assert_close(colours(), before, atol=1e-4, rtol=1e-4)
-
-
 def test_no_norm_of_the_default_family_is_left_when_it_renders(tmp_path):
-    card = replace(TINY, family="efficient-unet", network=SMALL["efficient-unet"])
+    card = small_card("efficient-unet")
     save_model(card, card.build_network(), tmp_path)
     network = Colorizer.load(str(tmp_path), "cpu").network
     assert not [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
@@ -216,7 +197,7 @@ def test_torch_is_taken_where_onnx_is_not_installed(package, model, cache, caplo
 
 def test_torch_is_taken_for_a_family_that_onnx_cannot_express(tmp_path, cache, caplog, capfd):
     caplog.set_level(logging.INFO)
-    card = replace(TINY, family=AT_ONE_SIZE, network=SMALL[AT_ONE_SIZE])
+    card = small_card(AT_ONE_SIZE)
     save_model(card, card.build_network(), tmp_path / "model")
     assert resolve_engine(ColorOptions(model=str(tmp_path / "model"))).engine == "torch"
     assert "engine: torch (encode.onnx: ONNX cannot express this network" in caplog.text

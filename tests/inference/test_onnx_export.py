@@ -1,21 +1,16 @@
 """ONNX graphs of networks: they compute what torch does, at any size, a frame encoded once."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import onnxruntime
 import pytest
 import torch
 
-from tests.models import TINY, Noisy, NoisyConfig
-from tests.network.test_generators import SMALL
+from tests.models import TINY, Noisy, NoisyConfig, small_card
 from vidcolor.errors import ModelError, OutputError
-from vidcolor.inference.onnx_export import write_graphs
-from vidcolor.network.blocks import remove_spectral_norms
+from vidcolor.inference.onnx_export import write_embedding, write_graphs
 from vidcolor.network.card import read_card
-from vidcolor.network.families import FAMILIES
-from vidcolor.network.generator import Generator
 from vidcolor.network.weights import load_network, save_model
 from vidcolor.options.train import FamilyName
 from vidcolor.zoo.export import export_graphs
@@ -105,23 +100,19 @@ def test_graphs_that_compute_something_else_are_refused(tmp_path):
 
 
 def test_a_network_that_onnx_cannot_express_leaves_nothing(tmp_path):
-    card = replace(TINY, family=AT_ONE_SIZE, network=SMALL[AT_ONE_SIZE])
+    card = small_card(AT_ONE_SIZE)
     save_model(card, card.build_network(), tmp_path / "model")
     with pytest.raises(ModelError, match="ONNX cannot express this network at every size"):
         export_graphs(str(tmp_path / "model"), tmp_path / "graphs")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def _network(family) -> Generator:
-    torch.manual_seed(0)
-    network = FAMILIES[family].network(FAMILIES[family].config(**SMALL[family])).eval()
-    remove_spectral_norms(network)
-    return network
+@pytest.mark.slow  # seconds: the newer exporter
+def test_what_looks_at_whole_frames_becomes_a_graph_too(tmp_path):
+    write_embedding(small_card("fusion-unet").build_network().eval(), tmp_path)
+    assert inputs_of(tmp_path, "embed.onnx") == {"grey"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {AT_ONE_SIZE}))
-def test_every_family_but_one_becomes_graphs(family, tmp_path):
-    assert write_graphs(_network(family), tmp_path) < 1e-5
-    has_embedding = _network(family).embed(torch.rand(1, 1, 64, 64)) is not None
-    assert (tmp_path / "embed.onnx").exists() == has_embedding
+def test_of_a_network_that_looks_at_no_whole_frames_there_is_no_such_graph(tmp_path):
+    write_embedding(TINY.build_network().eval(), tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -106,15 +106,6 @@ def test_the_embedding_decides_the_colour_of_every_place():
     assert ((one != other).any(dim=1)).all()
 
 
-def test_permuting_a_batch_permutes_the_result():
-    network, grey = _network(), torch.rand(4, 1, 32, 32)
-    order = [2, 0, 3, 1]
-    features = network.encode(grey, network.embed(grey))
-    permuted = network.encode(grey[order], network.embed(grey[order]))
-    torch.testing.assert_close(permuted[0], features[0][order])
-    assert not torch.allclose(features[0][0], features[0][1])
-
-
 def test_the_classifier_is_asked_once_a_shot(monkeypatch):
     colorizer = Colorizer(_card(OPTIONS), _network(), torch.device("cpu"))
     embed, calls = colorizer.network.embed, []
@@ -170,26 +161,6 @@ def test_training_leaves_the_classifiers_batch_norms_in_evaluation():
     assert len(norms) == 40
     assert not any(norm.training for norm in norms)
     assert network.encoder.training
-
-
-def test_looking_at_frames_changes_no_statistics():
-    network = _network()
-    before = _state(network)
-    features = network.encode(torch.rand(2, 1, 32, 32))
-    network.decode(features, features, features)
-    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
-
-
-def test_a_models_folder_holds_its_classifier(tmp_path):
-    network = _network()
-    save_model(_card(OPTIONS), network, tmp_path)
-    _, loaded = load_network(tmp_path)
-    grey = torch.rand(1, 1, 64, 64)
-    kept = {k: v for k, v in loaded.state_dict().items() if k.startswith("backbone.")}
-    for name, value in network.backbone.state_dict(prefix="backbone.").items():
-        assert torch.allclose(kept.pop(name), value, atol=1e-3)
-    assert not kept
-    assert torch.allclose(network.embed(grey), _embedding(loaded, grey), atol=0.05)
 
 
 @pytest.mark.parametrize("variance", [1e-9, 1e6])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.models import small_card
 from vidcolor.errors import OptionsError
 from vidcolor.network.architectures.squeeze_unet import SqueezeUNet, SqueezeUNetConfig
 from vidcolor.network.architectures.temporal_unet import TemporalUNet, TemporalUNetConfig
@@ -14,10 +15,7 @@ from vidcolor.network.blocks import (
     WindowFusion,
     load_plain_state,
     plain_state,
-    remove_spectral_norms,
 )
-from vidcolor.network.families import FAMILIES
-from vidcolor.options.train import FamilyName
 from vidcolor.training.discriminators import (
     BatchNorm,
     FlatDiscriminator,
@@ -26,28 +24,6 @@ from vidcolor.training.discriminators import (
     generator_loss,
 )
 from vidcolor.training.losses import CELLS, cell_index, count_cells, pixel_loss, rarity_weights
-
-SMALL: dict[FamilyName, dict[str, Any]] = {
-    "temporal-unet": {"base_channels": 8, "norm": "batch"},
-    "squeeze-unet": {"widths": (16, 8, 8)},
-    "efficient-unet": {"lite": 0, "widths": (32, 16, 16, 8)},
-    "fusion-unet": {"base_channels": 8, "backbone": "squeezenet1_1"},
-    "masked-unet": {"base_channels": 8},
-    "fullres-gan": {"base_channels": 8},
-    "ab-classifier": {"base_channels": 8},
-    "residual-encoder": {"base_channels": 8},
-    "fully-connected": {"hidden_units": 32},
-}
-WITH_NEIGHBOURS = [family for family in FAMILIES if 3 in FAMILIES[family].windows]
-
-
-def _network(family: FamilyName):
-    torch.manual_seed(0)
-    return FAMILIES[family].network(FAMILIES[family].config(**SMALL[family])).eval()
-
-
-def _encode(network, grey):
-    return network.encode(network.frame(grey), network.embed(grey))
 
 
 def _seed002(**changes):
@@ -133,39 +109,6 @@ def test_squeezenet_encoder_has_the_published_layers():
     assert _count(SqueezeUNet(SqueezeUNetConfig()).features) == 1_235_496 - 513_000
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_predictions_have_the_frames_size_and_stay_in_range(family):
-    network = _network(family)
-    grey = torch.rand(2, 1, 64, 96)
-    features = _encode(network, grey)
-    prediction = network.decode(features, features, features)
-    if family == "ab-classifier":
-        assert prediction.shape == (2, 313, 16, 24)
-    else:
-        assert prediction.shape == (2, 2, 64, 96)
-        assert prediction.abs().max() <= 1
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_frames_of_a_batch_do_not_mix(family):
-    network = _network(family)
-    frames = torch.rand(3, 1, 64, 64)
-    features = _encode(network, frames)
-    together = network.decode(features, features, features)
-    alone = [_encode(network, frame[None]) for frame in frames]
-    for i, own in enumerate(alone):
-        assert torch.allclose(together[i], network.decode(own, own, own)[0], atol=1e-5)
-
-
-@pytest.mark.parametrize("family", WITH_NEIGHBOURS)
-def test_both_neighbours_change_the_middle_frame(family):
-    network = _network(family)
-    a, b, c = (_encode(network, torch.rand(1, 1, 64, 64)) for _ in range(3))
-    middle = network.decode(a, b, c)
-    assert not torch.equal(middle, network.decode(b, b, c))
-    assert not torch.equal(middle, network.decode(a, b, b))
-
-
 def test_fusion_gives_the_middle_frame_three_quarters_of_the_channels():
     fusion = WindowFusion(64)
     x = torch.rand(1, 64, 2, 2)
@@ -179,29 +122,9 @@ def test_fusion_gives_the_middle_frame_three_quarters_of_the_channels():
         WindowFusion(12)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_our_networks_see_brightness(family):
-    network = _network(family)
-    grey = torch.rand(1, 1, 64, 64)
-    bright, dark = (_encode(network, grey * gain) for gain in (1.0, 0.3))
-    difference = network.decode(bright, bright, bright) - network.decode(dark, dark, dark)
-    assert difference.abs().mean() > 1e-4
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_spectral_norm_is_multiplied_in_without_changing_the_result(family):
-    network = _network(family)
-    plain = _network(family)
-    remove_spectral_norms(plain)
-    load_plain_state(plain, plain_state(network))
-    assert not any("parametrizations" in name for name in plain.state_dict())
-    grey = torch.rand(1, 1, 64, 64)
-    a, b = _encode(network, grey), _encode(plain, grey)
-    assert torch.allclose(network.decode(a, a, a), plain.decode(b, b, b), atol=1e-5)
-
-
 def test_training_goes_on_unharmed_after_its_weights_were_saved():
-    network = _network("squeeze-unet").train()
+    torch.manual_seed(0)
+    network = small_card("squeeze-unet").build_network().train()
     before = plain_state(network)
     load_plain_state(network, before)
     after = plain_state(network.eval())

@@ -90,13 +90,6 @@ def test_in_our_default_the_mask_does_not_move_the_greys_statistics(is_shared):
     assert torch.equal(network.norm.state_dict()["running_mean"], before) != is_shared
 
 
-def test_looking_at_frames_changes_no_statistics():
-    network = _small()
-    before = {key: value.clone() for key, value in network.state_dict().items()}
-    _colour(network, torch.rand(2, 1, 64, 64))
-    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
-
-
 def test_eight_frames_are_learned_by_heart():
     trainer = _trainer()
     losses = [trainer.step(_eight_frames())["pixel"] for _ in range(40)]

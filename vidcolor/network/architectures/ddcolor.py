@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from vidcolor.color import AB_RANGE
@@ -79,13 +80,53 @@ class DDColor(Generator):
         There are no neighbours to wait for, so the colour is made at once; the scales are what the
         encoder saw.
         """
-        ab_B2hw: Tensor = self.network(frame_B1hw.expand(-1, 3, -1, -1)) / AB_RANGE
-        encoder: Any = self.network.encoder
-        return [ab_B2hw.clamp(-1, 1), *(hook.feature for hook in encoder.hooks)]
+        network: Any = self.network
+        rgb_B3hw = network.normalize(frame_B1hw.expand(-1, 3, -1, -1))
+        scales = _encoded(network.encoder.arch, rgb_B3hw)
+        queries_BQhw = _decoded(network.decoder, scales)
+        ab_B2hw: Tensor = network.refine_net(torch.cat((queries_BQhw, rgb_B3hw), dim=1)) / AB_RANGE
+        return [ab_B2hw.clamp(-1, 1), *scales]
 
     def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
         """Return the frame's a*, b* / 110, (B, 2, h, w) in [-1, 1]: more no sRGB colour has."""
         return current[0]
+
+
+def _encoded(encoder: Any, rgb_B3hw: Tensor) -> Features:
+    """Return the encoder's four scales.
+
+    Its own `forward` leaves them in hooks, for the decoder to find: another frame's, where several
+    threads color frames side by side.
+    """
+    scales: Features = []
+    x = rgb_B3hw
+    for number, (down, stage) in enumerate(
+        zip(encoder.downsample_layers, encoder.stages, strict=True)
+    ):
+        x = stage(down(x))
+        scales.append(getattr(encoder, f"norm{number}")(x))
+    return scales
+
+
+def _decoded(decoder: Any, scales: Features) -> Tensor:
+    """Return one plane a query (B, Q, h, w), as `Decoder.forward` and `UnetBlockWide.forward` do.
+
+    Args:
+        decoder: spandrel's.
+        scales: what `_encoded` returned.
+    """
+    outputs: Features = []
+    x = scales[-1]
+    for layer, skip in zip(decoder.layers, reversed(scales[:-1]), strict=True):
+        joined = torch.cat((layer.shuf(x), layer.bn(skip)), dim=1)
+        x = layer.conv(layer.relu(joined))
+        outputs.append(x)
+    pixels_BChw = decoder.last_shuf(x)
+    if decoder.decoder_name == "MultiScaleColorDecoder":
+        queries_BQhw: Tensor = decoder.color_decoder(outputs, pixels_BChw)
+    else:
+        queries_BQhw = decoder.color_decoder(pixels_BChw, scales[-1])
+    return queries_BQhw
 
 
 def read_ddcolor(state: dict[str, Any]) -> DDColor | None:
@@ -144,15 +185,19 @@ def _torchvision() -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _plain(network: nn.Module) -> nn.Module:
-    """Multiply spectral and weight norms into the weights, and return the network."""
+def _plain(network: Any) -> nn.Module:
+    """Multiply norms into the weights, take the encoder's hooks off, and return the network."""
     for part in network.modules():
         own = dict(part.named_parameters(recurse=False))
         if "weight_orig" in own:
             nn.utils.remove_spectral_norm(part)
         if "weight_g" in own:
             nn.utils.remove_weight_norm(part)
-    return network
+    for hook in network.encoder.hooks:
+        hook.remove()
+        hook.feature = None
+    plain: nn.Module = network
+    return plain
 
 
 ARCHITECTURE = Architecture(network=DDColor, config=DDColorConfig)
