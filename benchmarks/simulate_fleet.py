@@ -4,7 +4,7 @@
     python benchmarks/simulate_fleet.py --hours 1000 --fleets 4 40 --json fleet.json
 
 A discrete-event simulation of `vidcolor batch --ray`. A driver plans films, several at once: it
-decodes each and finds its shots. Workers fetch, decode, colour and encode; the driver joins what
+decodes each and finds its shots. Workers fetch, decode, color and encode; the driver joins what
 they made. Whoever waits for something that is in use is served in the order of coming. Costs of the
 stages are what `vidcolor bench --height 1080 --json` measured (bench-1080p.json); the rest is in
 fleet.toml, where what was measured and what is assumed are told apart.
@@ -81,7 +81,7 @@ class Costs:
         return self.minute * (self.stages["decode"] + self.stages["shots"])
 
     def join_seconds(self) -> float:
-        """Return the seconds of a driver's core for a minute of film in colour."""
+        """Return the seconds of a driver's core for a minute of film in color."""
         return self.minute * self.join
 
     def worker_cpu_seconds(self, *, has_gpu: bool) -> float:

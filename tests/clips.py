@@ -52,7 +52,7 @@ class Clip:
     time_base: Fraction | None = None
     """None: fine enough for `rate`."""
     is_color: bool = False
-    """Coloured shapes; else neutral chroma (or no chroma planes with pix_fmt gray)."""
+    """Colored shapes; else neutral chroma (or no chroma planes with pix_fmt gray)."""
     cuts: tuple[int, ...] = ()
     """Frames at which a new shot begins."""
     black: tuple[int, ...] = ()

@@ -39,7 +39,7 @@ this one.
 
 
 def tiny_model(folder: Path) -> str:
-    """Save a model whose colours are random but strong, the same in every run of the tests."""
+    """Save a model whose colors are random but strong, the same in every run of the tests."""
     torch.manual_seed(3)
     save_model(TINY, TINY.build_network(), folder)
     return str(folder)

@@ -83,7 +83,7 @@ class NoisyConfig:
 
 
 class Noisy(Generator):
-    """Grey and noise through one convolution: another seed gives other colours."""
+    """Grey and noise through one convolution: another seed gives other colors."""
 
     multiple = 2
     noise_channels = 1
@@ -130,7 +130,7 @@ NOISY = Card(
 
 
 class Restless(Generator):
-    """Colours a frame by how it differs from its neighbours: to see whether it had them."""
+    """Colors a frame by how it differs from its neighbours: to see whether it had them."""
 
     multiple = 2
 

@@ -1,4 +1,4 @@
-"""Colour arithmetic: matrices, gamut, Lab, greys."""
+"""Color arithmetic: matrices, gamut, Lab, greys."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_rgb_survives_the_way_to_ycbcr_and_back(rgb, matrix):
 
 
 @given(unit, st.tuples(st.floats(-2, 2), st.floats(-2, 2)), matrix_strategy)
-def test_fitting_into_the_gamut_keeps_luma_and_hue_and_never_adds_colour(luma, chroma, matrix):
+def test_fitting_into_the_gamut_keeps_luma_and_hue_and_never_adds_color(luma, chroma, matrix):
     luma_111, chroma_211 = _pixel((luma,)), _pixel(chroma)
     fitted = color.fit_gamut(luma_111, chroma_211, matrix)
     rgb = color.rgb_from_ycbcr(luma_111, fitted, matrix)
@@ -41,7 +41,7 @@ def test_fitting_into_the_gamut_keeps_luma_and_hue_and_never_adds_colour(luma, c
 
 
 @given(rgb_strategy, matrix_strategy)
-def test_colours_inside_the_gamut_are_left_alone(rgb, matrix):
+def test_colors_inside_the_gamut_are_left_alone(rgb, matrix):
     rgb_311 = _pixel(rgb) * 0.98 + 0.01
     luma = color.luma_from_rgb(rgb_311, matrix)
     chroma = color.chroma_from_rgb(rgb_311, matrix)

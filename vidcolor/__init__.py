@@ -1,4 +1,4 @@
-"""Colour for black-and-white film.
+"""Color for black-and-white film.
 
     from pathlib import Path
     import vidcolor

@@ -1,4 +1,4 @@
-"""Colour spaces: the only place that knows them.
+"""Color spaces: the only place that knows them.
 
 Tensors are floats of shape (..., channels, h, w). R'G'B' and Y' lie in [0, 1], Cb and Cr in
 [-0.5, 0.5], as ITU-R BT.601, BT.709 and BT.2020 define them before quantisation.
@@ -12,7 +12,7 @@ from torch import Tensor
 from vidcolor.options.values import Grey, Matrix
 
 Output = Literal["chroma", "rgb", "ab"]
-"""How colour is held in [-1, 1]: Cb, Cr times 2, R'G'B' times 2 minus 1, or CIE a*, b* / 110."""
+"""How color is held in [-1, 1]: Cb, Cr times 2, R'G'B' times 2 minus 1, or CIE a*, b* / 110."""
 
 AB_RANGE = 110.0
 """Largest |a*|, |b*| that sRGB reaches, rounded up to the grid of Zhang et al. 2016."""
@@ -54,7 +54,7 @@ def chroma_from_rgb(rgb_3hw: Tensor, matrix: Matrix) -> Tensor:
     return torch.cat(((blue - luma_1hw) / (2 - 2 * kb), (red - luma_1hw) / (2 - 2 * kr)), dim=-3)
 
 
-def keep_colour(rgb_3hw: Tensor, mask_1hw: Tensor, matrix: Matrix) -> Tensor:
+def keep_color(rgb_3hw: Tensor, mask_1hw: Tensor, matrix: Matrix) -> Tensor:
     """Return R'G'B' (..., 3, h, w) that is grey, of its own Y', where the mask is 0 and not 1."""
     return torch.lerp(luma_from_rgb(rgb_3hw, matrix), rgb_3hw, mask_1hw)
 
@@ -173,9 +173,9 @@ def rgb_from_lab(lab_3hw: Tensor) -> Tensor:
 
 
 def chroma_from_ab(ab_2hw: Tensor, luma_1hw: Tensor, matrix: Matrix) -> Tensor:
-    """Return Cb, Cr (..., 2, h, w) of the colour with this a*, b* and this Y'.
+    """Return Cb, Cr (..., 2, h, w) of the color with this a*, b* and this Y'.
 
-    L* of a colour is not that of a grey with its luma: on pure blue they are 32 and 10. The
+    L* of a color is not that of a grey with its luma: on pure blue they are 32 and 10. The
     lightness with this luma is found by bisection.
 
     Args:
@@ -205,7 +205,7 @@ def grey_from_rgb(rgb_3hw: Tensor, grey: Grey) -> Tensor:
 def grey_from_luma(luma_1hw: Tensor, grey: Grey) -> Tensor:
     """Return what a model's card calls grey, (..., 1, h, w) in [0, 1], of a film's Y' in [0, 1].
 
-    A film without colour has R' = G' = B' = Y', whatever its matrix.
+    A film without color has R' = G' = B' = Y', whatever its matrix.
     """
     if grey == "lab":
         return grey_from_rgb(luma_1hw.expand(*luma_1hw.shape[:-3], 3, *luma_1hw.shape[-2:]), grey)
@@ -239,7 +239,7 @@ def chroma_from_prediction(
     Args:
         prediction_chw: (..., 2 or 3, h, w) in [-1, 1], as `output` says.
         luma_1hw: the film's Y' (..., 1, h, w) in [0, 1].
-        output: how the prediction holds colour.
+        output: how the prediction holds color.
         grey: what the network was shown.
     """
     if output == "ab":

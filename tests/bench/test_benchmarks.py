@@ -31,7 +31,7 @@ def test_documented_scripts_are_there():
     assert set(named) <= set(SCRIPTS)
 
 
-def test_the_originals_way_and_ours_give_the_same_colours(tmp_path):
+def test_the_originals_way_and_ours_give_the_same_colors(tmp_path):
     script = load("original_network.py")
     random = np.random.default_rng(1)
     frames = list(random.random((3, 64, 64), np.float32))

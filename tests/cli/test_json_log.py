@@ -59,7 +59,7 @@ def test_a_render_says_everything_in_json_and_its_results_as_always(draw, tmp_pa
     words = command(film, tmp_path / "out.mkv", model, "--log-json")
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     lines = lines_of(done.stderr)
-    assert [line for line in lines if "its own colours are replaced" in line["message"]]
+    assert [line for line in lines if "its own colors are replaced" in line["message"]]
     assert {line["logger"] for line in lines} > {"vidcolor", "vidcolor.rendering.driver"}
     assert len({line["process"] for line in lines}) == 1
     assert lines[-1]["facts"] == {

@@ -1,4 +1,4 @@
-"""From a film to a film in colour through the command line: extract, train, render, evaluate."""
+"""From a film to a film in color through the command line: extract, train, render, evaluate."""
 
 import json
 import subprocess
@@ -17,10 +17,10 @@ TINY = ("--size", "64", "--ngf", "8", "--ndf", "8", "--batch-size", "2", "--devi
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return a folder with a colour film, a dataset of it and a model trained for a few steps."""
+    """Return a folder with a color film, a dataset of it and a model trained for a few steps."""
     folder = tmp_path_factory.mktemp("smoke")
     film = draw_clip(
-        folder / "colour.mp4", frames=24, width=96, height=80, is_color=True, cuts=(12,)
+        folder / "color.mp4", frames=24, width=96, height=80, is_color=True, cuts=(12,)
     )
     data = ("--data", str(folder / "data"))
     assert run(["extract", str(film), "--dataset", "drawn", "--size", "80", *data]) == 0
@@ -52,7 +52,7 @@ def test_rendered_film_has_the_luma_times_and_sound_of_its_source(folder, grey_f
     assert audio_packets_of(out) == audio_packets_of(grey_film)
 
 
-def test_rendered_mp4_has_colour_and_exact_times(folder, grey_film, tmp_path):
+def test_rendered_mp4_has_color_and_exact_times(folder, grey_film, tmp_path):
     out = tmp_path / "out.mp4"
     render(grey_film, out, folder, "--saturation", "4")
     assert times_of(out) == times_of(grey_film)
@@ -96,14 +96,14 @@ def test_training_goes_on_where_it_stopped(folder, capsys):
 
 def test_a_film_can_be_trained_on_directly(folder):
     out = folder / "direct"
-    words = ["train", "--film", str(folder / "colour.mp4"), "--data", str(folder / "data2")]
+    words = ["train", "--film", str(folder / "color.mp4"), "--data", str(folder / "data2")]
     assert run([*words, *TINY, "--out", str(out), "--max-steps", "1"]) == 0
     assert (out / "card.toml").is_file()
 
 
 def test_scores_stand_beside_those_of_grey_and_truth(folder, capsys):
     scores = folder / "scores.json"
-    words = ["evaluate", "--model", str(folder / "model"), "--clips", str(folder / "colour.mp4")]
+    words = ["evaluate", "--model", str(folder / "model"), "--clips", str(folder / "color.mp4")]
     assert (
         run([*words, "--size", "80", "--json", str(scores), "--sheet", str(folder / "s.png")]) == 0
     )
@@ -121,17 +121,17 @@ def test_datasets_are_listed_and_packed(folder, capsys):
     assert lines[1] == lines[2]
 
 
-def test_demo_draws_colours_and_compares(folder, tmp_path, monkeypatch, capsys):
+def test_demo_draws_colors_and_compares(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("vidcolor.demo.demo.FRAMES_OF_SHOT", 2)
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "default").symlink_to(folder / "model")
     assert run(["demo"]) == 0
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()[-2:]] == [
-        "wrote demo/film-in-colour.mp4",
-        "wrote demo/film-in-colour.png",
+        "wrote demo/film-in-color.mp4",
+        "wrote demo/film-in-color.png",
     ]
     assert audio_packets_of(Path("demo/film.mp4")) == audio_packets_of(
-        Path("demo/film-in-colour.mp4")
+        Path("demo/film-in-color.mp4")
     )
-    assert Path("demo/film-in-colour.png").stat().st_size > 10_000
+    assert Path("demo/film-in-color.png").stat().st_size > 10_000

@@ -1,4 +1,4 @@
-"""A colour film becomes training frames: all of them, upright, timed, and none lost to a kill."""
+"""A color film becomes training frames: all of them, upright, timed, and none lost to a kill."""
 
 import errno
 import os
@@ -76,13 +76,13 @@ def test_every_frame_is_kept_and_shows_what_the_film_shows(draw, take, tmp_path)
 
 @pytest.mark.parametrize("width", [64, 1280])
 @pytest.mark.parametrize("matrix", [1, 2, 6, 9])
-def test_colours_are_those_of_the_films_matrix(draw, take, tmp_path, width, matrix):
+def test_colors_are_those_of_the_films_matrix(draw, take, tmp_path, width, matrix):
     # Untagged: BT.709 for the wide film, BT.601 for the small one.
     meant = (1 if width == 1280 else 6) if matrix == 2 else matrix
     film = draw(frames=2, width=width, height=64, is_color=True, pix_fmt="yuv444p", matrix=meant)
     if matrix == 2:
         untagged = film.with_name("untagged.mp4")
-        tags = "h264_metadata=matrix_coefficients=2:colour_primaries=2:transfer_characteristics=2"
+        tags = "h264_metadata=matrix_coefficients=2:color_primaries=2:transfer_characteristics=2"
         command = [ffmpeg.find_ffmpeg(), "-v", "error", "-i", film, "-c", "copy", "-bsf:v", tags]
         subprocess.run([*command, untagged], check=True)
         film = untagged

@@ -1,4 +1,4 @@
-"""A model is scored against films' own colour, beside grey and the truth itself."""
+"""A model is scored against films' own color, beside grey and the truth itself."""
 
 import json
 
@@ -57,7 +57,7 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def colour_clip(draw):
+def color_clip(draw):
     return draw("film.mkv", frames=8, width=96, height=72, is_color=True)
 
 
@@ -70,16 +70,16 @@ def scored(path, answer):
     return {row.kind: row.scores for row in scores.rows("film")}
 
 
-def own_colour(frame):
+def own_color(frame):
     return frame.chroma_2hw
 
 
-def no_colour(frame):
+def no_color(frame):
     return np.zeros_like(frame.chroma_2hw)
 
 
-def test_a_perfect_answer_scores_as_the_truth_does(colour_clip):
-    scores = scored(colour_clip, own_colour)
+def test_a_perfect_answer_scores_as_the_truth_does(color_clip):
+    scores = scored(color_clip, own_color)
     assert scores["result"]["psnr_db"] > 45  # what leaves the gamut is shrunk here, clipped there
     assert scores["result"]["ssim"] > 0.99
     for key in ERRORS:
@@ -88,8 +88,8 @@ def test_a_perfect_answer_scores_as_the_truth_does(colour_clip):
         assert scores["result"][key] == pytest.approx(scores["truth"][key], rel=0.05), key
 
 
-def test_an_answer_without_colour_scores_exactly_as_the_grey_baseline(colour_clip):
-    scores = scored(colour_clip, no_colour)
+def test_an_answer_without_color_scores_exactly_as_the_grey_baseline(color_clip):
+    scores = scored(color_clip, no_color)
     assert scores["result"] == scores["grey"]
     assert scores["grey"]["colourfulness"] == pytest.approx(0, abs=1e-9)
     assert scores["grey"]["cdc_chroma"] == scores["grey"]["warp_error"] == 0
@@ -102,14 +102,14 @@ def test_pictures_are_shown_in_the_film_s_matrix():
     red = np.empty((2, 16, 16), dtype=np.float32)
     red[0], red[1] = -0.2126 / 1.8556, 0.5
     pictures = scored_images(ComparedFrame(luma, red, red * 2, starts_shot=True), "bt709")
-    for kind in ("truth", "result"):  # twice the colour is drawn back into the gamut
+    for kind in ("truth", "result"):  # twice the color is drawn back into the gamut
         assert torch.allclose(
             pictures[kind].rgb_3hw[:, 0, 0], torch.tensor((1.0, 0, 0)).double(), atol=1e-6
         )
     assert torch.allclose(pictures["grey"].rgb_3hw, torch.tensor(0.2126).double())
 
 
-def test_an_answer_at_a_smaller_working_size_is_enlarged_along_the_luma(colour_clip):
+def test_an_answer_at_a_smaller_working_size_is_enlarged_along_the_luma(color_clip):
     def small(plane):
         return resize(plane, plane.shape[0] // 2, plane.shape[1] // 2)
 
@@ -119,29 +119,29 @@ def test_an_answer_at_a_smaller_working_size_is_enlarged_along_the_luma(colour_c
                 chroma = np.stack([small(plane) for plane in place.frame.chroma_2hw])
                 yield ColoredFrame(place, small(place.frame.luma_hw), chroma)
 
-    (reference,) = open_references(EvaluateOptions(clips=colour_clip, size=64))
+    (reference,) = open_references(EvaluateOptions(clips=color_clip, size=64))
     scores = FilmScores({})
-    for frame in compare_with_truth(reference, Small(own_colour)):
+    for frame in compare_with_truth(reference, Small(own_color)):
         assert frame.result_2hw.shape == frame.truth_2hw.shape
         scores.add(frame, scored_images(frame, reference.matrix))
     errors = {row.kind: row.scores["chroma_error"] or 0.0 for row in scores.rows("film")}
     assert errors["result"] < errors["grey"] / 3
 
 
-def test_the_truth_has_no_error_to_itself_but_changes_over_time(colour_clip):
-    truth = scored(colour_clip, no_colour)["truth"]
+def test_the_truth_has_no_error_to_itself_but_changes_over_time(color_clip):
+    truth = scored(color_clip, no_color)["truth"]
     assert all(truth[key] is None for key in ("psnr_db", "ssim", "lpips", *ERRORS))
     assert all(truth[key] > 0 for key in (*OVER_TIME, "colourfulness"))
 
 
-def test_flickering_colour_raises_the_warp_error_and_cdc(colour_clip):
+def test_flickering_color_raises_the_warp_error_and_cdc(color_clip):
     number = iter(range(100))
-    flickering = scored(colour_clip, lambda frame: frame.chroma_2hw * (0.3 + next(number) % 2))
+    flickering = scored(color_clip, lambda frame: frame.chroma_2hw * (0.3 + next(number) % 2))
     for key in OVER_TIME:
         assert flickering["result"][key] > 2 * flickering["truth"][key], key
 
 
-def test_colours_are_scored_as_steady_as_a_render_holds_them(draw):
+def test_colors_are_scored_as_steady_as_a_render_holds_them(draw):
     film = draw("film.mkv", frames=12, width=96, height=72, is_color=True)
     errors = {}
     for stabilize in (0, 1):
@@ -160,19 +160,19 @@ def test_colours_are_scored_as_steady_as_a_render_holds_them(draw):
     assert errors[1]["truth"] == errors[0]["truth"]
 
 
-def test_evaluate_passes_on_how_steady_colours_shall_be_held(model, colour_clip):
-    options = {"model": model, "clips": colour_clip, "size": 64, "device": "cpu"}
+def test_evaluate_passes_on_how_steady_colors_shall_be_held(model, color_clip):
+    options = {"model": model, "clips": color_clip, "size": 64, "device": "cpu"}
     found = [evaluate(EvaluateOptions(**options, stabilize=s)) for s in (0, 1)]
     changes = [report.mean[0].scores["warp_error"] or 0.0 for report in found]
     assert changes[1] > 0
     assert changes[1] < changes[0]
     with pytest.raises(OptionsError, match="--stabilize 2"):
-        EvaluateOptions(clips=colour_clip, stabilize=2)
+        EvaluateOptions(clips=color_clip, stabilize=2)
 
 
-def test_the_network_is_shown_the_luma_of_the_film_and_nothing_else(colour_clip):
-    standin = Standin(no_colour)
-    (reference,) = open_references(EvaluateOptions(clips=colour_clip, size=64))
+def test_the_network_is_shown_the_luma_of_the_film_and_nothing_else(color_clip):
+    standin = Standin(no_color)
+    (reference,) = open_references(EvaluateOptions(clips=color_clip, size=64))
     list(compare_with_truth(reference, standin))
     rgb = torch.from_numpy(picture(0, 0, 96, 72)).permute(2, 0, 1) / 255
     red, green, blue = rgb
@@ -208,9 +208,9 @@ def test_the_truth_is_the_film_in_its_own_matrix_range_and_depth(
     assert np.abs(shown * 255 - picture(0, 0, width, 72)).mean() < 4
 
 
-def test_truth_is_scored_at_the_short_side_asked_for_and_never_enlarged(colour_clip):
+def test_truth_is_scored_at_the_short_side_asked_for_and_never_enlarged(color_clip):
     for size, expected in ((64, (64, 85)), (512, (72, 96))):
-        (reference,) = open_references(EvaluateOptions(clips=colour_clip, size=size))
+        (reference,) = open_references(EvaluateOptions(clips=color_clip, size=size))
         assert next(next(reference.takes())).luma_hw.shape == expected
 
 
@@ -232,7 +232,7 @@ def test_nothing_is_compared_across_a_cut():
 
 def test_a_single_frame_has_no_score_over_time(draw):
     path = draw(frames=1, width=96, height=72, is_color=True)
-    scores = scored(path, own_colour)
+    scores = scored(path, own_color)
     assert all(scores["truth"][key] is None for key in OVER_TIME)
     assert scores["result"]["ssim"] is not None
 
@@ -268,22 +268,22 @@ def test_evaluate_scores_a_folder_of_films_and_writes_what_it_found(draw, model,
 
 
 def test_lpips_is_na_with_its_reason_where_the_backbone_is_missing(
-    colour_clip, model, tmp_path, monkeypatch
+    color_clip, model, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     report = evaluate(
-        EvaluateOptions(model=model, clips=colour_clip, size=64, max_frames=1, device="cpu")
+        EvaluateOptions(model=model, clips=color_clip, size=64, max_frames=1, device="cpu")
     )
     assert [row.scores["lpips"] for row in report.mean] == [None] * 3
     assert any("alexnet" in note for note in report.notes)
 
 
-def test_a_classifier_sees_a_distance_where_its_weights_are_given(colour_clip, model, tmp_path):
+def test_a_classifier_sees_a_distance_where_its_weights_are_given(color_clip, model, tmp_path):
     torch.manual_seed(0)
     layers = CLASSIFIERS["squeezenet1_1"]().state_dict()
     torch.save({f"features.{name}": v for name, v in layers.items()}, tmp_path / "any.pth")
     options = EvaluateOptions(
-        model=model, clips=colour_clip, size=64, max_frames=1, device="cpu",
+        model=model, clips=color_clip, size=64, max_frames=1, device="cpu",
         perceptual_backbone=tmp_path / "any.pth",
     )  # fmt: skip
     result, grey, truth = (row.scores["perceptual"] for row in evaluate(options).mean)
@@ -335,12 +335,12 @@ def test_a_picture_of_a_dataset_is_its_own_truth(tmp_path):
 
 def test_a_black_and_white_truth_is_refused_or_left_out_of_the_mean(draw, model, tmp_path):
     grey = draw("grey.mkv", frames=2, width=96, height=72, codec="ffv1", pix_fmt="gray")
-    with pytest.raises(InputError, match=r"grey\.mkv: has no colour"):
+    with pytest.raises(InputError, match=r"grey\.mkv: has no color"):
         evaluate(EvaluateOptions(model=model, clips=grey, device="cpu"))
     neutral = draw("neutral.mp4", frames=2, width=96, height=72)
     report = evaluate(EvaluateOptions(model=model, clips=neutral, size=64, device="cpu"))
     assert report.mean[0].scores["psnr_db"] is None
-    assert any(note.startswith("neutral.mp4: has no colour") for note in report.notes)
+    assert any(note.startswith("neutral.mp4: has no color") for note in report.notes)
 
 
 def test_what_cannot_be_scored_is_an_error_before_any_work(draw, model, tmp_path):
@@ -360,11 +360,11 @@ def test_what_cannot_be_scored_is_an_error_before_any_work(draw, model, tmp_path
         )
 
 
-def test_a_place_that_cannot_be_written_is_an_error_before_any_work(colour_clip, model, tmp_path):
+def test_a_place_that_cannot_be_written_is_an_error_before_any_work(color_clip, model, tmp_path):
     called = []
     with pytest.raises(OutputError, match="choose another path"):
         evaluate(
-            EvaluateOptions(model=model, clips=colour_clip, json=tmp_path),
+            EvaluateOptions(model=model, clips=color_clip, json=tmp_path),
             on_progress=lambda *counts: called.append(counts),
         )
     assert not called
@@ -399,7 +399,7 @@ def predictions(colorizer, chosen=(), stabilize=0, **options):
 
 @pytest.mark.parametrize("stabilize", [0, 1])
 @pytest.mark.parametrize("chosen", [(0, 17, 29, 30, 69), (3, 47)])
-def test_a_chosen_frame_gets_the_colour_that_it_has_in_the_whole_film(
+def test_a_chosen_frame_gets_the_color_that_it_has_in_the_whole_film(
     draw, model, monkeypatch, stabilize, chosen
 ):
     film = draw(frames=70, width=96, height=72, is_color=True, cuts=(30, 40))
@@ -421,8 +421,8 @@ def test_a_chosen_frame_gets_the_colour_that_it_has_in_the_whole_film(
     assert len(calls) < (66 if stabilize else 20)
 
 
-def test_chosen_frames_that_follow_each_other_are_compared_in_time(colour_clip):
-    found = predictions(Standin(own_colour), (2, 3, 6), clips=colour_clip)
+def test_chosen_frames_that_follow_each_other_are_compared_in_time(color_clip):
+    found = predictions(Standin(own_color), (2, 3, 6), clips=color_clip)
     assert [starts_shot for _, starts_shot in found.values()] == [True, False, True]
 
 
@@ -459,17 +459,17 @@ def test_every_chosen_frame_is_on_the_sheet_and_a_picture_of_its_own(draw, model
     ]
 
 
-def test_frames_that_are_not_there_are_refused(colour_clip, tmp_path, model):
+def test_frames_that_are_not_there_are_refused(color_clip, tmp_path, model):
     write_dataset(tmp_path / "drawn")
     options = {"model": model, "device": "cpu", "size": 64}
     with pytest.raises(InputError, match=r"--frames 8: film\.mkv has 8, counted from 0"):
-        evaluate(EvaluateOptions(clips=colour_clip, frames=(2, 8), **options))
+        evaluate(EvaluateOptions(clips=color_clip, frames=(2, 8), **options))
     with pytest.raises(InputError, match="--frames 10: drawn has 10"):
         evaluate(EvaluateOptions(dataset="drawn", data=tmp_path, frames=(10,), **options))
     with pytest.raises(OptionsError, match="the first frame is 0"):
-        EvaluateOptions(clips=colour_clip, frames=(-1,))
+        EvaluateOptions(clips=color_clip, frames=(-1,))
     with pytest.raises(OptionsError, match="--frames and --max-frames exclude each other"):
-        EvaluateOptions(clips=colour_clip, frames=(1,), max_frames=3)
+        EvaluateOptions(clips=color_clip, frames=(1,), max_frames=3)
 
 
 def panels_of(path, count):
@@ -512,8 +512,8 @@ def test_photos_are_chosen_by_their_place_in_the_folder(tmp_path):
     assert [reference.name for reference in references] == ["1.png", "3.png"]
 
 
-def test_evaluation_colours_by_seed_and_temperature_as_rendering_does(
-    colour_clip, model, monkeypatch
+def test_evaluation_colors_by_seed_and_temperature_as_rendering_does(
+    color_clip, model, monkeypatch
 ):
     asked = {}
     load = Colorizer.load
@@ -526,7 +526,7 @@ def test_evaluation_colours_by_seed_and_temperature_as_rendering_does(
     evaluate(
         EvaluateOptions(
             model=model,
-            clips=colour_clip,
+            clips=color_clip,
             max_frames=1,
             size=64,
             device="cpu",
@@ -536,4 +536,4 @@ def test_evaluation_colours_by_seed_and_temperature_as_rendering_does(
     )
     assert asked == {"seed": 7, "temperature": 0.5}
     with pytest.raises(OptionsError, match="--decode-temperature 0"):
-        EvaluateOptions(clips=colour_clip, decode_temperature=0)
+        EvaluateOptions(clips=color_clip, decode_temperature=0)

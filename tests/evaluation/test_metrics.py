@@ -118,7 +118,7 @@ SHARMA = """
 6.7747 -0.2908 -2.4247 5.8714 -0.0985 -2.2286 0.6377
 2.0776 0.0795 -1.1350 0.9033 -0.0636 -0.5514 0.9082
 """
-"""L, a, b of two colours and their difference: Sharma, Wu and Dalal 2005, table 1."""
+"""L, a, b of two colors and their difference: Sharma, Wu and Dalal 2005, table 1."""
 
 
 def test_ciede2000_of_the_34_pairs_of_its_paper_is_exact_to_the_printed_digit():

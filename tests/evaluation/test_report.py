@@ -27,7 +27,7 @@ def test_a_missing_number_is_left_out_of_the_mean_and_not_counted_as_zero():
     assert mean_of(rows)["lpips"] is None
 
 
-def test_a_film_without_colour_does_not_count_in_the_mean():
+def test_a_film_without_color_does_not_count_in_the_mean():
     rows = [row(psnr_db=20.0), row("black.mp4", in_mean=False, psnr_db=math.inf)]
     assert mean_of(rows)["psnr_db"] == 20
 

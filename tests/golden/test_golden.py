@@ -52,7 +52,7 @@ def test_frames_are_the_golden_ones(words, case):
     assert largest <= MAX_TOLERANCE, told
 
 
-def test_a_small_change_of_colour_would_be_seen(words):
+def test_a_small_change_of_color_would_be_seen(words):
     *options, film, out = words["tiny"]
     changed = [*options, "--saturation", "0.98", film, str(Path(out).with_name("changed.mkv"))]
     assert _difference(changed, np.load(GOLDENS)["tiny"]).mean() > MEAN_TOLERANCE

@@ -1,4 +1,4 @@
-"""Hints: a colour at a place spreads to what belongs to it, and goes with it through the shot."""
+"""Hints: a color at a place spreads to what belongs to it, and goes with it through the shot."""
 
 import heapq
 import json
@@ -82,7 +82,7 @@ def _codes(color: str) -> np.ndarray:
     return chroma_from_rgb(rgb, "bt601").flatten().numpy() * 224
 
 
-def test_a_hint_colours_its_object_through_the_shot_and_nothing_else(film, model):
+def test_a_hint_colors_its_object_through_the_shot_and_nothing_else(film, model):
     automatic = _render(film, "automatic.mkv", model)
     hints = _write(film.with_name("hints.json"), {"time": 0.2, "point": [40, 32], "color": RED})
     hinted = _render(film, "out.mkv", model, hints=hints)
@@ -95,7 +95,7 @@ def test_a_hint_colours_its_object_through_the_shot_and_nothing_else(film, model
     np.testing.assert_array_equal(hinted[10:], automatic[10:])
 
 
-def test_each_hint_colours_its_own(film, model):
+def test_each_hint_colors_its_own(film, model):
     hints = _write(
         film.with_name("hints.json"),
         {"time": "0:00.2", "point": [40, 32], "color": RED},
@@ -171,8 +171,8 @@ GOOD = {"time": 1, "point": [1, 2], "color": RED}
     ("hint", "message"),
     [
         (GOOD | {"colour": RED}, "unknown 'colour'"),
-        (GOOD | {"color": "red"}, "'red' is not a colour"),
-        (GOOD | {"color": 3}, "3 is not a colour"),
+        (GOOD | {"color": "red"}, "'red' is not a color"),
+        (GOOD | {"color": 3}, "3 is not a color"),
         (GOOD | {"time": "noon"}, "not a time"),
         (GOOD | {"point": [96, 2]}, "96x64 pixels"),
         (GOOD | {"point": [-1, 2]}, "outside the picture"),
@@ -267,7 +267,7 @@ def _dijkstra(luma_hw: np.ndarray, place_hw: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
-def test_spread_colour_lies_between_the_hints_and_is_known_where_they_are(seed, count):
+def test_spread_color_lies_between_the_hints_and_is_known_where_they_are(seed, count):
     random = np.random.default_rng(seed)
     luma_hw = random.random((12, 17), dtype=np.float32)
     places = np.zeros((count, 12, 17), bool)
@@ -282,7 +282,7 @@ def test_spread_colour_lies_between_the_hints_and_is_known_where_they_are(seed, 
         assert plane_hw.max() <= max(values) + 1e-5
 
 
-def test_colour_fills_an_even_region_and_stops_at_its_edge():
+def test_color_fills_an_even_region_and_stops_at_its_edge():
     luma_hw = np.full((40, 60), 0.3, np.float32)
     luma_hw[:, 30:] = 0.6
     luma_hw += np.random.default_rng(0).normal(0, 0.01, luma_hw.shape).astype(np.float32)

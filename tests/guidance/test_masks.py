@@ -1,4 +1,4 @@
-"""Grey stays grey where a mask is black, colour is what it was where it is white."""
+"""Grey stays grey where a mask is black, color is what it was where it is white."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -81,7 +81,7 @@ def _film_of(
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "gray"])
-def test_black_is_exactly_grey_and_white_exactly_the_unmasked_colour(draw, model, pix_fmt):
+def test_black_is_exactly_grey_and_white_exactly_the_unmasked_color(draw, model, pix_fmt):
     film = draw("film.mkv", frames=1, codec="ffv1", pix_fmt=pix_fmt)
     (plain,) = _planes(_render(film, "plain.mkv", model))
     rows, columns = 48 // plain.shape[1], 64 // plain.shape[2]
@@ -90,7 +90,7 @@ def test_black_is_exactly_grey_and_white_exactly_the_unmasked_colour(draw, model
         (masked,) = _planes(
             _render(film, "out.mkv", model, mask=word, mask_feather=0, overwrite=True)
         )
-        # A chroma sample is coloured where all the pixels under it are white.
+        # A chroma sample is colored where all the pixels under it are white.
         parts = _draw(word, 48, 64).reshape(48 // rows, rows, 64 // columns, columns)
         is_white = parts.min(axis=(1, 3)) == 1
         np.testing.assert_array_equal(masked[:, is_white], plain[:, is_white])
@@ -154,7 +154,7 @@ def test_softening_only_takes_away_and_only_near_black(mask_hw, down, across, se
     np.testing.assert_array_equal(soft[far_from_black], mask_hw[far_from_black])
 
 
-def test_colour_fades_in_evenly_on_an_even_picture():
+def test_color_fades_in_evenly_on_an_even_picture():
     soft = soften(_draw("half:left", 20, 40), np.full((20, 40), 0.5, np.float32), (3, 3))
     fade = soft[10]
     assert (fade[20:] == 0).all()
@@ -202,7 +202,7 @@ def test_a_still_holds_for_the_whole_film_at_any_size(draw, model):
         assert (ours[:, 24:] == 128).all()
 
 
-def test_grey_in_a_mask_is_part_of_the_colour(draw, model):
+def test_grey_in_a_mask_is_part_of_the_color(draw, model):
     film = draw("film.mkv", frames=1, codec="ffv1", pix_fmt="yuv444p")
     mask = _save(film.with_name("mask.png"), np.full((48, 64), 0.5))
     (half,) = _planes(_render(film, "masked.mkv", model, mask=str(mask)))
@@ -340,7 +340,7 @@ LABELS = np.array([[0, 3], [7, 300]]).repeat(24, axis=0).repeat(32, axis=1)
 
 
 def _palette_picture(path: Path) -> Path:
-    """Write a PNG with a palette whose indices are labels and whose colours mean nothing."""
+    """Write a PNG with a palette whose indices are labels and whose colors mean nothing."""
     frame = av.VideoFrame(64, 48, "pal8")
     indices = np.where(LABELS == 300, 9, LABELS).astype(np.uint8)
     frame.planes[0].update(indices.tobytes())
@@ -356,7 +356,7 @@ def _palette_picture(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["grey16.png", "palette.png", "film.mkv"])
-def test_only_picked_labels_are_coloured(draw, model, kind):
+def test_only_picked_labels_are_colored(draw, model, kind):
     film = draw("film.mkv", frames=2, codec="ffv1", pix_fmt="yuv444p")
     mask, last = film.with_name(f"labels-{kind}"), 9
     if kind == "grey16.png":
@@ -432,10 +432,10 @@ def test_what_is_no_mask_is_refused_before_the_first_frame(draw, model):
         _render(film, "out.mkv", model, mask=str(film.with_name("none.png")))
     with pytest.raises(InputError, match=r"--mask .*notes\.png: "):
         _render(film, "out.mkv", model, mask=str(text))
-    colours = film.with_name("colours.png")
-    cv2.imwrite(str(colours), np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(InputError, match=r"has colours \(rgb24\), not labels"):
-        _render(film, "out.mkv", model, mask=str(colours), pick="1")
+    colors = film.with_name("colors.png")
+    cv2.imwrite(str(colors), np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(InputError, match=r"has colors \(rgb24\), not labels"):
+        _render(film, "out.mkv", model, mask=str(colors), pick="1")
     with pytest.raises(OptionsError, match="half:left has no labels"):
         _render(film, "out.mkv", model, mask="half:left", pick="1")
     with pytest.raises(OptionsError, match="--pick '1;2': is not a list of labels"):

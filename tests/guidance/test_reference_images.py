@@ -1,4 +1,4 @@
-"""Frames coloured by hand: their colours go through their shots, and nowhere else."""
+"""Frames colored by hand: their colors go through their shots, and nowhere else."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -77,7 +77,7 @@ def _errors(result: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.abs(result - truth).mean(axis=(1, 2, 3))
 
 
-def test_a_reference_brings_its_colours_to_its_whole_shot_back_and_forth(film, model):
+def test_a_reference_brings_its_colors_to_its_whole_shot_back_and_forth(film, model):
     truth = _truth(film, frames=20, cuts=(10,))
     automatic = _errors(_render(film, "automatic.mkv", model), truth)
     reference = _frame(film.with_name("frame.png"), 5)
@@ -86,7 +86,7 @@ def test_a_reference_brings_its_colours_to_its_whole_shot_back_and_forth(film, m
     assert (referred[:10] < 0.4 * automatic[:10]).all()
 
 
-def test_no_given_colour_crosses_a_cut(film, model):
+def test_no_given_color_crosses_a_cut(film, model):
     automatic = _render(film, "automatic.mkv", model)
     reference = _frame(film.with_name("frame.png"), 5)
     referred = _render(film, "out.mkv", model, f"{reference}@0.2")
@@ -113,7 +113,7 @@ def test_luma_is_unchanged_by_references(film, model):
         np.testing.assert_array_equal(before, after)
 
 
-def test_what_a_reference_does_not_show_keeps_the_networks_colour(film):
+def test_what_a_reference_does_not_show_keeps_the_networks_color(film):
     span = {"start": "0.2", "end": "0.28"}
     automatic = _render(film, "automatic.mkv", "default", **span)
     noise = np.random.default_rng(1).integers(0, 255, (8, 12, 3), np.uint8)
@@ -177,12 +177,12 @@ def test_a_folder_gives_each_shot_its_own_frame(film, model):
     np.testing.assert_array_equal(by_folder, _render(film, "words.mkv", model, *words))
 
 
-def test_frames_that_wait_for_their_colours_are_left_out_and_said(film, model, caplog):
+def test_frames_that_wait_for_their_colors_are_left_out_and_said(film, model, caplog):
     grey = picture(5, 0, **SIZE).mean(axis=2, keepdims=True).repeat(3, axis=2).astype(np.uint8)
     reference = _save(film.with_name("grey.png"), grey)
     automatic = _render(film, "automatic.mkv", model)
     np.testing.assert_array_equal(_render(film, "o.mkv", model, f"{reference}@0.2"), automatic)
-    assert "has no colour and was ignored" in caplog.text
+    assert "has no color and was ignored" in caplog.text
 
 
 def test_a_time_that_is_not_rendered_is_said(film, model, caplog):

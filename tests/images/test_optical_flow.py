@@ -56,7 +56,7 @@ def test_motion_leads_back_to_where_the_picture_was():
     assert y.item() == pytest.approx(-DOWN, abs=0.1)
 
 
-def test_colour_that_moves_with_the_picture_has_no_warp_error_and_colour_that_stays_has():
+def test_color_that_moves_with_the_picture_has_no_warp_error_and_color_that_stays_has():
     (previous_luma, luma), (previous, chroma) = moving()
     motion = find_motion(previous_luma, luma)
     assert motion.visible_hw.float().mean() > 0.8
@@ -67,7 +67,7 @@ def test_colour_that_moves_with_the_picture_has_no_warp_error_and_colour_that_st
     assert with_it < 1 < 10 * with_it < against_it
 
 
-def test_warp_error_of_flickering_colour_is_the_flicker_in_codes():
+def test_warp_error_of_flickering_color_is_the_flicker_in_codes():
     (previous_luma, luma), _ = moving()
     motion = find_motion(previous_luma, luma)
     grey = torch.zeros(2, HEIGHT, WIDTH)

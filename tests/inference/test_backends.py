@@ -1,4 +1,4 @@
-"""Engines: torch folded, in half precision, and ONNX Runtime give the colours of plain torch."""
+"""Engines: torch folded, in half precision, and ONNX Runtime give the colors of plain torch."""
 
 import logging
 import os
@@ -96,7 +96,7 @@ def test_instance_norms_are_spared_the_layout_that_slows_them_down(tmp_path):
 
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_every_engine_gives_the_colours_of_the_plain_network(model, engine, batch):
+def test_every_engine_gives_the_colors_of_the_plain_network(model, engine, batch):
     card, network = load_network(Path(model))
     plain = _colored(Colorizer(card, network, torch.device("cpu")))
     assert np.ptp(plain) > 10 / 255
@@ -105,7 +105,7 @@ def test_every_engine_gives_the_colours_of_the_plain_network(model, engine, batc
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
-def test_colours_do_not_depend_on_the_number_of_threads(model, engine):
+def test_colors_do_not_depend_on_the_number_of_threads(model, engine):
     frames = _frames(20)
     one = _colored(Colorizer.load(model, "cpu", engine=engine), frames)
     with ThreadedStages(threads=3) as stages:

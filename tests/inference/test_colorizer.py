@@ -110,7 +110,7 @@ def test_a_model_without_neighbours_ignores_them():
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (91, 161), (64, 300), (301, 64)])
-def test_any_size_and_shape_is_coloured_at_the_working_size(height, width):
+def test_any_size_and_shape_is_colored_at_the_working_size(height, width):
     colored = _colorize(_colorizer(), _scene(0, 2, height, width))[0]
     h, w = colored.luma_hw.shape
     assert min(h, w) == 64

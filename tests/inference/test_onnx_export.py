@@ -43,7 +43,7 @@ def inputs_of(graphs: Path, name: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("batch", "height", "width"), [(1, 64, 64), (3, 32, 160), (2, 192, 96)])
-def test_the_graphs_colour_a_window_as_torch_does(model, graphs, batch, height, width):
+def test_the_graphs_color_a_window_as_torch_does(model, graphs, batch, height, width):
     _, network = load_network(model)
     encode, decode = session(graphs, "encode.onnx"), session(graphs, "decode.onnx")
     window = torch.rand(3, batch, 1, height, width)
@@ -53,7 +53,7 @@ def test_the_graphs_colour_a_window_as_torch_does(model, graphs, batch, height, 
         for level, feature in enumerate(encode.run(None, {"frame": frame.numpy()}))
     }
     wanted = {value.name for value in decode.get_inputs()}
-    (theirs,) = decode.run(["colour"], {name: features[name] for name in wanted})
+    (theirs,) = decode.run(["color"], {name: features[name] for name in wanted})
     with torch.no_grad():
         ours = network.decode(*(network.encode(frame) for frame in window))
     assert theirs.shape == (batch, 2, height, width)
@@ -85,7 +85,7 @@ def test_without_the_extra_an_export_says_what_to_install(package, model, tmp_pa
 
 
 class Forgetful(Noisy):
-    """A network whose colour depends on more than what it is shown: a graph cannot tell."""
+    """A network whose color depends on more than what it is shown: a graph cannot tell."""
 
     calls = 0
 
@@ -95,7 +95,7 @@ class Forgetful(Noisy):
 
 
 def test_graphs_that_compute_something_else_are_refused(tmp_path):
-    with pytest.raises(ModelError, match=r"colour is .* from the network's"):
+    with pytest.raises(ModelError, match=r"color is .* from the network's"):
         write_graphs(Forgetful(NoisyConfig()).eval(), tmp_path)
 
 

@@ -84,7 +84,7 @@ def test_unit_luma_spans_black_to_white_whatever_depth_and_range(draw):
         np.testing.assert_allclose(pictures[0], other, atol=0.006)
 
 
-def test_a_colour_films_chroma_and_a_grey_ones_zero(draw):
+def test_a_color_films_chroma_and_a_grey_ones_zero(draw):
     colored = next(read_frames(probe(draw("c.mp4", frames=1, is_color=True))))
     grey = next(read_frames(probe(draw("g.mkv", frames=1, codec="ffv1", pix_fmt="gray"))))
     assert np.abs(unit_chroma(colored)).max() > 0.1

@@ -152,7 +152,7 @@ def test_an_empty_part_is_an_error(draw):
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
-def test_shape_turn_and_colour_tags_are_kept(draw, name):
+def test_shape_turn_and_color_tags_are_kept(draw, name):
     path = draw(
         "a.mp4",
         frames=3,
@@ -166,7 +166,7 @@ def test_shape_turn_and_colour_tags_are_kept(draw, name):
         assert getattr(out, name) == getattr(film, name)
 
 
-def test_turn_and_colour_tags_are_kept_by_ffv1(draw):
+def test_turn_and_color_tags_are_kept_by_ffv1(draw):
     turned = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
     film = probe(draw("a.mp4", frames=3, matrix=1, full_range=True, display_matrix=turned))
     out = probe(render(film.path, "out.mkv", codec="ffv1"))

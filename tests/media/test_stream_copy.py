@@ -98,7 +98,7 @@ def test_another_angle_goes_over_as_it_is(draw, tmp_path, name, result):
     angle = draw("angle.mp4", frames=60, cuts=(0,), codec_options={"bf": "3", "g": "20"})
     path = with_second_picture(draw("main.mp4", frames=60), angle, tmp_path / name)
     out, accounts = render_with_account(path, result, verify="full")
-    assert [entry.how for entry in accounts] == ["coloured", "copied"]
+    assert [entry.how for entry in accounts] == ["colored", "copied"]
     with av.open(str(out)) as container, av.open(str(path)) as source:
         kept, meant = times_of_angle(container), times_of_angle(source)
     shift = meant[0] - kept[0]
@@ -172,7 +172,7 @@ def test_a_cover_goes_over_byte_by_byte(draw, tmp_path, name, result):
         covers = [s for s in container.streams.video if s.disposition & Disposition.attached_pic]
         (index,) = [cover.index for cover in covers]
     assert packets_of(out, index) == [PNG]
-    assert [entry.how for entry in accounts] == ["coloured", "copied", "attached"]
+    assert [entry.how for entry in accounts] == ["colored", "copied", "attached"]
 
 
 def test_a_cover_that_cannot_be_kept_is_said(draw, tmp_path, caplog):
@@ -394,7 +394,7 @@ def test_each_stream_of_the_film_is_accounted_for(draw, tmp_path):
     ]
     count = len(audio_packets_of(path)[0])
     assert found == [
-        (0, "video", "h264", None, "coloured", "libx264", 50),
+        (0, "video", "h264", None, "colored", "libx264", 50),
         (1, "audio", "aac", "eng", "copied", "aac", count),
         (2, "audio", "aac", "fra", "copied", "aac", count),
         (3, "subtitle", "subrip", "deu", "converted", "mov_text", 2),

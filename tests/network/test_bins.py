@@ -33,7 +33,7 @@ def test_bins_rise():
     assert BINS.tolist() == sorted(BINS.tolist())
 
 
-def test_a_colour_in_the_middle_of_a_bin_is_shared_with_its_four_neighbours():
+def test_a_color_in_the_middle_of_a_bin_is_shared_with_its_four_neighbours():
     (shares,) = soft_encode(torch.zeros(1, 2, 1, 1), BINS)[..., 0, 0]
     largest = shares.sort(descending=True).values
     assert largest[:6].tolist() == pytest.approx([0.64879] + [0.08780] * 4 + [0], abs=1e-5)
@@ -41,8 +41,8 @@ def test_a_colour_in_the_middle_of_a_bin_is_shared_with_its_four_neighbours():
 
 
 def test_shares_sum_to_one():
-    colours = (torch.rand(2, 2, 5, 7, generator=torch.Generator().manual_seed(0)) - 0.5) * 220
-    shares = soft_encode(colours, BINS)
+    colors = (torch.rand(2, 2, 5, 7, generator=torch.Generator().manual_seed(0)) - 0.5) * 220
+    shares = soft_encode(colors, BINS)
     assert shares.shape == (2, 313, 5, 7)
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(2, 5, 7))
     assert int((shares > 0).sum(dim=1).max()) == 5

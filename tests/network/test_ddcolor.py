@@ -78,7 +78,7 @@ def _in_its_home(home, monkeypatch):
     monkeypatch.setenv("VIDCOLOR_HOME", str(home))
 
 
-def test_the_model_has_the_colour_that_the_published_network_has(theirs, added):
+def test_the_model_has_the_color_that_the_published_network_has(theirs, added):
     card, ours = load_network(added.folder)
     grey = torch.rand(2, 1, 64, 96)
     with torch.inference_mode():
@@ -113,7 +113,7 @@ def test_every_published_norm_becomes_plain_weights(norm):
         assert torch.allclose(ours.encode(grey)[0] * AB_RANGE, expected, atol=1e-3)
 
 
-def test_colours_beyond_srgb_are_cut_off(theirs):
+def test_colors_beyond_srgb_are_cut_off(theirs):
     ours = read_ddcolor(theirs.state_dict())
     assert ours is not None
     with torch.inference_mode():
@@ -123,7 +123,7 @@ def test_colours_beyond_srgb_are_cut_off(theirs):
     assert torch.equal(ab, torch.tensor([1.0, -1.0])[None, :, None, None].expand_as(ab))
 
 
-def test_a_film_gets_its_colour_and_keeps_its_luma_times_and_sound(draw, added, tmp_path):
+def test_a_film_gets_its_color_and_keeps_its_luma_times_and_sound(draw, added, tmp_path):
     film = draw("film.mkv", frames=5, width=96, height=64, audio=1, codec="ffv1")
     options = RenderOptions(model="ddcolor", codec="ffv1", size=64, device="cpu")
     render(film, tmp_path / "out.mkv", options)

@@ -59,7 +59,7 @@ def _trainer(family: str, *, counts: Tensor | None = None, **changes) -> GanTrai
     }  # fmt: skip
     options = TrainOptions(**(values | changes))
     setup = FAMILIES[options.model].set_up(options)
-    return GanTrainer(_card(options), setup, options, device=CPU, steps=100, colour_counts=counts)
+    return GanTrainer(_card(options), setup, options, device=CPU, steps=100, color_counts=counts)
 
 
 def _frames(count: int = 8, size: int = 32) -> Tensor:
@@ -140,7 +140,7 @@ def test_the_ab_classifier_goes_down_to_an_eighth_and_up_to_a_quarter():
 
 
 @pytest.mark.parametrize("family", ["fullres-gan", "ab-classifier"])
-def test_a_frames_borders_are_coloured_as_its_middle_is(family):
+def test_a_frames_borders_are_colored_as_its_middle_is(family):
     network = _trainer(family).generator.eval()
     features = network.encode(network.frame(torch.full((1, 1, 64, 64), 0.4)))
     predicted = network.decode(features, features, features)
@@ -218,7 +218,7 @@ def test_the_statistics_of_batch_norm_move_in_training_and_rest_at_render():
     assert torch.equal(means(), moved)
 
 
-def test_the_discriminator_sees_truth_as_coarse_as_the_generated_colour():
+def test_the_discriminator_sees_truth_as_coarse_as_the_generated_color():
     stripes = torch.tensor([1.0, -1.0]).repeat(16).expand(1, 2, 32, 32)
     coarse = as_coarse_as(torch.zeros(1, 313, 8, 8), stripes)
     assert coarse.shape == stripes.shape
@@ -226,7 +226,7 @@ def test_the_discriminator_sees_truth_as_coarse_as_the_generated_colour():
     assert as_coarse_as(torch.zeros(1, 2, 32, 32), stripes) is stripes
 
 
-def test_the_discriminator_is_shown_truth_no_finer_than_the_forged_colour():
+def test_the_discriminator_is_shown_truth_no_finer_than_the_forged_color():
     trainer = _trainer("ab-classifier", adversarial_weight=1.0)
     shown: list[Tensor] = []
     trainer.discriminator.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
@@ -237,7 +237,7 @@ def test_the_discriminator_is_shown_truth_no_finer_than_the_forged_colour():
 
 
 @pytest.mark.parametrize("preset", ["default", "seed000"])
-def test_the_seed_decides_the_colours_of_a_shot_which_do_not_flicker(preset):
+def test_the_seed_decides_the_colors_of_a_shot_which_do_not_flicker(preset):
     trainer = _trainer("fullres-gan", preset=preset)
     trainer.step(_frames())
     still = _frames(1).expand(3, -1, -1, -1, -1)
@@ -247,7 +247,7 @@ def test_the_seed_decides_the_colours_of_a_shot_which_do_not_flicker(preset):
     assert all(np.array_equal(one[0], frame) for frame in one)
 
 
-def test_a_seed_means_the_same_colours_at_any_size():
+def test_a_seed_means_the_same_colors_at_any_size():
     trainer = _trainer("fullres-gan")
     trainer.step(_frames())
     flat = torch.full((1, 1, 3, 64, 64), 0.4)
@@ -301,7 +301,7 @@ def _weights_of_bins(folder, **changes) -> Tensor | None:
     options = TrainOptions(
         dataset=str(folder), model="ab-classifier", size=32, ngf=8, ndf=8, crop=False, **changes
     )
-    return prepare_training(options).trainer.terms.colour_weights
+    return prepare_training(options).trainer.terms.color_weights
 
 
 def test_bins_weigh_by_all_frames_alike_however_they_are_counted_and_only_if_asked(pictures):

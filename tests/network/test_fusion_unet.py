@@ -86,7 +86,7 @@ def test_our_default_has_the_documented_number_of_parameters():
 @pytest.mark.parametrize(
     ("output", "shape"), [("chroma", (2, 40, 56)), ("ab", (2, 40, 56)), ("bins", (313, 10, 14))]
 )
-def test_any_size_of_a_multiple_of_eight_is_coloured(output, shape):
+def test_any_size_of_a_multiple_of_eight_is_colored(output, shape):
     network = _network(output=output)
     features = network.encode(torch.rand(2, 1, 40, 56))
     assert network.decode(features, features, features).shape == (2, *shape)
@@ -100,7 +100,7 @@ def test_seed003_is_told_probabilities_and_our_default_normalised_scores():
     assert torch.allclose(scores.std(dim=1), torch.ones(3), atol=0.05)
 
 
-def test_the_embedding_decides_the_colour_of_every_place():
+def test_the_embedding_decides_the_color_of_every_place():
     network, grey = _network(), torch.rand(1, 1, 32, 32)
     one, other = (network.encode(grey, torch.randn(1, 1000))[0] for _ in range(2))
     assert ((one != other).any(dim=1)).all()

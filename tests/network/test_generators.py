@@ -170,7 +170,7 @@ def test_attention_begins_as_nothing():
     assert torch.equal(SelfAttention(16)(x), x)
 
 
-def test_rare_colours_weigh_more_and_the_mean_weight_is_one():
+def test_rare_colors_weigh_more_and_the_mean_weight_is_one():
     counts = torch.zeros(CELLS**2)
     counts[:3] = torch.tensor([900.0, 90.0, 10.0])
     weights = rarity_weights(counts, 0.5)

@@ -24,7 +24,7 @@ def _small(*, shared_norm: bool = False) -> MaskedUNet:
     return MaskedUNet(config).eval()
 
 
-def _colour(network, grey, mask=None):
+def _color(network, grey, mask=None):
     features = network.encode(network.frame(grey, mask))
     return network.decode(features, features, features)
 
@@ -66,7 +66,7 @@ def test_grey_and_mask_each_have_sixteen_channels_and_five_scales_follow():
     ]  # fmt: skip
 
 
-def test_every_scale_reaches_the_colour():
+def test_every_scale_reaches_the_color():
     network = _small()
     scales = network.encode(network.frame(torch.rand(1, 1, 64, 64)))
     whole = network.decode(scales, scales, scales)
@@ -75,10 +75,10 @@ def test_every_scale_reaches_the_colour():
         assert not torch.allclose(network.decode(without, without, without), whole)
 
 
-def test_without_a_mask_there_is_colour_everywhere():
+def test_without_a_mask_there_is_color_everywhere():
     network, grey = _small(), torch.rand(2, 1, 64, 64)
-    assert torch.equal(_colour(network, grey), _colour(network, grey, torch.ones_like(grey)))
-    assert not torch.equal(_colour(network, grey), _colour(network, grey, torch.zeros_like(grey)))
+    assert torch.equal(_color(network, grey), _color(network, grey, torch.ones_like(grey)))
+    assert not torch.equal(_color(network, grey), _color(network, grey, torch.zeros_like(grey)))
 
 
 @pytest.mark.parametrize("is_shared", [False, True])

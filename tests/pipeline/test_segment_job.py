@@ -1,4 +1,4 @@
-"""A part holds what its segment's colours depend on, and gives the very frames of the line."""
+"""A part holds what its segment's colors depend on, and gives the very frames of the line."""
 
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -156,7 +156,7 @@ def test_parts_of_a_long_shot_know_what_it_was_embedded_from(draw, model, embedd
     assert picture_of(done.out) == picture_of(whole.out)
 
 
-def test_parts_have_the_colours_that_are_given_and_the_settings_of_their_shots(tmp_path, model):
+def test_parts_have_the_colors_that_are_given_and_the_settings_of_their_shots(tmp_path, model):
     film = draw_clip(tmp_path / "film.mkv", frames=80, cuts=(30,), codec="ffv1")
     reference = tmp_path / "frame.png"
     cv2.imwrite(str(reference), picture(20, 0, 64, 48)[..., ::-1])

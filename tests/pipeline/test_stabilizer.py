@@ -1,4 +1,4 @@
-"""The stabiliser: colour that keeps to the moving picture, and no frame that looks further."""
+"""The stabiliser: color that keeps to the moving picture, and no frame that looks further."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -31,7 +31,7 @@ def texture(seed, height, width):
 
 
 def film_of(lumas, chromas, cuts=(0,)):
-    """Return coloured frames, numbered; a shot begins at each cut."""
+    """Return colored frames, numbered; a shot begins at each cut."""
     return [
         ColoredFrame(PlacedFrame(number, number in cuts, 0), luma.astype(np.float32), chroma)
         for number, (luma, chroma) in enumerate(zip(lumas, chromas, strict=True))
@@ -107,7 +107,7 @@ def errors(frames, chromas):
     return np.stack(off) / CODE
 
 
-def test_colour_that_trembles_is_held_steady():
+def test_color_that_trembles_is_held_steady():
     lumas, chromas = panning(30)
     film = film_of(lumas, chromas + trembling(30, 4))
     steadied = list(stabilize_chroma(film, 1))
@@ -115,7 +115,7 @@ def test_colour_that_trembles_is_held_steady():
     assert errors(steadied, chromas).mean() < errors(film, chromas).mean() / 2
 
 
-def test_colour_that_moves_with_the_picture_stays_as_it_is():
+def test_color_that_moves_with_the_picture_stays_as_it_is():
     lumas, chromas = panning(20)
     off = errors(list(stabilize_chroma(film_of(lumas, chromas), 1)), chromas)
     assert off.mean() < 0.5
@@ -141,14 +141,14 @@ def test_nor_does_a_pale_one_whose_luma_gives_it_away():
     assert np.quantile(behind, 0.999) < 1
 
 
-def test_colours_follow_motion_that_differs_from_place_to_place_and_gathers_speed():
+def test_colors_follow_motion_that_differs_from_place_to_place_and_gathers_speed():
     lumas, chromas = spinning(20)
     film = film_of(lumas, chromas + trembling(20, 4))
     off = errors(list(stabilize_chroma(film, 1)), chromas)
     assert off.mean() < 0.62 * errors(film, chromas).mean()
 
 
-def test_colours_that_pulse_within_a_second_are_calmed():
+def test_colors_that_pulse_within_a_second_are_calmed():
     still, frames = SMALL_FILM[0], 60
     pulse = np.sin(np.arange(frames) * (2 * np.pi / 16)).astype(np.float32)
     chromas = [np.full_like(still.chroma_2hw, 5 * CODE * p) for p in pulse]

@@ -37,7 +37,7 @@ def _exact_chroma(path: Path) -> list[bytes]:
 
 
 @pytest.mark.parametrize("size", [(64, 48), (65, 49), (160, 90)])
-def test_luma_is_unchanged_by_rendering_and_colour_is_added(draw, model, size):
+def test_luma_is_unchanged_by_rendering_and_color_is_added(draw, model, size):
     film = draw("film.mkv", frames=5, width=size[0], height=size[1], codec="ffv1",
                 pix_fmt="yuv420p" if size[0] % 2 == 0 else "gray")  # fmt: skip
     out = _render(film, "out.mkv", model)
@@ -53,7 +53,7 @@ def test_times_and_sound_are_those_of_the_film(draw, model):
     assert audio_packets_of(out) == audio_packets_of(film)
 
 
-def test_a_film_of_two_shots_is_coloured_as_its_halves_are(tmp_path, model):
+def test_a_film_of_two_shots_is_colored_as_its_halves_are(tmp_path, model):
     whole = draw_clip(
         tmp_path / "whole.mkv", frames=12, cuts=(6,), codec="ffv1", width=96, height=64
     )
@@ -66,7 +66,7 @@ def test_a_film_of_two_shots_is_coloured_as_its_halves_are(tmp_path, model):
     assert together == halves[0] + halves[1]
 
 
-def test_colours_are_held_steady_unless_told_otherwise(draw, model, monkeypatch):
+def test_colors_are_held_steady_unless_told_otherwise(draw, model, monkeypatch):
     colorize = Colorizer.colorize
 
     def trembling(*seen, **how):
@@ -139,13 +139,13 @@ def test_bad_input_output_and_model_are_told_apart(draw, model):
         render(film, film.with_name("o.mp4"), RenderOptions(model=model, start="50"))
 
 
-def test_a_film_with_colours_of_its_own_is_said_to_lose_them(draw, model, caplog):
+def test_a_film_with_colors_of_its_own_is_said_to_lose_them(draw, model, caplog):
     caplog.set_level("INFO", "vidcolor")
     _render(draw("grey.mp4", frames=30), "grey-out.mkv", model)
-    assert "its own colours" not in caplog.text
+    assert "its own colors" not in caplog.text
     film = draw("color.mp4", frames=50, is_color=True)
     _render(film, "color-out.mkv", model)
-    assert caplog.text.count(f"{film}: its own colours are replaced") == 1
+    assert caplog.text.count(f"{film}: its own colors are replaced") == 1
 
 
 def test_the_same_seed_gives_the_same_film_and_another_one_another(draw, tmp_path, monkeypatch):

@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory) -> Path:
-    """Return a folder of eight frames of noise in colour."""
+    """Return a folder of eight frames of noise in color."""
     folder = tmp_path_factory.mktemp("frames")
     for i in range(8):
         picture = np.random.default_rng(i).integers(0, 256, (12, 12, 3), np.uint8)

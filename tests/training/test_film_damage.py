@@ -1,4 +1,4 @@
-"""Old film's damage: each kind shows where it should, and the colour to be learned stays."""
+"""Old film's damage: each kind shows where it should, and the color to be learned stays."""
 
 import pytest
 import torch

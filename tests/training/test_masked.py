@@ -1,4 +1,4 @@
-"""A network that takes masks learns colour where they are white and grey where they are black."""
+"""A network that takes masks learns color where they are white and grey where they are black."""
 
 import json
 from dataclasses import asdict
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.clips import draw_clip
-from vidcolor.color import chroma_from_rgb, keep_colour, luma_from_rgb
+from vidcolor.color import chroma_from_rgb, keep_color, luma_from_rgb
 from vidcolor.errors import InputError, ModelError, OptionsError
 from vidcolor.guidance.mask_sampling import KINDS, MaskSampler
 from vidcolor.inference.colorizer import Colorizer
@@ -81,11 +81,11 @@ def test_masks_of_a_folder_are_made_black_and_white_and_fit(tmp_path):
     assert torch.equal(mask[0], (torch.arange(64) >= 32).float().expand(64, 64))
 
 
-@pytest.mark.parametrize("kind", ["grey", "colours"])
+@pytest.mark.parametrize("kind", ["grey", "colors"])
 def test_some_labels_of_a_picture_are_picked_whole(tmp_path, kind):
     labels = np.repeat(np.repeat([[0, 300], [7, 2000]], 8, axis=0), 8, axis=1)
     picture = labels.astype(np.uint16)
-    if kind == "colours":
+    if kind == "colors":
         picture = np.random.default_rng(0).integers(0, 255, (2001, 3)).astype(np.uint8)[labels]
     cv2.imwrite(str(tmp_path / "labels.png"), picture)
     masks = _sampler(f"labels:{tmp_path}").draw(0, range(400))
@@ -106,16 +106,16 @@ def test_what_is_no_kind_of_mask_is_refused(frames, tmp_path):
     assert not (tmp_path / "m").exists()
 
 
-def test_colour_that_is_not_kept_is_grey_of_the_same_luma():
+def test_color_that_is_not_kept_is_grey_of_the_same_luma():
     rgb = torch.rand(2, 3, 8, 8)
     mask = (torch.rand(2, 1, 8, 8) < 0.5).float()
-    kept = keep_colour(rgb, mask, "bt601")
+    kept = keep_color(rgb, mask, "bt601")
     chroma = chroma_from_rgb(rgb, "bt601") * mask
     assert torch.allclose(chroma_from_rgb(kept, "bt601"), chroma, atol=1e-6)
     assert torch.allclose(luma_from_rgb(kept, "bt601"), luma_from_rgb(rgb, "bt601"), atol=1e-6)
 
 
-def test_the_discriminators_real_is_grey_masked_colour_and_mask_its_fake_what_was_made():
+def test_the_discriminators_real_is_grey_masked_color_and_mask_its_fake_what_was_made():
     trainer = _trainer(_sampler("halves").draw)
     seen = []
     trainer.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -131,14 +131,14 @@ def test_the_discriminators_real_is_grey_masked_colour_and_mask_its_fake_what_wa
     assert not torch.allclose(fake[:, 1:3], real[:, 1:3])
 
 
-def test_without_masks_the_network_is_asked_for_colour_everywhere():
+def test_without_masks_the_network_is_asked_for_color_everywhere():
     trainer = _trainer()
     shown = trainer.run_generator(torch.rand(2, 1, 3, 64, 64))
     assert shown.mask_B1hw is None
     assert trainer._planes(shown, lambda s: s.truth_Bchw).shape[1] == 3
 
 
-def test_the_pixel_error_counts_all_pixels_colour_inside_and_grey_outside():
+def test_the_pixel_error_counts_all_pixels_color_inside_and_grey_outside():
     trainer = _trainer(_sampler("halves").draw)
     shown = trainer.run_generator(torch.rand(2, 1, 3, 64, 64))
     assert shown.mask_B1hw is not None
@@ -171,7 +171,7 @@ def test_the_network_learns_to_leave_grey_what_is_black():
     assert outside < inside / 2
 
 
-def test_the_log_says_how_much_colour_leaks_out_of_masks(frames, tmp_path, caplog):
+def test_the_log_says_how_much_color_leaks_out_of_masks(frames, tmp_path, caplog):
     caplog.set_level("INFO", "vidcolor")
     folder = train(
         _options(dataset=str(frames), out=tmp_path / "m", masks="halves,noise", epochs=1)

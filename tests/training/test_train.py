@@ -117,7 +117,7 @@ def test_every_option_trains_and_gives_a_model_that_loads(frames, tmp_path, chan
     assert card.window == changes.get("window", own_window)
 
 
-def test_the_temporal_loss_steadies_colour_along_the_motion(frames, tmp_path):
+def test_the_temporal_loss_steadies_color_along_the_motion(frames, tmp_path):
     change = []
     for weight in (1e-6, 100.0):
         options = _options(frames, tmp_path / "m", epochs=9, adversarial_weight=0.0)

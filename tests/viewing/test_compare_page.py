@@ -26,7 +26,7 @@ BLACK = 6
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory) -> tuple[Path, Path]:
-    """Draw a grey film with sound and the same film in colour; one frame of both is black."""
+    """Draw a grey film with sound and the same film in color; one frame of both is black."""
     folder = tmp_path_factory.mktemp("films")
     how: dict[str, Any] = {
         "times": TIMES,
@@ -36,7 +36,7 @@ def films(tmp_path_factory) -> tuple[Path, Path]:
         "audio": 1,
     }
     grey = draw_clip(folder / "grey.mp4", **how)
-    return grey, draw_clip(folder / "colour.mp4", is_color=True, **how)
+    return grey, draw_clip(folder / "color.mp4", is_color=True, **how)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_every_frame_keeps_its_own_time(films, tmp_path):
         assert frame_times(path)[:-1] == pytest.approx([float(time) for time in TIMES], abs=1e-3)
 
 
-def test_colours_do_not_depend_on_the_size_of_the_copy(tmp_path):
+def test_colors_do_not_depend_on_the_size_of_the_copy(tmp_path):
     large = draw_clip(
         tmp_path / "large.mp4", frames=1, width=1280, height=720, is_color=True, matrix=1
     )
@@ -252,10 +252,10 @@ def test_the_line_parts_the_films_where_the_mouse_leaves_it(page):
     assert page.run("share") == pytest.approx(25, abs=0.2)
     assert page.run("split.getAttribute('aria-valuenow')") == "25"
     stage = window_of(page)[top + height // 2 + 30 : top + height, left : left + width]
-    colour = stage.max(axis=2) - stage.min(axis=2)
+    color = stage.max(axis=2) - stage.min(axis=2)
     line = width // 4
-    assert colour[:, 8 : line - 8].max() <= 6
-    assert colour[:, line + 8 : -8].mean() > 30
+    assert color[:, 8 : line - 8].max() <= 6
+    assert color[:, line + 8 : -8].mean() > 30
 
 
 @needs_chromium
@@ -336,20 +336,20 @@ def test_words_can_be_read_in_light_and_in_dark(page, scheme):
     page.call(
         "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
     )
-    colours = page.run("""["body", "#time", "p:last-of-type", "#play"].map(name => {
+    colors = page.run("""["body", "#time", "p:last-of-type", "#play"].map(name => {
         const style = getComputedStyle(document.querySelector(name));
         const paper = name === "#time" ? "#player" : name === "#play" ? name : "body";
         return [style.color, getComputedStyle(document.querySelector(paper)).backgroundColor];
     })""")
-    for ink, paper in colours:
+    for ink, paper in colors:
         brighter, darker = sorted((_luminance(ink), _luminance(paper)), reverse=True)
         assert (brighter + 0.05) / (darker + 0.05) >= 4.5
-    assert (_luminance(colours[0][1]) > 0.5) == (scheme == "light")
+    assert (_luminance(colors[0][1]) > 0.5) == (scheme == "light")
 
 
-def _luminance(colour: str) -> float:
+def _luminance(color: str) -> float:
     """Return the relative luminance of `rgb(r, g, b)` (WCAG 2.2)."""
-    codes = np.array([float(code) for code in colour[4:-1].split(",")]) / 255
+    codes = np.array([float(code) for code in color[4:-1].split(",")]) / 255
     linear = np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
 

@@ -48,7 +48,7 @@ ROUNDING = 2
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Iterator[str]:
-    """Save a model whose colours tell which neighbours it was shown."""
+    """Save a model whose colors tell which neighbours it was shown."""
     folder, families = tmp_path_factory.mktemp("model"), cast(dict[str, Family], FAMILIES)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(families, RESTLESS.family, RESTLESS_FAMILY)
@@ -65,7 +65,7 @@ def film(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def rendered(film, model) -> list[np.ndarray]:
-    """Return the frames of the whole film in colour, as they are shown."""
+    """Return the frames of the whole film in color, as they are shown."""
     out = film.with_name("out.mkv")
     render(film, out, RenderOptions(model=model, device="cpu", codec="ffv1"))
     found = probe(out)
@@ -78,7 +78,7 @@ def show(film: Path, moment: Fraction, **options):
     return show_at(job, moment, load_colorizer(job.options), masks, given)
 
 
-def test_a_preview_shows_the_colours_that_are_given(film, model, tmp_path):
+def test_a_preview_shows_the_colors_that_are_given(film, model, tmp_path):
     hints = tmp_path / "hints.toml"
     hints.write_text('[[hint]]\ntime = 0.5\nbox = [0, 0, 60, 40]\ncolor = "#c03020"')
     out = tmp_path / "hinted.mkv"
@@ -87,7 +87,7 @@ def test_a_preview_shows_the_colours_that_are_given(film, model, tmp_path):
     frame = next(read_frames(found, start=moment))
     shown = show(film, moment, model=model, hints=hints).colored
     wanted = shown_picture(unit_luma(frame), unit_chroma(frame), found)
-    # Half a code of rounding, times 1.8, and the colours of it rounded.
+    # Half a code of rounding, times 1.8, and the colors of it rounded.
     assert np.abs(shown.astype(int) - wanted).max() <= 3
     plain = show(film, moment, model=model).colored
     assert np.abs(plain.astype(int) - wanted).mean() > 3
@@ -108,7 +108,7 @@ def place_of(picture: np.ndarray, sheet: np.ndarray) -> tuple[int, int] | None:
 
 
 @pytest.mark.parametrize("number", [0, 30, CUT - 1, CUT, CUT + 1, FRAMES - 1])
-def test_a_frame_has_the_colour_that_the_whole_film_gives_it(film, model, rendered, number):
+def test_a_frame_has_the_color_that_the_whole_film_gives_it(film, model, rendered, number):
     shown = show(film, Fraction(number, RATE), model=model)
     assert shown is not None
     assert shown.seconds == Fraction(number, RATE)
@@ -141,7 +141,7 @@ def test_only_the_surroundings_of_a_frame_are_read(film, model, monkeypatch):
     assert moment - Fraction(LEAD_FRAMES, RATE) <= drawn[0] < moment < drawn[-1] < moment + 2
 
 
-def test_saturation_and_mask_colour_a_preview_as_they_colour_a_film(film, model):
+def test_saturation_and_mask_color_a_preview_as_they_color_a_film(film, model):
     shown = show(film, Fraction(1), model=model, mask="half:left", mask_feather=0)
     half = shown.grey.shape[1] // 2 + 1  # a player's chroma fades over a pixel
     assert (shown.colored[:, half:] == shown.grey[:, half:]).all()
@@ -170,7 +170,7 @@ def test_models_stand_side_by_side_in_the_order_they_were_named(film, model, tmp
     assert lefts == sorted(set(lefts))
 
 
-def test_split_shows_grey_and_colour_in_one_picture(film, model, tmp_path):
+def test_split_shows_grey_and_color_in_one_picture(film, model, tmp_path):
     options = PreviewOptions(model=model, at=("1",), device="cpu", split=True, cell=0)
     sheet = sheet_of(film, tmp_path, options)
     shown = show(film, Fraction(1), model=model)
@@ -250,7 +250,7 @@ def test_a_moment_after_the_end_is_named(film, model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_too_many_moments_are_refused_before_anything_is_coloured(film, tmp_path):
+def test_too_many_moments_are_refused_before_anything_is_colored(film, tmp_path):
     with pytest.raises(OptionsError, match=r"520 moments.*--every"):
         preview(film, tmp_path / "p.png", PreviewOptions(model="nobody", every="0.01"))
 

@@ -1,4 +1,4 @@
-"""The verb `batch`: many films in, all of them in colour out.
+"""The verb `batch`: many films in, all of them in color out.
 
 Each film is rendered as `render` does it, and goes on where an earlier run left it. One that fails
 is put aside with its reason, and the others go on. Where the options hire a pool, it renders the
@@ -116,7 +116,7 @@ def batch(
     watching: Watching,
     on_outcome: Callable[[Outcome, int], None] | None = None,
 ) -> BatchReport:
-    """Colour all films that the options name, except those that are done.
+    """Color all films that the options name, except those that are done.
 
     Args:
         options: the films, the output folder and the options of their renders.

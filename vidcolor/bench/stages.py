@@ -203,7 +203,7 @@ class _Recorder:
         return self._call("encode", inputs)
 
     def decode(self, *inputs: Any) -> Any:
-        """Return the colour that the backend computes, or the recorded one."""
+        """Return the color that the backend computes, or the recorded one."""
         return self._call("decode", inputs)
 
     def _call(self, method: str, inputs: tuple[Any, ...]) -> Any:

@@ -43,14 +43,14 @@ if TYPE_CHECKING:
 app = App(
     name="vidcolor",
     version=f"vidcolor {__version__}",
-    help="Colour for black-and-white film. It learns colour from films you own.",
+    help="Color for black-and-white film. It learns color from films you own.",
     help_format="plaintext",
     help_epilogue="""\
-Colour a film and keep its sound, timing and luma:
+Color a film and keep its sound, timing and luma:
 
     vidcolor render in.mp4 out.mp4
 
-Learn the colours of a film you own, and use them:
+Learn the colors of a film you own, and use them:
 
     vidcolor extract zootopia.mkv --dataset zootopia
     vidcolor train --dataset zootopia
@@ -81,7 +81,7 @@ app.command(
     help_epilogue="""\
 Example:
 
-    vidcolor keyframes in.mp4 --out to-colour""",
+    vidcolor keyframes in.mp4 --out to-color""",
 )
 app.command(
     bench,
@@ -146,7 +146,7 @@ def render(
     monitoring: MonitoringFlags = UNWATCHED,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Colour a film and keep its luma, timing and sound."""
+    """Color a film and keep its luma, timing and sound."""
     _render(film, out, options, monitoring)
 
 
@@ -154,7 +154,7 @@ def _render(film: Path, out: Path, options: RenderOptions, monitoring: Monitorin
     total = _frames_ahead(film, options)  # fails before torch is imported
 
     from vidcolor.cli.metrics_server import monitored
-    from vidcolor.rendering.render import render as colour
+    from vidcolor.rendering.render import render as color
 
     with (
         stoppable(),
@@ -167,7 +167,7 @@ def _render(film: Path, out: Path, options: RenderOptions, monitoring: Monitorin
             report(done, total)
             watch.frame(done)
 
-        done = colour(film, out, options, on_frame=show, on_segment=watch.segment)
+        done = color(film, out, options, on_frame=show, on_segment=watch.segment)
     if not console.is_quiet():
         console.show_table("Streams", *_streams_table(done))
     shots = "1 shot" if done.shot_count == 1 else f"{done.shot_count} shots"
@@ -225,7 +225,7 @@ def demo(
     overwrite: Annotated[bool, Parameter(help="Replace the output file if it exists.")] = False,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Colour a small drawn film, or a film of yours, with the default model.
+    """Color a small drawn film, or a film of yours, with the default model.
 
     A contact sheet, a PNG next to the result, shows frames of both films side by side.
     """
@@ -235,7 +235,7 @@ def demo(
     with stoppable():
         film = film or draw_film(Path("demo/film.mp4"))
     if out is None:
-        out = Path("demo") / f"{film.stem}-in-colour.mp4"
+        out = Path("demo") / f"{film.stem}-in-color.mp4"
         out.parent.mkdir(exist_ok=True)
     _render(film, out, options, UNWATCHED)
     with stoppable():
@@ -251,14 +251,14 @@ Examples:
     vidcolor evaluate --clips films/ --json scores.json --sheet scores.png
     vidcolor evaluate --dataset zootopia --model models/zootopia
     vidcolor evaluate --dataset zootopia --frames 0 99 175 --sheet chosen.png
-    vidcolor evaluate --clips photos/ --size 4000 --pictures in-colour"""
+    vidcolor evaluate --clips photos/ --size 4000 --pictures in-color"""
 )
 def evaluate(
     *,
     options: Annotated[EvaluateOptions | None, AsFlags, Parameter(consume_multiple=True)] = None,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Score a model: colour the grey version of colour films and compare with the originals."""
+    """Score a model: color the grey version of color films and compare with the originals."""
     from vidcolor.evaluation.evaluate import evaluate as score
 
     with stoppable(), console.progress("scoring", unit="frames") as report:

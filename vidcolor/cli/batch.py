@@ -43,7 +43,7 @@ def batch(
     monitoring: MonitoringFlags = UNWATCHED,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Colour many films; skip finished ones, and continue if one fails."""
+    """Color many films; skip finished ones, and continue if one fails."""
     is_recipe = len(places) == 1 and places[0].suffix == RECIPE_SUFFIX  # the options are from it
     named = [] if is_recipe else list(places)
     if len(named) > 1:
@@ -66,7 +66,7 @@ def _dry_run(options: BatchOptions) -> None:
 
 
 def _batch(options: BatchOptions, metrics_port: int | None) -> None:
-    from vidcolor.batch.batch import batch as colour
+    from vidcolor.batch.batch import batch as color
     from vidcolor.cli.metrics_server import monitored
 
     with (
@@ -76,7 +76,7 @@ def _batch(options: BatchOptions, metrics_port: int | None) -> None:
         row("all films", unit="films") as films,
     ):
         progress = _BatchProgress(monitor, row, films)
-        report = colour(options, watching=progress.watching, on_outcome=progress.add_outcome)
+        report = color(options, watching=progress.watching, on_outcome=progress.add_outcome)
     if not console.is_quiet():
         console.show_table("Films", *report.table(), words=[TEXT_COLUMN])
     count = len(report.outcomes)

@@ -58,7 +58,7 @@ def pack(
 
 @dataset.command
 def stills(
-    *folders: Annotated[Path, Parameter(help="Folders of colour photos.")],
+    *folders: Annotated[Path, Parameter(help="Folders of color photos.")],
     dataset: DatasetName,
     size: Annotated[int, Parameter(help="Short side of a photo, pixels.")] = 256,
     split: Annotated[
@@ -74,5 +74,5 @@ def stills(
         added = add_stills(folders, dataset=dataset, data=data, size=size, split=split)
     console.say(
         f"{data / dataset}: added {added.photos} photos, "
-        f"skipped {added.grey} without colour and {added.damaged} damaged"
+        f"skipped {added.grey} without color and {added.damaged} damaged"
     )

@@ -25,11 +25,11 @@ def preview(
     options: Annotated[PreviewOptions | None, AsFlags, Parameter(consume_multiple=True)] = None,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Colour a few frames of a film as `render` does, and write them to a contact sheet."""
+    """Color a few frames of a film as `render` does, and write them to a contact sheet."""
     from vidcolor.viewing.preview import preview as show
 
     out = out or Path(f"{film.resolve().stem}-preview.png")
-    with stoppable(), console.progress("colouring", unit="frames") as report:
+    with stoppable(), console.progress("coloring", unit="frames") as report:
         show(film, out, options or PreviewOptions(), on_progress=report)
     console.say(f"wrote {out}")
 

@@ -50,7 +50,7 @@ def keyframes(
     out: Annotated[Path | None, Parameter(help="Output folder; default: FILM-keyframes.")] = None,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Write one frame per shot as a picture, to colour by hand and use as --reference."""
+    """Write one frame per shot as a picture, to color by hand and use as --reference."""
     from vidcolor.media.probe import probe
     from vidcolor.viewing.keyframes import write_keyframes
 

@@ -31,14 +31,14 @@ Examples:
 If it is interrupted, run the same command again to resume."""
 )
 def extract(
-    film: Annotated[Path, Parameter(help="Input film, in colour.")],
+    film: Annotated[Path, Parameter(help="Input film, in color.")],
     /,
     *,
     options: Annotated[ExtractOptions, AsFlags],
     recipe: RecipeFlag = None,
     messages: MessageFlags = USUAL,
 ) -> None:
-    """Extract training frames from a colour film."""
+    """Extract training frames from a color film."""
     _extract(film, options)
 
 
@@ -70,7 +70,7 @@ def train(
     options: Annotated[TrainOptions, AsFlags],
     film: Annotated[
         Path | None,
-        Parameter(help="Colour film to extract first; the dataset is named after it."),
+        Parameter(help="Color film to extract first; the dataset is named after it."),
     ] = None,
     recipe: RecipeFlag = None,
     messages: MessageFlags = USUAL,

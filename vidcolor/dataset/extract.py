@@ -1,4 +1,4 @@
-"""Extract training frames from a colour film: numbered pictures, divided into runs, a manifest.
+"""Extract training frames from a color film: numbered pictures, divided into runs, a manifest.
 
 FFmpeg decodes, rotates and scales the film; here its shots are found and its frames compressed and
 written. After a crash the same call resumes.
@@ -66,7 +66,7 @@ def extract(
     """Add a film's frames to a dataset, or resume an interrupted call.
 
     Args:
-        film: a film in colour.
+        film: a film in color.
         options: name of the dataset, size of the frames, part of the film, split.
         on_progress: called with the number of frames kept so far.
 

@@ -1,4 +1,4 @@
-"""A film as a source of training frames: the part of it, the frame size, and a colour check."""
+"""A film as a source of training frames: the part of it, the frame size, and a color check."""
 
 import hashlib
 import logging
@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 FINGERPRINT_BYTES = 1_000_000
 """The hash of a film's start, with its length, identifies it."""
 COLOR_SAMPLES = 12
-"""Frames, spread over a film, that are checked for colour."""
+"""Frames, spread over a film, that are checked for color."""
 GREY_CHROMA_SPREAD = 1.5 / 255
-"""Mean distance of a frame's chroma from its mean, of 1, below which there is no colour in it.
+"""Mean distance of a frame's chroma from its mean, of 1, below which there is no color in it.
 
 A tint moves the mean alone. In black-and-white films of the wild no frame had more than 1.1 codes
-of 255; of fifty colour films each had a frame with 1.8 or more.
+of 255; of fifty color films each had a frame with 1.8 or more.
 """
 HDR_TRANSFERS = (16, 18)
 """ITU-T H.273, table 3: PQ and HLG."""
@@ -84,14 +84,14 @@ def lightness_of(luma: float) -> float:
 
 
 def refuse_grey(film: Film, options: ExtractOptions) -> None:
-    """Refuse a film without colour, by frames spread over the wanted part.
+    """Refuse a film without color, by frames spread over the wanted part.
 
     Raises:
-        InputError: none of them has any colour.
+        InputError: none of them has any color.
     """
     start, end = span_seconds(options)
     end = end or film.duration_seconds or start + COLOR_SAMPLES
-    # In steps of 5 of 12: the middle comes early, for titles are often without colour.
+    # In steps of 5 of 12: the middle comes early, for titles are often without color.
     shares = [Fraction(5 * n % COLOR_SAMPLES, COLOR_SAMPLES) for n in range(1, COLOR_SAMPLES + 1)]
     found = 0
     for share in shares:
@@ -104,8 +104,8 @@ def refuse_grey(film: Film, options: ExtractOptions) -> None:
             f"{film.path}: has no frame after --start {options.start or 0}; use an earlier one"
         )
     raise InputError(
-        f"{film.path}: is black-and-white ({found} frames checked, none has colour); "
-        "give a colour film"
+        f"{film.path}: is black-and-white ({found} frames checked, none has color); "
+        "give a color film"
     )
 
 

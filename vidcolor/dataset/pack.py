@@ -134,7 +134,7 @@ class Added:
     photos: int
     """Photos that were added."""
     grey: int
-    """Photos without colour, left out."""
+    """Photos without color, left out."""
     damaged: int
     """Photos that cannot be read, left out."""
 
@@ -188,7 +188,7 @@ def _add_folder(
             number = before + counts["photos"]
             write_picture(frame_path(folder, split, number, "jpg"), content, "free some space")
     if not counts["photos"]:
-        raise InputError(f"{photos}: has no colour photo; give a folder of colour photos")
+        raise InputError(f"{photos}: has no color photo; give a folder of color photos")
     source = DatasetSource(film=photos.name, fingerprint=fingerprint, width=0, height=0)
     stretches = tuple(
         Stretch(first=before + n, count=1, source=len(manifest.sources))

@@ -1,6 +1,6 @@
-"""The verb `evaluate`: colour films are coloured from their luma and compared with the truth.
+"""The verb `evaluate`: color films are colored from their luma and compared with the truth.
 
-Decode, give the network the luma alone, compare its colour with the truth, score.
+Decode, give the network the luma alone, compare its color with the truth, score.
 Films are streamed: scores keep sums, one neighbour and a few histograms.
 """
 
@@ -50,7 +50,7 @@ SheetRow = list[NDArray[np.uint8]]
 def evaluate(
     options: EvaluateOptions, *, on_progress: OnProgress | None = None
 ) -> EvaluationReport:
-    """Score a model on colour films, or on the test frames of a dataset.
+    """Score a model on color films, or on the test frames of a dataset.
 
     Args:
         options: which model, which films or photos, where the JSON file and the pictures go.
@@ -120,9 +120,9 @@ def _score_all(
             if on_progress is not None:
                 on_progress(done, total)
         rows += scores.rows(reference.name)
-        if not scores.has_colour:
-            notes.append(f"{reference.name}: has no colour; left out of the mean")
-        kept = samples.rows(SHEET_KINDS if scores.has_colour else SHEET_KINDS[:2])
+        if not scores.has_color:
+            notes.append(f"{reference.name}: has no color; left out of the mean")
+        kept = samples.rows(SHEET_KINDS if scores.has_color else SHEET_KINDS[:2])
         if options.pictures is not None:
             for number, row in kept:
                 path = options.pictures / f"{reference.name}-{number:05d}.png"
@@ -139,21 +139,21 @@ def compare_with_truth(
     *,
     stabilize: float = 0,
 ) -> Iterator[ComparedFrame]:
-    """Yield each frame of a film, or each chosen one, with its true and its predicted colour.
+    """Yield each frame of a film, or each chosen one, with its true and its predicted color.
 
-    A chosen frame has the colour that it has in the whole film, stabilised as in `render`.
+    A chosen frame has the color that it has in the whole film, stabilised as in `render`.
     """
     last = -1
     for take in reference.takes():
         places = divide(take, luma=lambda truth: truth.film_luma)
         if chosen:
             places = with_context(places, lambda p: p.frame.number in chosen, reach(stabilize))
-        coloured = colorizer.colorize(
+        colored = colorizer.colorize(
             places,
             luma=lambda truth: truth.film_luma,
             matrix=reference.matrix,
         )
-        for frame in stabilize_chroma(coloured, stabilize):
+        for frame in stabilize_chroma(colored, stabilize):
             truth = frame.place.frame
             if chosen and truth.number not in chosen:
                 continue

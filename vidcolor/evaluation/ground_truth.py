@@ -1,4 +1,4 @@
-"""Colour films, photos and test frames as ground truth, at the scoring size."""
+"""Color films, photos and test frames as ground truth, at the scoring size."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ PICTURE_MATRIX: Matrix = "bt601"
 
 @dataclass(frozen=True)
 class Truth:
-    """A frame of a colour film."""
+    """A frame of a color film."""
 
     film_luma: NDArray[np.float32]
     """Y' (H, W) in [0, 1] at the film's size: the network's input, as in `render`."""
@@ -48,7 +48,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Reference:
-    """A colour film, or what a dataset holds of one."""
+    """A color film, or what a dataset holds of one."""
 
     name: str
     matrix: Matrix
@@ -95,7 +95,7 @@ def _photos(folder: Path) -> FrameTable:
 def _from_film(path: Path, options: EvaluateOptions) -> Reference:
     film = probe(path)
     if film.is_grey:
-        raise InputError(f"{path}: has no colour to compare with; leave it out")
+        raise InputError(f"{path}: has no color to compare with; leave it out")
     size = _scoring_size(path.name, film.height, film.width, options.size)
     count = film.frame_count_from_header or None
     limit = options.max_frames or None

@@ -1,4 +1,4 @@
-"""How far a result is from the truth: scores of single pictures, and of colour over time.
+"""How far a result is from the truth: scores of single pictures, and of color over time.
 
 Pictures are R'G'B' tensors (3, h, w) in [0, 1]; every score is taken in float64. Chroma planes
 are (2, h, w) in [-0.5, 0.5]. Scores along motion are in `motion`, LPIPS in `perceptual`.
@@ -167,7 +167,7 @@ def divergence(p: Tensor, q: Tensor) -> Tensor:
 
 
 class Cdc:
-    """Colour distribution consistency: how much histograms change from frame to frame.
+    """Color distribution consistency: how much histograms change from frame to frame.
 
     Per channel the Jensen-Shannon divergence between the frames t and t + d, averaged over t for
     each d of 1, 2 and 4, these three averaged, then the channels (TCVC, arXiv 2204.12736).

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from vidcolor.images.image_files import RgbImage
 
 Kind = Literal["result", "grey", "truth"]
-"""The model's result; the film without colour; the film's own colour, for scores it has."""
+"""The model's result; the film without color; the film's own color, for scores it has."""
 
 KINDS: tuple[Kind, ...] = ("result", "grey", "truth")
 
@@ -62,7 +62,7 @@ class ScoreRow:
     frame_count: int
     scores: Scores
     in_mean: bool = True
-    """False for a film without colour of its own: there is nothing to be scored against."""
+    """False for a film without color of its own: there is nothing to be scored against."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class ComparedFrame:
 
 @dataclass(frozen=True)
 class ScoredImage:
-    """One kind of a frame's colour, as R'G'B' and in parts, float64."""
+    """One kind of a frame's color, as R'G'B' and in parts, float64."""
 
     chroma_2hw: Tensor
     rgb_3hw: Tensor
@@ -96,8 +96,8 @@ class FilmScores:
         self.frame_count += 1
 
     @property
-    def has_colour(self) -> bool:
-        """The film has frames, and colour of its own in them."""
+    def has_color(self) -> bool:
+        """The film has frames, and color of its own in them."""
         truth = self._sums["grey"].scores()["chroma_error"]
         return truth is not None and truth >= COLOURLESS_CODES
 
@@ -107,7 +107,7 @@ class FilmScores:
         scores = {kind: sums.scores() for kind, sums in self._sums.items()}
         return tuple(
             ScoreRow(
-                film, kind, self.frame_count, _with_difference(kind, own, truth), self.has_colour
+                film, kind, self.frame_count, _with_difference(kind, own, truth), self.has_color
             )
             for kind, own in scores.items()
         )
@@ -136,7 +136,7 @@ class _Sums:
     def add_in_time(
         self, picture: ScoredImage, motion: Motion | None, *, starts_shot: bool
     ) -> None:
-        """Add what needs no truth: colourfulness, and how colour changes."""
+        """Add what needs no truth: colourfulness, and how color changes."""
         self._count("colourfulness", metrics.colourfulness(picture.rgb_3hw))
         rgb = metrics.histograms(picture.rgb_3hw, steps=255)
         chroma = metrics.histograms(picture.chroma_2hw + 0.5, steps=metrics.CODES)

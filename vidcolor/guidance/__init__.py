@@ -1,1 +1,1 @@
-"""User guidance: per-shot settings, reference images, colour hints, masks."""
+"""User guidance: per-shot settings, reference images, color hints, masks."""

@@ -1,4 +1,4 @@
-"""A frame with known colours (exemplar), and the frames that it applies to."""
+"""A frame with known colors (exemplar), and the frames that it applies to."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ TIMELESS_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Known:
-    """A frame whose colours are known, at the working size."""
+    """A frame whose colors are known, at the working size."""
 
     luma_hw: Plane
     """Y' in [0, 1]."""
     chroma_2hw: Plane
     """Cb, Cr in [-0.5, 0.5], in the film's matrix."""
     weight_hw: Plane
-    """How far each pixel's colour is known, in [0, 1]."""
+    """How far each pixel's color is known, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Span:
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """The known colours of a frame, read when they are needed, and its time."""
+    """The known colors of a frame, read when they are needed, and its time."""
 
     known: Callable[[int, int], Known]
     """Returns them at a working size, height and width."""

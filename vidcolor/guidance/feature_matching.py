@@ -1,6 +1,6 @@
 """Match places of two frames by features of the network's encoder.
 
-Both frames are divided into cells. A cell takes the colours of the other frame's cells, weighted by
+Both frames are divided into cells. A cell takes the colors of the other frame's cells, weighted by
 similarity, as attention does (Zhang et al. 2019, "Deep exemplar-based video
 colorization", eq. 2 and 3). Nothing depends on the frames in between.
 """

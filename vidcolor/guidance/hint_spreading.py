@@ -1,9 +1,9 @@
-"""Spread colour hints over the areas that they are in, up to the picture's edges.
+"""Spread color hints over the areas that they are in, up to the picture's edges.
 
 Chrominance blending (Yatziv and Sapiro 2006, "Fast image and video colorization using chrominance
 blending", eq. 1 to 3): a pixel is as far from a hint as the luma changes on the shortest path
-between the two, and takes the colours of all hints weighted by distance. A pixel far from all of
-them keeps its colour.
+between the two, and takes the colors of all hints weighted by distance. A pixel far from all of
+them keeps its color.
 """
 
 from collections.abc import Sequence

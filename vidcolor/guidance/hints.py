@@ -1,4 +1,4 @@
-"""Colour hints: points and boxes with a colour and a time, in a TOML or JSON file."""
+"""Color hints: points and boxes with a color and a time, in a TOML or JSON file."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ KEYS = {"time", "color", "point", "box"}
 
 @dataclass(frozen=True)
 class Hint:
-    """A colour at a place and a time."""
+    """A color at a place and a time."""
 
     seconds: Fraction
     """Its time, on the same scale as `--start`."""
@@ -134,13 +134,13 @@ def _box(table: dict[str, Any]) -> tuple[float, ...]:
 
 def _rgb(color: Any) -> tuple[int, int, int]:
     if not (isinstance(color, str) and re.fullmatch("#[0-9a-fA-F]{6}", color)):
-        raise ValueError(f'{color!r} is not a colour; write red, green and blue as in "#c04030"')
+        raise ValueError(f'{color!r} is not a color; write red, green and blue as in "#c04030"')
     red, green, blue = bytes.fromhex(color[1:])
     return red, green, blue
 
 
 def known_of_hints(hints: Sequence[Hint], film: Film, luma_hw: Plane) -> Known:
-    """Return the colours that hints give a frame, spread along its luma.
+    """Return the colors that hints give a frame, spread along its luma.
 
     Args:
         hints: all of one time.

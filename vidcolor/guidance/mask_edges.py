@@ -1,6 +1,6 @@
 """Scale a mask to the chroma planes and soften its edges.
 
-Black stays black, to the last sample. Inside the white, colour fades in over a few pixels, and
+Black stays black, to the last sample. Inside the white, color fades in over a few pixels, and
 where the picture has an edge of its own, there: a guided filter (He, Sun and Tang 2013, eq. 5, 6
 and 8) asks of each pixel near the border whether its luma is that of the white or of the black.
 """

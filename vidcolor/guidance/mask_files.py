@@ -52,11 +52,11 @@ class MaskSource:
     """Where a mask comes from: words that describe it, or what was found in its files."""
 
     text: str | None = None
-    """As the user wrote it; None: all is coloured."""
+    """As the user wrote it; None: all is colored."""
     film: Film | None = field(default=None, repr=False)
     """What `probe` found in the picture, film or folder that the text names; None: words."""
     labels: tuple[int, ...] | None = None
-    """Luma codes of the mask that are coloured; None: it is black and white."""
+    """Luma codes of the mask that are colored; None: it is black and white."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def find_masks(film: Film, options: ColorOptions, sidecar: Sidecar) -> MaskSourc
     """Return the masks that `--mask` and the film's sidecar name; their files are probed.
 
     Raises:
-        InputError: a file cannot be read, or has colours instead of labels.
+        InputError: a file cannot be read, or has colors instead of labels.
         OptionsError: the text is not a valid mask, or has no labels to pick.
     """
     named = dict.fromkeys(shot.mask for shot in sidecar.shots if shot.mask is not None)
@@ -112,7 +112,7 @@ def open_masks(film: Film, sources: MaskSources, sidecar: Sidecar) -> Masks:
     """Return the masks of a film's frames.
 
     Args:
-        film: what is coloured.
+        film: what is colored.
         sources: what `find_masks` found.
         sidecar: says which shots have a mask of their own.
     """
@@ -246,13 +246,13 @@ def _labelled(masks: Film) -> Film:
     """Return a film of labels so that its luma codes are the labels: of a palette, its indices.
 
     Raises:
-        InputError: it holds colours.
+        InputError: it holds colors.
     """
     if masks.pix_fmt == "pal8":
         return replace(masks, planar_format="pal8")
     if masks.is_rgb:
         raise InputError(
-            f"{masks.path}: has colours ({masks.pix_fmt}), not labels; make it grey, or a "
+            f"{masks.path}: has colors ({masks.pix_fmt}), not labels; make it grey, or a "
             "picture with a palette"
         )
     return masks

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from vidcolor.errors import OptionsError
 
 Mask = NDArray[np.float32]
-"""(h, w) in [0, 1]: 1 is colour, 0 grey."""
+"""(h, w) in [0, 1]: 1 is color, 0 grey."""
 
 NOISE_CELL = 16
-"""Side of a cell of noise, pixels: single pixels look like grain and cannot be coloured."""
+"""Side of a cell of noise, pixels: single pixels look like grain and cannot be colored."""
 
 MOST_SHAPES = 5
 """Random shapes in a mask: enough to overlap, few enough to leave something black."""

@@ -1,4 +1,4 @@
-"""What the user gives for a film: its files, each read once, and the colours in them.
+"""What the user gives for a film: its files, each read once, and the colors in them.
 
 guidance = read_guidance(film, options)
 layers = open_given(film, guidance)
@@ -17,7 +17,7 @@ from vidcolor.guidance.mask_files import Masks, MaskSources, find_masks, open_ma
 from vidcolor.guidance.reference_images import (
     GivenPicture,
     given_pictures,
-    is_coloured,
+    is_colored,
     known_of_picture,
 )
 from vidcolor.guidance.sidecar import Sidecar, open_sidecar
@@ -80,7 +80,7 @@ def open_given(
     start: Fraction | None = None,
     end: Fraction | None = None,
 ) -> list[Layer]:
-    """Return the frames with colours from `--reference`, the sidecar and `--hints`.
+    """Return the frames with colors from `--reference`, the sidecar and `--hints`.
 
     The film is read once up to the end of the last shot with one of them: their shots must be
     known from their first frames on, whatever frame a run starts at.
@@ -94,11 +94,11 @@ def open_given(
     Raises:
         InputError: a picture or the film cannot be read.
     """
-    pictures = [p for p in guidance.pictures if _has_colour(p)]
+    pictures = [p for p in guidance.pictures if _has_color(p)]
     hints = guidance.hints.by_time()
     moments = {*hints, *(p.seconds for p in pictures if p.seconds is not None and not p.shot)}
     shown = _shown_at(moments, film, _places(film, guidance, start, end)) if moments else {}
-    coloured = [
+    colored = [
         _given_picture(picture, film, shown)
         for picture in pictures
         if picture.seconds is None or picture.shot or picture.seconds in shown
@@ -108,7 +108,7 @@ def open_given(
         for moment, at in shown.items()
         if moment in hints
     ]
-    layers = (Layer(coloured, MOST_PICTURES), Layer(hinted, len(hinted)))
+    layers = (Layer(colored, MOST_PICTURES), Layer(hinted, len(hinted)))
     return [layer for layer in layers if layer.given]
 
 
@@ -121,10 +121,10 @@ def _places(
     )
 
 
-def _has_colour(picture: GivenPicture) -> bool:
-    if is_coloured(picture):
+def _has_color(picture: GivenPicture) -> bool:
+    if is_colored(picture):
         return True
-    log.warning("--reference %s: has no colour and was ignored", picture.path)
+    log.warning("--reference %s: has no color and was ignored", picture.path)
     return False
 
 

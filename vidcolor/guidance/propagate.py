@@ -1,10 +1,10 @@
-"""Propagate the colours of known frames to all frames of their shots.
+"""Propagate the colors of known frames to all frames of their shots.
 
-A frame's colours depend only on itself and on the known frames, not on the frames in between: it
-does not matter where a run starts, or which frames it skips. Colour is propagated in two ways.
-Optical flow from the known frame to the other moves colour pixel by pixel, where both directions
+A frame's colors depend only on itself and on the known frames, not on the frames in between: it
+does not matter where a run starts, or which frames it skips. Color is propagated in two ways.
+Optical flow from the known frame to the other moves color pixel by pixel, where both directions
 of the flow agree and the luma is the same. Elsewhere cells are matched by their features. Where
-neither works, the network's own colour stays.
+neither works, the network's own color stays.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,7 +49,7 @@ class _Anchor:
 
 @dataclass(frozen=True)
 class _Told:
-    """The colours that one known frame gives a frame."""
+    """The colors that one known frame gives a frame."""
 
     weighted_2hw: Plane
     """Cb and Cr times the weight."""
@@ -60,7 +60,7 @@ class _Told:
 
 
 class Carrier(Generic[Place]):
-    """Propagates the colours of known frames to a stream of frames.
+    """Propagates the colors of known frames to a stream of frames.
 
     carrier = Carrier(colorizer, layers, seconds=lambda frame: frame.seconds)
     for colored in carrier.carry(colorizer.colorize(placed, ..., keep_features=True)):
@@ -77,7 +77,7 @@ class Carrier(Generic[Place]):
         """Prepare; no known frame is read yet.
 
         Args:
-            colorizer: what colours the frames.
+            colorizer: what colors the frames.
             layers: known frames, of each kind.
             seconds: returns when a frame is shown.
         """
@@ -85,7 +85,7 @@ class Carrier(Generic[Place]):
         self._anchor = lru_cache(maxsize=HELD)(self._read)
 
     def carry(self, frames: Iterable[ColoredFrame[Place]]) -> Iterator[ColoredFrame[Place]]:
-        """Yield the frames, which must have their features, with the known colours."""
+        """Yield the frames, which must have their features, with the known colors."""
         for frame in frames:
             chroma_2hw = frame.chroma_2hw
             for layer in self._layers:
@@ -93,7 +93,7 @@ class Carrier(Generic[Place]):
             yield replace(frame, chroma_2hw=chroma_2hw, features=None)
 
     def _told(self, layer: Layer, frame: ColoredFrame[Place]) -> list[_Told]:
-        """Return the colours that the nearest known frames give a frame."""
+        """Return the colors that the nearest known frames give a frame."""
         seconds = self._seconds(frame.place.frame)
         near = [(given.nearness(seconds), given) for given in layer.given]
         nearest = nlargest(layer.most, (pair for pair in near if pair[0]), key=lambda pair: pair[0])
@@ -140,7 +140,7 @@ def _enlarged(found_4N: Tensor, grid: tuple[int, int], luma_hw: Plane) -> Plane:
 
 
 def _with_motion(matched_4hw: Plane, anchor: _Anchor, luma_hw: Plane) -> Plane:
-    """Replace matched colours by colours from optical flow where the flow is reliable."""
+    """Replace matched colors by colors from optical flow where the flow is reliable."""
     motion = find_motion(anchor.luma_hw, luma_hw)
     sources_4hw = torch.from_numpy(np.concatenate((anchor.known_3hw, anchor.luma_hw[None])))
     moved_4hw = warp(sources_4hw, motion.backward_2hw).numpy()
@@ -156,7 +156,7 @@ def _blurred(plane_hw: Plane) -> Plane:
 
 
 def _told_of(found_4hw: Plane, nearness: float) -> _Told:
-    """Return the colours, clipped to their range, because filters overshoot."""
+    """Return the colors, clipped to their range, because filters overshoot."""
     weight_hw = found_4hw[2].clip(0, 1)
     weighted_2hw = found_4hw[:2].clip(-weight_hw / 2, weight_hw / 2)
     share_hw = nearness * np.exp(SHARPNESS * (found_4hw[3].clip(0, 1) - 1))
@@ -164,7 +164,7 @@ def _told_of(found_4hw: Plane, nearness: float) -> _Told:
 
 
 def _mixed(own_2hw: Plane, told: Sequence[_Told]) -> Plane:
-    """Return a frame's chroma blended with the colours of known frames.
+    """Return a frame's chroma blended with the colors of known frames.
 
     The blend factor is the highest confidence among them.
     """

@@ -28,7 +28,7 @@ TIME_IN_NAME = re.compile(r"@(\d+(?:-\d+){0,2}(?:\.\d+)?)$")
 """A time at the end of a picture's name: `shot@00-01-02.480`; dashes are valid everywhere."""
 NUMBER_IN_NAME = re.compile(r"(\d+)$")
 COLOURLESS_UNIT_CHROMA = 2 / 255
-"""Mean |Cb|, |Cr| below which a picture has no colour; JPEG adds as much to grey."""
+"""Mean |Cb|, |Cr| below which a picture has no color; JPEG adds as much to grey."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class GivenPicture:
     shot: Span | None = None
     """The frames that it applies to, if the user gives them."""
     sha256: str = ""
-    """Of the file; it is read when its colours are needed, and refused if it has changed."""
+    """Of the file; it is read when its colors are needed, and refused if it has changed."""
 
 
 def given_pictures(words: Iterable[str], film: Film, sidecar: Sidecar) -> list[GivenPicture]:
@@ -84,7 +84,7 @@ def _named(word: str, film: Film) -> list[GivenPicture]:
     if path.is_dir():
         pictures = [GivenPicture(p, _seconds_in_folder(p, film)) for p in picture_paths(path)]
         if not pictures:
-            raise InputError(f"--reference {word}: has no pictures; colour a few frames first")
+            raise InputError(f"--reference {word}: has no pictures; color a few frames first")
         return pictures
     if path.is_file():
         return [GivenPicture(path, _seconds_in_name(path))]
@@ -115,8 +115,8 @@ def _seconds_in_folder(path: Path, film: Film) -> Fraction | None:
     return first + int(number[1]) / film.rate
 
 
-def is_coloured(picture: GivenPicture) -> bool:
-    """Tell whether a picture has any colour; a frame that is not coloured yet has none.
+def is_colored(picture: GivenPicture) -> bool:
+    """Tell whether a picture has any color; a frame that is not colored yet has none.
 
     Raises:
         InputError: it cannot be read, or has changed since it was found.

@@ -68,7 +68,7 @@ def _decoded(content: bytes, path: Path, how: int) -> NDArray[Any]:
 
 
 def read_labels(path: Path) -> NDArray[np.int64]:
-    """Return a picture file as labels (H, W): each grey, or each colour, is one label.
+    """Return a picture file as labels (H, W): each grey, or each color, is one label.
 
     Raises:
         InputError: it is missing or not a picture.

@@ -1,6 +1,6 @@
-"""Does the colour move with the picture: chroma compared along the motion of the luma.
+"""Does the color move with the picture: chroma compared along the motion of the luma.
 
-Flow is computed on the film's own luma, never on a result: bad colour cannot hide itself in it.
+Flow is computed on the film's own luma, never on a result: bad color cannot hide itself in it.
 Of two neighbours, the later one's pixels are looked up in the earlier one, so the flow that is
 used leads from the later to the earlier.
 """
@@ -96,24 +96,24 @@ def _is_inside(flow_2hw: Tensor) -> Tensor:
     return inside
 
 
-def carry(previous_B1hw: Tensor, luma_B1hw: Tensor, colour_Bchw: Tensor) -> tuple[Tensor, Tensor]:
-    """Move colour along the motion from one frame to the next; differentiable in the colour.
+def carry(previous_B1hw: Tensor, luma_B1hw: Tensor, color_Bchw: Tensor) -> tuple[Tensor, Tensor]:
+    """Move color along the motion from one frame to the next; differentiable in the color.
 
     Args:
         previous_B1hw: Y' of the frames before, in [0, 1].
         luma_B1hw: Y' of the frames.
-        colour_Bchw: colour of the frames before.
+        color_Bchw: color of the frames before.
 
     Returns:
-        That colour in its new place (B, c, h, w), and where it can be seen (B, h, w), bool.
+        That color in its new place (B, c, h, w), and where it can be seen (B, h, w), bool.
     """
     motions = [
         find_motion(before_1hw[0].cpu().numpy(), now_1hw[0].cpu().numpy())
         for before_1hw, now_1hw in zip(previous_B1hw, luma_B1hw, strict=True)
     ]
     moved = [
-        warp(colour_chw, motion.backward_2hw.to(colour_chw))
-        for colour_chw, motion in zip(colour_Bchw, motions, strict=True)
+        warp(color_chw, motion.backward_2hw.to(color_chw))
+        for color_chw, motion in zip(color_Bchw, motions, strict=True)
     ]
     visible_Bhw = torch.stack([motion.visible_hw for motion in motions])
-    return torch.stack(moved), visible_Bhw.to(colour_Bchw.device)
+    return torch.stack(moved), visible_Bhw.to(color_Bchw.device)

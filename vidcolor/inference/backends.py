@@ -42,7 +42,7 @@ class AutocastBackend:
             return self.network.encode(frame_Bchw, embedding_BC)
 
     def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
-        """Return colour, possibly in float16."""
+        """Return color, possibly in float16."""
         with torch.autocast(current[0].device.type, torch.float16):
             return self.network.decode(previous, current, next_)
 

@@ -42,7 +42,7 @@ from vidcolor.shots.windows import windows
 log = logging.getLogger(__name__)
 
 MaskOf = Callable[[Place], NDArray[np.float32]]
-"""Returns where a frame, by its place, is wanted in colour, of any size in [0, 1]."""
+"""Returns where a frame, by its place, is wanted in color, of any size in [0, 1]."""
 
 CUDA_BATCH = 8
 """Frames at once on CUDA: a single one leaves most of a GPU idle. A CPU gains nothing from more,
@@ -70,7 +70,7 @@ class ColoredFrame(Generic[Place]):
 
 
 class Colorizer:
-    """Colours a stream of frames, holding three of them at a time, or three batches.
+    """Colors a stream of frames, holding three of them at a time, or three batches.
 
     colorizer = Colorizer.load("default")
     for colored in colorizer.colorize(divide(frames, luma=luma), luma=luma, matrix="bt709"):
@@ -211,7 +211,7 @@ class Colorizer:
             frames: a film's frames in order, all of one size, with their places.
             luma: returns the Y', (H, W) in [0, 1], of a place's frame.
             matrix: the film's matrix; the chroma is meant in it.
-            mask: where it is wanted in colour, shown to networks that take masks; None: everywhere.
+            mask: where it is wanted in color, shown to networks that take masks; None: everywhere.
             keep_features: yield the frames with their features, which take megabytes each.
             each: encodes batches and decodes them, on a CPU; a GPU does one after the other.
 

@@ -1,6 +1,6 @@
 """A network as ONNX graphs, for engines other than torch.
 
-`encode.onnx` makes features of frames, `decode.onnx` colour of a window's features; where whole
+`encode.onnx` makes features of frames, `decode.onnx` color of a window's features; where whole
 frames are looked at first, `embed.onnx` does that. Each is a function of tensors alone, for any
 batch, and any height and width that are multiples of the network's.
 """
@@ -39,10 +39,10 @@ def write_graphs(network: Generator, folder: Path) -> float:
     - encode: `frame` (B, c, h, w), as `Generator.frame` returns it, and `embedding` where there is
       one, to `features_0`, `features_1`, ..., finest first.
     - decode: `previous_0`, ..., `current_0`, ..., `next_0`, ..., those that it looks at, to
-      `colour`, as `Generator.decode` returns it.
+      `color`, as `Generator.decode` returns it.
 
     Returns:
-        How far ONNX Runtime's colour is from torch's at most, of the largest value.
+        How far ONNX Runtime's color is from torch's at most, of the largest value.
 
     Raises:
         ModelError: ONNX is not installed, or cannot express the network, or computes another.
@@ -54,7 +54,7 @@ def write_graphs(network: Generator, folder: Path) -> float:
         error = max(_error(network, folder, onnxruntime, size) for size in ((1, 3, 2), (2, 2, 5)))
     if error > PARITY:
         raise ModelError(
-            f"{folder}: the graphs' colour is {error:.2g} from the network's; "
+            f"{folder}: the graphs' color is {error:.2g} from the network's; "
             "try another version of torch"
         )
     return error
@@ -116,7 +116,7 @@ def _write(network: Generator, folder: Path) -> None:
         return network.decode(*(list(scales[n * count :][:count]) for n in range(3)))
 
     inputs = {f"{frame}_{n}": x.clone() for frame in WINDOW for n, x in enumerate(features)}
-    _export(network, decode, inputs, ["colour"], folder / "decode.onnx")
+    _export(network, decode, inputs, ["color"], folder / "decode.onnx")
 
 
 def _frames(network: Generator, size: tuple[int, int, int], seed: int) -> tuple[Tensor, Tensor]:
@@ -205,7 +205,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _error(network: Generator, folder: Path, onnxruntime: Any, size: tuple[int, int, int]) -> float:
-    """Return how far ONNX Runtime's colour of a window is from torch's, of the largest value."""
+    """Return how far ONNX Runtime's color of a window is from torch's, of the largest value."""
     ours, theirs = [], {}
     for seed, frame in enumerate(WINDOW):
         grey_B1hw, frame_Bchw = _frames(network, size, seed)
@@ -220,9 +220,9 @@ def _error(network: Generator, folder: Path, onnxruntime: Any, size: tuple[int, 
             inputs["embedding"] = embedding_BC.numpy()
         for n, scale in enumerate(_run(onnxruntime, folder / "encode.onnx", inputs)):
             theirs[f"{frame}_{n}"] = scale
-    (colour_Bchw,) = _run(onnxruntime, folder / "decode.onnx", theirs)
+    (color_Bchw,) = _run(onnxruntime, folder / "decode.onnx", theirs)
     expected_Bchw = network.decode(*ours)
-    difference = (expected_Bchw - torch.from_numpy(colour_Bchw)).abs().max()
+    difference = (expected_Bchw - torch.from_numpy(color_Bchw)).abs().max()
     return float(difference / expected_Bchw.abs().max().clamp(min=1))
 
 

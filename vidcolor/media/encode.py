@@ -179,7 +179,7 @@ class SegmentWriter:
 
 
 def tag_picture(stream: VideoStream, film: Film) -> None:
-    """Set the film's colour tags, pixel aspect ratio, rotation and field order on a stream."""
+    """Set the film's color tags, pixel aspect ratio, rotation and field order on a stream."""
     codec = stream.codec_context
     codec.color_range, codec.colorspace = film.color.range, film.color.matrix
     codec.color_primaries, codec.color_trc = film.color.primaries, film.color.transfer

@@ -30,12 +30,12 @@ PLANAR_DEPTHS = (8, 9, 10, 12, 14, 16)
 LIMITED, FULL = 1, 2
 """FFmpeg's numbers of the ranges."""
 UNSPECIFIED = 2
-"""ITU-T H.273: the value of unset colour tags."""
+"""ITU-T H.273: the value of unset color tags."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColorTags:
-    """The film's colour tags, as numbers of ITU-T H.273 (2: unspecified)."""
+    """The film's color tags, as numbers of ITU-T H.273 (2: unspecified)."""
 
     range: int = 0
     """FFmpeg's number: 0 unspecified, 1 limited, 2 full."""

@@ -12,7 +12,7 @@ from vidcolor.media.output_plan import OutputPlan
 from vidcolor.media.probe import Film
 from vidcolor.media.stream_plan import How, codec_name
 
-StreamResult = Literal["coloured", "copied", "converted", "attached", "rebuilt", "left out"]
+StreamResult = Literal["colored", "copied", "converted", "attached", "rebuilt", "left out"]
 
 RESULTS: dict[How, StreamResult] = {
     "copy": "copied",
@@ -41,7 +41,7 @@ class StreamAccount:
     packet_count: int
     """Packets in the result."""
     why: str
-    """Why it was neither coloured nor copied."""
+    """Why it was neither colored nor copied."""
 
 
 def account(
@@ -58,11 +58,11 @@ def account(
         film: what `probe` found in it.
         plan: how it was rendered.
         written: the streams that were written, by their number in the film.
-        picture_packet_count: packets of the coloured picture.
+        picture_packet_count: packets of the colored picture.
     """
     picture = _entry(
         source.streams[film.stream_index],
-        how="coloured",
+        how="colored",
         result_codec=plan.codec,
         packet_count=picture_packet_count,
     )

@@ -1,4 +1,4 @@
-"""Colour as a choice among 313 bins of CIE ab: the colourful classifier's arithmetic.
+"""Color as a choice among 313 bins of CIE ab: the colourful classifier's arithmetic.
 
 Richard Zhang, Phillip Isola, Alexei A. Efros: Colorful Image Colorization, ECCV 2016, section 2.
 The bins are computed from the sRGB gamut, not read from a file.
@@ -15,7 +15,7 @@ from vidcolor.color import lab_from_rgb
 GRID = 10
 """Distance of two bins, units of ab (the paper's)."""
 NEIGHBOURS = 5
-"""Bins that a colour is spread over (the paper's)."""
+"""Bins that a color is spread over (the paper's)."""
 SIGMA = 5.0
 """Standard deviation of that spread and of the prior's smoothing, units of ab (the paper's)."""
 CUBE_STEPS = 17
@@ -75,7 +75,7 @@ def _is_inside(point: tuple[float, float], hull: list[tuple[float, float]]) -> b
 
 
 def soft_encode(ab_B2hw: Tensor, bins_Q2: Tensor) -> Tensor:
-    """Return how much of each bin a colour is, (B, Q, h, w), summing to 1 (equation 2's Z).
+    """Return how much of each bin a color is, (B, Q, h, w), summing to 1 (equation 2's Z).
 
     The five nearest bins share it, weighted by a Gaussian of their distance. Distances are taken
     in double precision without the matrix product's shortcut, which swaps near ties.
@@ -107,7 +107,7 @@ def smoothed_prior(counts_Q: Tensor, bins_Q2: Tensor) -> Tensor:
 
 
 def rebalancing_weights(prior_Q: Tensor, share: float = 0.5) -> Tensor:
-    """Return a weight for each bin, rare colours weighing more; 1 on average (equation 4).
+    """Return a weight for each bin, rare colors weighing more; 1 on average (equation 4).
 
     Args:
         prior_Q: what `smoothed_prior` returns.

@@ -97,7 +97,7 @@ def up_convolution(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
 def smooth_block(in_channels: int, out_channels: int, kernel: int = 3) -> nn.Sequential:
     """Return a convolution that keeps the picture's size, batch norm and a leaky ReLU.
 
-    Zeros around a feature map would pull the colours along a frame's borders towards grey: its
+    Zeros around a feature map would pull the colors along a frame's borders towards grey: its
     borders are repeated.
     """
     convolution = nn.Conv2d(

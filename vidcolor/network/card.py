@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CARD, WEIGHTS = "card.toml", "weights.safetensors"
 """The files that a model is."""
 MAX_SATURATION = 4
-"""Of a card, as of `--saturation`: above it all colours are at the gamut's border."""
+"""Of a card, as of `--saturation`: above it all colors are at the gamut's border."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ class Setup:
     pixel_loss: PixelLoss = "l1"
     """Mean absolute or squared error; what is predicted in bins has its own loss."""
     is_conditional: bool = True
-    """The discriminator sees the grey and the mask, besides the colour."""
+    """The discriminator sees the grey and the mask, besides the color."""
     load_published: Callable[[Generator], None] | None = None
     """Gives a fresh network the published weights that it builds on.
 

@@ -10,12 +10,12 @@ Features = list[Tensor]
 
 
 class Generator(nn.Module):
-    """Grey frames in, colour out; a pure function of tensors that remembers nothing."""
+    """Grey frames in, color out; a pure function of tensors that remembers nothing."""
 
     multiple: int
     """Height and width must be multiples of this many pixels."""
     takes_mask: bool = False
-    """The second channel of a frame is a mask: 1 for colour, 0 for grey."""
+    """The second channel of a frame is a mask: 1 for color, 0 for grey."""
     noise_channels: int = 0
     """The last channels of a frame are noise in [-1, 1], by which results differ."""
 
@@ -26,7 +26,7 @@ class Generator(nn.Module):
 
         Args:
             grey_B1hw: in [0, 1].
-            mask_B1hw: in [0, 1]; None: colour everywhere.
+            mask_B1hw: in [0, 1]; None: color everywhere.
             noise_Bnhw: in [-1, 1], `noise_channels` of it; None: none.
         """
         channels = [grey_B1hw]
@@ -51,7 +51,7 @@ class Generator(nn.Module):
 
     @abstractmethod
     def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
-        """Return the colour of the middle frames: (B, 2 or 3, h, w) in [-1, 1], or logits.
+        """Return the color of the middle frames: (B, 2 or 3, h, w) in [-1, 1], or logits.
 
         A family whose cards say `bins` returns logits (B, 313, h / 4, w / 4).
         """
@@ -75,7 +75,7 @@ class WindowedGenerator(nn.Module):
         Args:
             grey_BT1hw: in [0, 1].
             noise_Bnhw: of each window, in [-1, 1]; all its frames see the same; None: none.
-            mask_B1hw: of each window, in [0, 1], likewise; None: colour everywhere.
+            mask_B1hw: of each window, in [0, 1], likewise; None: color everywhere.
         """
         batch, frames = grey_BT1hw.shape[:2]
         grey_N1hw = grey_BT1hw.flatten(0, 1)

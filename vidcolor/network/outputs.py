@@ -1,4 +1,4 @@
-"""From a network's output to colour: the only place that distinguishes regression from bins."""
+"""From a network's output to color: the only place that distinguishes regression from bins."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -11,21 +11,21 @@ DECODE_TEMPERATURE = 0.38
 """Of the annealed mean (Zhang et al. 2016, section 2.3): vivid, and not yet speckled."""
 
 
-def colour_space(prediction: Prediction) -> Output:
-    """Return how colour is held that `colour_of` returns."""
+def color_space(prediction: Prediction) -> Output:
+    """Return how color is held that `color_of` returns."""
     return "ab" if prediction == "bins" else prediction
 
 
-def colour_of(
+def color_of(
     predicted_Bchw: Tensor,
     prediction: Prediction,
     size: tuple[int, int],
     temperature: float = DECODE_TEMPERATURE,
 ) -> Tensor:
-    """Return colour (B, 2 or 3, h, w) in [-1, 1] of what a network returned; differentiable.
+    """Return color (B, 2 or 3, h, w) in [-1, 1] of what a network returned; differentiable.
 
     Args:
-        predicted_Bchw: colour, or logits of bins (B, 313, h / 4, w / 4).
+        predicted_Bchw: color, or logits of bins (B, 313, h / 4, w / 4).
         prediction: what the network predicts.
         size: h and w of the frame.
         temperature: of the annealed mean of bins; nothing else depends on it.
@@ -37,7 +37,7 @@ def colour_of(
 
 
 def as_coarse_as(predicted_Bchw: Tensor, truth_Bchw: Tensor) -> Tensor:
-    """Return true colour (B, c, h, w) no finer than what a network predicts.
+    """Return true color (B, c, h, w) no finer than what a network predicts.
 
     Beside the annealed mean, a quarter of the frame's size, a discriminator would otherwise know
     the fake by its blur alone.
@@ -61,12 +61,12 @@ def chroma_of(
     """Return Cb, Cr (B, 2, h, w), by `matrix_of(grey)`, of what a network returned.
 
     Args:
-        predicted_Bchw: as for `colour_of`.
+        predicted_Bchw: as for `color_of`.
         luma_B1hw: the frames' Y' in [0, 1].
         prediction: what the network returned.
         grey: what it was shown.
-        temperature: as for `colour_of`.
+        temperature: as for `color_of`.
     """
     size = (luma_B1hw.shape[-2], luma_B1hw.shape[-1])
-    colour_Bchw = colour_of(predicted_Bchw, prediction, size, temperature)
-    return chroma_from_prediction(colour_Bchw, luma_B1hw, colour_space(prediction), grey)
+    color_Bchw = color_of(predicted_Bchw, prediction, size, temperature)
+    return chroma_from_prediction(color_Bchw, luma_B1hw, color_space(prediction), grey)

@@ -9,7 +9,7 @@ from vidcolor.options.render import RenderOptions
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(RenderOptions):
-    """Which films to colour, and how."""
+    """Which films to color, and how."""
 
     films: tuple[Path, ...] = ()
     """In a recipe: films, folders, patterns or lists. Else use the positional arguments."""

@@ -15,7 +15,7 @@ class EvaluateOptions:
     dataset: str | None = None
     """Dataset whose test frames are the ground truth."""
     clips: Path | None = None
-    """Folder of colour films (or one film) to use as ground truth."""
+    """Folder of color films (or one film) to use as ground truth."""
     data: Path = Path("data")
     """Folder that contains the datasets."""
     size: int = 256
@@ -25,7 +25,7 @@ class EvaluateOptions:
     frames: tuple[int, ...] = ()
     """Score only these frames of each film or test split, or these photos; 0 is the first."""
     stabilize: float = 1.0
-    """Temporal smoothing of colour along motion, within each shot, 0 to 1; 0: none."""
+    """Temporal smoothing of color along motion, within each shot, 0 to 1; 0: none."""
     decode_temperature: float = 0.38
     """For models that predict bins: 1 takes their mean (muted), near 0 the likeliest (vivid)."""
     seed: int = 0
@@ -71,7 +71,7 @@ class CompareOptions:
     data: Path = Path("data")
     """Folder that contains the datasets."""
     clips: Path | None = None
-    """Folder of colour films (or one film) to score on; default: the dataset's test frames."""
+    """Folder of color films (or one film) to score on; default: the dataset's test frames."""
     out: Path = Path("comparison")
     """Folder for the trained models, the table, the plots and the contact sheet."""
     max_steps: int | None = None

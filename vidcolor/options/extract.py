@@ -13,7 +13,7 @@ FrameFormat = Literal["jpg", "png"]
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractOptions:
-    """How to extract training frames from a colour film."""
+    """How to extract training frames from a color film."""
 
     dataset: str
     """Name of the dataset; frames are written to DATA/NAME/train and DATA/NAME/test."""

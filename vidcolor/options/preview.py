@@ -9,7 +9,7 @@ from vidcolor.options.values import seconds_from_text, span_from_text
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewOptions(ColorOptions):
-    """Which frames to show, and how to colour them."""
+    """Which frames to show, and how to color them."""
 
     at: tuple[str, ...] = ()
     """Times to show, seconds or HH:MM:SS; default: six, spread over the film."""

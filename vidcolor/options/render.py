@@ -1,4 +1,4 @@
-"""The options of `render`: how a film is read, coloured and written, and on which machines."""
+"""The options of `render`: how a film is read, colored and written, and on which machines."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from vidcolor.options.values import (
 
 @dataclass(frozen=True, kw_only=True)
 class ColorOptions:
-    """How a film is read and coloured."""
+    """How a film is read and colored."""
 
     model: str = "default"
     """Name of a model, or a folder that train wrote."""
@@ -35,29 +35,29 @@ class ColorOptions:
     saturation: float = 1.0
     """Multiplies the chroma; 0 keeps the film grey."""
     temperature: float = 0.0
-    """White balance: warmer (up to 100) or cooler (down to -100) colours."""
+    """White balance: warmer (up to 100) or cooler (down to -100) colors."""
     tint: float = 0.0
     """White balance: towards magenta (up to 100) or green (down to -100)."""
     stabilize: float = 1.0
-    """Temporal smoothing of colour along motion, within each shot, 0 to 1; 0: none."""
+    """Temporal smoothing of color along motion, within each shot, 0 to 1; 0: none."""
     decode_temperature: float = 0.38
     """For models that predict bins: 1 takes their mean (muted), near 0 the likeliest (vivid)."""
     seed: int = 0
     """Random seed, for models whose result varies."""
     mask: str | None = None
-    """Colour only where this picture, film or folder is white, or a shape: half:left, rect:..."""
+    """Color only where this picture, film or folder is white, or a shape: half:left, rect:..."""
     mask_feather: int = 8
     """Width of the mask's soft edge, pixels of the film; 0: hard edges."""
     pick: str | None = None
-    """Read --mask as a label map and colour only these labels: 3,7."""
+    """Read --mask as a label map and color only these labels: 3,7."""
     scenes: Path | None = None
     """CSV list of shots, as PySceneDetect writes it; default: shots are detected."""
     sidecar: str | None = None
     """TOML file with per-shot settings, or none; default: FILM.vidcolor.toml next to the film."""
     reference: tuple[str, ...] = ()
-    """Frame coloured by hand, FRAME.png@TIME, or a folder of them; its shot takes its colours."""
+    """Frame colored by hand, FRAME.png@TIME, or a folder of them; its shot takes its colors."""
     hints: Path | None = None
-    """TOML or JSON file of colour hints: points or boxes, each with a time and a colour."""
+    """TOML or JSON file of color hints: points or boxes, each with a time and a color."""
     deinterlace: bool = False
     """Deinterlace an interlaced film; this changes its luma."""
     rate: str | None = None
@@ -154,7 +154,7 @@ class ClusterOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderOptions(ColorOptions, ClusterOptions):
-    """How to colour and write a film."""
+    """How to color and write a film."""
 
     codec: Codec = "libx264"
     """Video encoder. ffv1 is lossless."""

@@ -72,7 +72,7 @@ class TrainOptions:
     pixel_weight: float = 20.0
     """Weight of the pixel loss in the generator's loss (the original's lambda)."""
     rarity: float = 0.0
-    """Weight pixels by the rarity of their colour to this power; 0.5 gives bolder colours."""
+    """Weight pixels by the rarity of their color to this power; 0.5 gives bolder colors."""
     rebalance: float | None = None
     """Weight bins by rarity, mixed with this share of the uniform distribution (original: 0.5)."""
     adversarial_weight: float = 1.0
@@ -84,7 +84,7 @@ class TrainOptions:
     perceptual_backbone: Path | None = None
     """Weights of that classifier: torchvision's alexnet, vgg16 or squeezenet1_1 (a .pth file)."""
     temporal_weight: float = 0.0
-    """Weight of the temporal loss: change of colour along the film's motion."""
+    """Weight of the temporal loss: change of color along the film's motion."""
     pair_discriminator: bool = False
     """Show the discriminator the previous frame too, so that it detects flicker."""
     fusion: Fusion = "concat"

@@ -9,13 +9,13 @@ from vidcolor.errors import OptionsError
 Matrix = Literal["bt601", "bt709", "bt2020"]
 """The matrices of ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance)."""
 Grey = Literal["bt601", "bt709", "lab"]
-"""How grey is computed from colour: Y' by a matrix, or CIE lightness."""
+"""How grey is computed from color: Y' by a matrix, or CIE lightness."""
 Codec = Literal["libx264", "libx265", "libsvtav1", "ffv1", "prores_ks"]
 Device = Literal["auto", "cpu", "cuda"]
 Engine = Literal["auto", "torch", "onnx"]
 Workers = int | Literal["auto"]
 Prediction = Literal["chroma", "rgb", "ab", "bins"]
-"""What a network returns: colour as `vidcolor.color.Output` holds it, or logits of 313 ab bins."""
+"""What a network returns: color as `vidcolor.color.Output` holds it, or logits of 313 ab bins."""
 Verification = Literal["quick", "full", "none"]
 
 

@@ -1,1 +1,1 @@
-"""Colour one segment, on any machine: from decoded frames to the segment's file."""
+"""Color one segment, on any machine: from decoded frames to the segment's file."""

@@ -48,7 +48,7 @@ class FrameContext(PlacedFrame[Frame]):
 
     @cached_property
     def mask_hw(self) -> Mask:
-        """Where it is coloured, of any size."""
+        """Where it is colored, of any size."""
         return self.masks.at(self.seconds)
 
 
@@ -140,11 +140,11 @@ def color(
 ) -> Generator[ColoredFrame[FrameContext], None, None]:
     """Yield the wanted frames, and the neighbours that they depend on, with their chroma.
 
-    Finding shots, colouring and stabilising run in parallel.
+    Finding shots, coloring and stabilising run in parallel.
 
     Args:
         places: a film's frames in order.
-        is_wanted: whether a frame is wanted, with the colour that it has in the whole film.
+        is_wanted: whether a frame is wanted, with the color that it has in the whole film.
         colorizer: the network.
         job: the film, and what the user makes of its colors.
         given: the user's references and hints, propagated to the frames of their shots.

@@ -2,7 +2,7 @@
 
 The driver decodes the film once, divides it into segments and plans a task for each: plain data
 that is sent to another process or machine. There, only the frames of the task are decoded, its
-segment and the neighbours on which its colours depend, and compared with the plan.
+segment and the neighbours on which its colors depend, and compared with the plan.
 """
 
 import logging
@@ -88,7 +88,7 @@ def plan_segments(
     Args:
         places: a film's frames in order, with their places.
         is_wanted: whether a segment, by its number, is wanted.
-        reach: frames on either side on which a frame's colour depends: fewer than a segment has.
+        reach: frames on either side on which a frame's color depends: fewer than a segment has.
     """
     before: list[FrameStub] = []
     segment: list[FrameStub] = []
@@ -140,7 +140,7 @@ class Renderer:
         self._colorizer: Colorizer
 
     def render(self, job: Job, task: SegmentTask) -> Segment:
-        """Colour a part and write its segment into a file of a name that no other try has.
+        """Color a part and write its segment into a file of a name that no other try has.
 
         Raises:
             InputError: the film or a guidance file cannot be read, or differs from the plan.

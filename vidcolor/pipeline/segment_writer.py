@@ -1,4 +1,4 @@
-"""The last stage: write coloured frames to a segment's file."""
+"""The last stage: write colored frames to a segment's file."""
 
 import zlib
 from collections.abc import Callable, Generator, Iterable

@@ -1,10 +1,10 @@
-"""Stabilise colour: average chroma along the motion of the picture, within each shot.
+"""Stabilise color: average chroma along the motion of the picture, within each shot.
 
-A network colours one frame after the other, and its colours flicker. Here the chroma of a frame is
+A network colors one frame after the other, and its colors flicker. Here the chroma of a frame is
 averaged with that of its neighbours, moved to where the picture has moved since. Three rounds do
 it: of the frames 1 away, of those 3 away, and of those 9 away, each round averaging the averages
 of the one before, so that 27 frames count alike (averages with gaps that grow are known as the
-"algorithme a trous", Holschneider et al. 1989). A frame's colour depends on
+"algorithme a trous", Holschneider et al. 1989). A frame's color depends on
 STABILIZER_REACH neighbours on either side and on nothing else, whatever frame a run starts at.
 
 Motion is dense optical flow of luma (DIS: Kroeger et al. 2016), found between neighbours and
@@ -36,7 +36,7 @@ Planes = NDArray[np.float32]
 STEPS = (1, 3, 9)
 """Frames between those that a round averages: each spans three averages of the round before.
 
-On the validation clips, frames 16 apart then differ about as much as their true colours do; with
+On the validation clips, frames 16 apart then differ about as much as their true colors do; with
 two rounds slow pulsing stays, and a fourth would need 40 frames on either side.
 """
 
@@ -116,7 +116,7 @@ def stabilize_chroma(
 
 
 def reach(strength: float) -> int:
-    """Return how many frames on either side a frame's colour depends on, the window's included."""
+    """Return how many frames on either side a frame's color depends on, the window's included."""
     return WINDOW_REACH + (STABILIZER_REACH if strength else 0)
 
 

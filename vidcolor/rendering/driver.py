@@ -1,6 +1,6 @@
 """The driver of a render: from decoded frames to finished segments.
 
-Decode, divide into shots and segments, colour, hold the colour steady, enlarge the chroma under the
+Decode, divide into shots and segments, color, hold the color steady, enlarge the chroma under the
 luma's guidance, merge it with the film's own luma, encode segment by segment. Or a pool renders the
 segments, in any order, and this process decodes and divides for them.
 """
@@ -32,12 +32,12 @@ from vidcolor.workers.pool import WorkerPool
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_FRAMES = 24
-"""How often frames are checked for colours of their own: about once a second."""
+"""How often frames are checked for colors of their own: about once a second."""
 SEGMENTS_AGAIN = 2
 """Finished segments that a resumed run decodes again: the first gives the shot detector its
-context, so that shots in the second are found, on which the colour of the next segment depends."""
+context, so that shots in the second are found, on which the color of the next segment depends."""
 COLOR_UNIT_CHROMA = 2 / 255
-"""Mean distance of chroma from 0 above which a frame has colour; compressed grey is below."""
+"""Mean distance of chroma from 0 above which a frame has color; compressed grey is below."""
 
 OnFrame = Callable[[int], None]
 OnSegment = Callable[[Segment], None]
@@ -166,11 +166,11 @@ class RenderDriver:
 
 
 def _warn_if_colored(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
-    """Yield the frames; log once if they have colours, or a tint, which will be replaced."""
+    """Yield the frames; log once if they have colors, or a tint, which will be replaced."""
     is_logged = False
     for number, frame in enumerate(frames):
         if not is_logged and number % LOOK_EVERY_FRAMES == 0:
             is_logged = bool(np.abs(unit_chroma(frame)).mean() > COLOR_UNIT_CHROMA)
             if is_logged:
-                log.info("%s: its own colours are replaced; only its luma is used", film.path)
+                log.info("%s: its own colors are replaced; only its luma is used", film.path)
         yield frame

@@ -1,4 +1,4 @@
-"""The verb `render`: a film in, the same film in colour out.
+"""The verb `render`: a film in, the same film in color out.
 
 What is wished for is identified and checked; the line (`line.py`) renders the segments that are not
 done yet, in this process or by a pool; they are joined, and everything else is carried over. A run
@@ -39,7 +39,7 @@ class Rendered:
 
     film: Path
     out: Path
-    """The film in colour."""
+    """The film in color."""
     frame_count: int
     shot_count: int
     segment_count: int
@@ -66,7 +66,7 @@ def render(
     on_segment: OnSegment | None = None,
     pool: WorkerPool | None = None,
 ) -> Rendered:
-    """Colour the film `source` and write it to `out`, which appears only when it is complete.
+    """Color the film `source` and write it to `out`, which appears only when it is complete.
 
     Args:
         source: any film that FFmpeg reads.

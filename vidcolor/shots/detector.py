@@ -60,7 +60,7 @@ LONGEST_HALF = HALF_LENGTHS[-1]
 
 BLENDED_FRAMES = 8
 """Frames on each side of a dissolve's middle over which one shot's share gives way to the other's:
-a third of a second, so that no colour jumps."""
+a third of a second, so that no color jumps."""
 
 CUT_REACH = 2 * LONGEST_HALF
 """Frames back on which a shot start depends."""

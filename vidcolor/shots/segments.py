@@ -84,8 +84,8 @@ def with_context(
 
     Args:
         places: a film's frames in order.
-        is_wanted: whether a frame's colour is wanted.
-        reach: frames on either side on which a frame's colour depends; this many are buffered.
+        is_wanted: whether a frame's color is wanted.
+        reach: frames on either side on which a frame's color depends; this many are buffered.
     """
     waiting: deque[tuple[Place, bool]] = deque()
     segment, following = -1, 0

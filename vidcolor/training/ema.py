@@ -16,7 +16,7 @@ class MovingAverage:
     average.update(generator)
 
     Spectral norms are folded in first: divided by another network's singular values, averaged
-    weights would be too large, and the colours too saturated. Batch norms' statistics are averaged
+    weights would be too large, and the colors too saturated. Batch norms' statistics are averaged
     too.
     """
 

@@ -1,8 +1,8 @@
 """Data augmentation: simulated damage of old film on the grey training frames.
 
-Modern colour films are clean; the films to be coloured are not. The damage is applied in the order
+Modern color films are clean; the films to be colored are not. The damage is applied in the order
 in which it happens to a print: a soft lens, vignetting, exposure and printing, grain, dust and
-scratches. The target colour is not changed.
+scratches. The target color is not changed.
 
 At the network's input size much of it is averaged away; every limit below was set by eye, against
 films of 1915 to 1955 shrunk to 224 pixels.

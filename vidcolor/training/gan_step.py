@@ -49,7 +49,7 @@ class GanTrainer:
         *,
         device: torch.device,
         steps: int,
-        colour_counts: Tensor | None = None,
+        color_counts: Tensor | None = None,
         schedule: Schedule | None = None,
         draw_masks: DrawMasks | None = None,
         auxiliary_losses: AuxiliaryLosses | None = None,
@@ -62,10 +62,10 @@ class GanTrainer:
             options: how to train.
             device: where; several processes share the work (see `Accelerator`).
             steps: total number.
-            colour_counts: pixels of the dataset, for more weight of rare colours: in each cell
+            color_counts: pixels of the dataset, for more weight of rare colors: in each cell
                 (`--rarity`), or in each bin (`--rebalance`).
             schedule: of the learning rates; default: what the options say.
-            draw_masks: for a network that takes masks; default: colour everywhere.
+            draw_masks: for a network that takes masks; default: color everywhere.
             auxiliary_losses: for the perceptual and the temporal loss, if they are used.
 
         Raises:
@@ -85,7 +85,7 @@ class GanTrainer:
             card, options, generator=self.generator, draw_masks=draw_masks, device=self.device
         )
         self.terms = GeneratorTerms(
-            card, setup, options, auxiliary_losses or AuxiliaryLosses(), colour_counts, self.device
+            card, setup, options, auxiliary_losses or AuxiliaryLosses(), color_counts, self.device
         )
         self.discriminator = self.accelerator.sync_batch_norm(
             build_discriminator(
@@ -171,7 +171,7 @@ class GanTrainer:
         real = self._wrapped_discriminator(
             self._planes(outputs, lambda s: as_coarse_as(s.predicted_Bchw, s.truth_Bchw))
         )
-        fake = self._wrapped_discriminator(self._planes(outputs, lambda s: s.colour_Bchw.detach()))
+        fake = self._wrapped_discriminator(self._planes(outputs, lambda s: s.color_Bchw.detach()))
         loss = discriminator_loss(real, fake, self.options.gan)
         self.accelerator.step(loss, self.discriminator_adam)
         return {"discriminator": loss}
@@ -190,12 +190,12 @@ class GanTrainer:
     def _adversarial_loss(self, outputs: StepOutputs) -> Tensor:
         # The discriminator is not trained here: it computes no gradients of its own weights.
         self.discriminator.requires_grad_(False)
-        scores = self.discriminator(self._planes(outputs, lambda s: s.colour_Bchw))
+        scores = self.discriminator(self._planes(outputs, lambda s: s.color_Bchw))
         self.discriminator.requires_grad_(True)
         return generator_loss(scores, self.options.gan)
 
-    def _planes(self, outputs: StepOutputs, colour: Callable[[StepOutputs], Tensor]) -> Tensor:
-        """Return the discriminator's input: colour, and the grey and mask that it belongs to.
+    def _planes(self, outputs: StepOutputs, color: Callable[[StepOutputs], Tensor]) -> Tensor:
+        """Return the discriminator's input: color, and the grey and mask that it belongs to.
 
         A discriminator of pairs also gets those of the frame before.
         """
@@ -203,14 +203,14 @@ class GanTrainer:
         for frame in outputs.frames() if self.options.pair_discriminator else [outputs]:
             if self.setup.is_conditional:
                 planes.append(frame.grey_B1hw * 2 - 1)
-            planes.append(colour(frame))
+            planes.append(color(frame))
             if self.setup.is_conditional and frame.mask_B1hw is not None:
                 planes.append(frame.mask_B1hw * 2 - 1)
         return torch.cat(planes, dim=1)
 
     def _plane_count(self) -> int:
         """Return the number of channels of `_planes`."""
-        channels = 3 if self.generator_step.colour_space == "rgb" else 2
+        channels = 3 if self.generator_step.color_space == "rgb" else 2
         if self.setup.is_conditional:
             channels += 1 if self.generator_step.draw_masks is None else 2
         return channels * 2 if self.options.pair_discriminator else channels
@@ -221,7 +221,7 @@ class GanTrainer:
 
         Args:
             rgb_BT3hw: R'G'B' in [0, 1].
-            mask_B1hw: for a network that takes masks; None: colour everywhere.
+            mask_B1hw: for a network that takes masks; None: color everywhere.
         """
         card, rgb_BT3hw = self.card, rgb_BT3hw.to(self.device)
         luma_B1hw = luma_from_rgb(rgb_BT3hw[:, rgb_BT3hw.shape[1] // 2], matrix_of(card.grey))

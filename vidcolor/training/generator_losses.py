@@ -18,7 +18,7 @@ from vidcolor.color import (
 from vidcolor.network.bins import ab_bins, rebalancing_weights, smoothed_prior
 from vidcolor.network.card import Card
 from vidcolor.network.family import Setup
-from vidcolor.network.outputs import colour_space
+from vidcolor.network.outputs import color_space
 from vidcolor.options.train import TrainOptions
 from vidcolor.training.generator_step import StepOutputs
 from vidcolor.training.losses import bin_loss, cell_index, pixel_loss, rarity_weights
@@ -34,8 +34,8 @@ class AuxiliaryLosses:
     perceptual: Callable[[Tensor, Tensor], Tensor] | None = None
     """Distance, a number, of pictures from the truth, both R'G'B' (B, 3, h, w) in [0, 1]."""
     carry: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
-    """Warps colour along motion. Takes Y' (B, 1, h, w) of the previous frames and of the frames,
-    and colour (B, c, h, w) of the previous ones; returns it warped, and where (B, h, w) it is
+    """Warps color along motion. Takes Y' (B, 1, h, w) of the previous frames and of the frames,
+    and color (B, c, h, w) of the previous ones; returns it warped, and where (B, h, w) it is
     visible."""
 
 
@@ -52,14 +52,14 @@ class GeneratorTerms:
         setup: Setup,
         options: TrainOptions,
         auxiliary_losses: AuxiliaryLosses,
-        colour_counts: Tensor | None,
+        color_counts: Tensor | None,
         device: torch.device,
     ) -> None:
         self.card, self.setup, self.options = card, setup, options
         self.auxiliary_losses = auxiliary_losses
         self._bins_Q2 = ab_bins().to(device)
-        self.colour_weights = (
-            None if colour_counts is None else self._weights(colour_counts.to(device))
+        self.color_weights = (
+            None if color_counts is None else self._weights(color_counts.to(device))
         )
 
     def _weights(self, counts: Tensor) -> Tensor:
@@ -84,11 +84,11 @@ class GeneratorTerms:
         if self.card.output == "bins":
             size = (predicted_Bchw.shape[-2], predicted_Bchw.shape[-1])
             ab_B2hw = functional.adaptive_avg_pool2d(truth_Bchw * AB_RANGE, size)
-            return bin_loss(predicted_Bchw, ab_B2hw, self._bins_Q2, self.colour_weights)
+            return bin_loss(predicted_Bchw, ab_B2hw, self._bins_Q2, self.color_weights)
         weight_Bhw = None
-        if self.colour_weights is not None:
+        if self.color_weights is not None:
             chroma_B2hw = chroma_from_rgb(outputs.rgb_B3hw, matrix_of(self.card.grey))
-            weight_Bhw = self.colour_weights[cell_index(chroma_B2hw)]
+            weight_Bhw = self.color_weights[cell_index(chroma_B2hw)]
         return pixel_loss(predicted_Bchw, truth_Bchw, self.setup.pixel_loss, weight_Bhw)
 
     def _perceptual_loss(self, outputs: StepOutputs) -> Tensor:
@@ -97,20 +97,20 @@ class GeneratorTerms:
         card, matrix = self.card, matrix_of(self.card.grey)
         luma_B1hw = luma_from_rgb(outputs.rgb_B3hw, matrix)
         chroma_B2hw = chroma_from_prediction(
-            outputs.colour_Bchw, luma_B1hw, colour_space(card.output), card.grey
+            outputs.color_Bchw, luma_B1hw, color_space(card.output), card.grey
         )
         result_B3hw = rgb_from_ycbcr(luma_B1hw, chroma_B2hw, matrix)
         return self.auxiliary_losses.perceptual(result_B3hw, outputs.rgb_B3hw)
 
     def _temporal_loss(self, outputs: StepOutputs) -> Tensor:
-        """Return how much colour changes along the motion (Lai et al. 2018, equation 3)."""
+        """Return how much color changes along the motion (Lai et al. 2018, equation 3)."""
         assert self.auxiliary_losses.carry is not None
         assert outputs.before is not None
         matrix = matrix_of(self.card.grey)
         moved_Bchw, visible_Bhw = self.auxiliary_losses.carry(
             luma_from_rgb(outputs.before.rgb_B3hw, matrix),
             luma_from_rgb(outputs.rgb_B3hw, matrix),
-            outputs.before.colour_Bchw,
+            outputs.before.color_Bchw,
         )
-        change_Bhw = (outputs.colour_Bchw - moved_Bchw).abs().mean(dim=1)
+        change_Bhw = (outputs.color_Bchw - moved_Bchw).abs().mean(dim=1)
         return (change_Bhw * visible_Bhw).mean()

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from vidcolor.color import grey_from_rgb, keep_colour, matrix_of, target_from_rgb
+from vidcolor.color import grey_from_rgb, keep_color, matrix_of, target_from_rgb
 from vidcolor.network.card import Card
 from vidcolor.network.generator import Generator
-from vidcolor.network.outputs import colour_of, colour_space
+from vidcolor.network.outputs import color_of, color_space
 from vidcolor.options.train import TrainOptions
 from vidcolor.training.film_damage import damage_film
 
@@ -24,15 +24,15 @@ class StepOutputs:
     grey_B1hw: Tensor
     """Middle frames in [0, 1]."""
     rgb_B3hw: Tensor
-    """The same in colour, R'G'B' in [0, 1], and grey where the mask is black."""
+    """The same in color, R'G'B' in [0, 1], and grey where the mask is black."""
     truth_Bchw: Tensor
-    """Their colour in the discriminator's colour space."""
+    """Their color in the discriminator's color space."""
     mask_B1hw: Tensor | None
-    """Where to colour, 0 or 1; None where the network takes no masks."""
+    """Where to color, 0 or 1; None where the network takes no masks."""
     predicted_Bchw: Tensor
-    """The generator's output: colour, or logits of bins."""
-    colour_Bchw: Tensor
-    """The output as colour, in the space of the truth."""
+    """The generator's output: color, or logits of bins."""
+    color_Bchw: Tensor
+    """The output as color, in the space of the truth."""
     before: "StepOutputs | None" = None
     """The frames before these, where a loss needs two."""
 
@@ -57,7 +57,7 @@ class GeneratorStep:
         device: torch.device,
     ) -> None:
         self.card, self.options, self.device = card, options, device
-        self.colour_space = colour_space(card.output)
+        self.color_space = color_space(card.output)
         self.draw_masks = draw_masks if generator.takes_mask else None
         self.uses_two_frames = bool(options.temporal_weight or options.pair_discriminator)
         self._noise_channels = generator.noise_channels
@@ -98,14 +98,14 @@ class GeneratorStep:
     ) -> StepOutputs:
         card, size = self.card, (grey_B1hw.shape[-2], grey_B1hw.shape[-1])
         if mask_B1hw is not None:
-            rgb_B3hw = keep_colour(rgb_B3hw, mask_B1hw, matrix_of(card.grey))
+            rgb_B3hw = keep_color(rgb_B3hw, mask_B1hw, matrix_of(card.grey))
         return StepOutputs(
             grey_B1hw=grey_B1hw,
             rgb_B3hw=rgb_B3hw,
-            truth_Bchw=target_from_rgb(rgb_B3hw, self.colour_space, card.grey),
+            truth_Bchw=target_from_rgb(rgb_B3hw, self.color_space, card.grey),
             mask_B1hw=mask_B1hw,
             predicted_Bchw=predicted_Bchw,
-            colour_Bchw=colour_of(predicted_Bchw, card.output, size),
+            color_Bchw=color_of(predicted_Bchw, card.output, size),
         )
 
     def _masks(self, count: int, step: int, first: int) -> Tensor | None:

@@ -38,11 +38,11 @@ def cell_index(chroma_2hw: Tensor) -> Tensor:
 
 
 def rarity_weights(counts: Tensor, exponent: float) -> Tensor:
-    """Return a weight for each cell that grows as its colour gets rarer.
+    """Return a weight for each cell that grows as its color gets rarer.
 
     weight = p_smoothed ** -exponent with p_smoothed = (1 - s) p + s / Q over the Q cells that
     occur, scaled so that a pixel's mean weight is 1, capped. Zhang et al. 2016, eq. 4, has
-    exponent 1; the square root (0.5) keeps more of the likely colours and suits small data.
+    exponent 1; the square root (0.5) keeps more of the likely colors and suits small data.
 
     Args:
         counts: (CELLS ** 2,) pixels seen in each cell.
@@ -88,7 +88,7 @@ def count_cells(chroma_B2hw: Tensor) -> Tensor:
 def bin_loss(
     logits_BQhw: Tensor, ab_B2hw: Tensor, bins_Q2: Tensor, weights_Q: Tensor | None = None
 ) -> Tensor:
-    """Return the cross entropy of soft-encoded colours (Zhang et al. 2016, equations 2 and 3).
+    """Return the cross entropy of soft-encoded colors (Zhang et al. 2016, equations 2 and 3).
 
     Args:
         logits_BQhw: what the network returned.

@@ -41,7 +41,7 @@ from vidcolor.training.optimizers import Schedule
 log = logging.getLogger(__name__)
 
 COUNTED_BATCHES = 40
-"""Batches whose colours are counted for `--rarity`: some millions of pixels."""
+"""Batches whose colors are counted for `--rarity`: some millions of pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +94,11 @@ def prepare_training(
     card = _card(options, setup, folder, table)
     _check_size(options, card)
     _check_loss(options, card)
-    counts = _colour_counts(batches, card, options)
+    counts = _color_counts(batches, card, options)
     masks = _masks(options, card)
     trainer = GanTrainer(
         card, setup, options,
-        device=device, steps=steps, colour_counts=counts, schedule=schedule,
+        device=device, steps=steps, color_counts=counts, schedule=schedule,
         draw_masks=None if masks is None else masks.draw,
         auxiliary_losses=_auxiliary_losses(options),
     )  # fmt: skip
@@ -153,7 +153,7 @@ def _check_loss(options: TrainOptions, card: Card) -> None:
         if value:
             raise OptionsError(
                 f"{flag} {value}: is not for {options.model}, which predicts {card.output}; use "
-                f"{'--rebalance' if is_binned else '--rarity'} for more weight of rare colours"
+                f"{'--rebalance' if is_binned else '--rarity'} for more weight of rare colors"
             )
 
 
@@ -209,8 +209,8 @@ def _card_options(options: TrainOptions) -> dict[str, str | float]:
     return chosen | {"epochs": options.epochs}
 
 
-def _colour_counts(batches: Batches, card: Card, options: TrainOptions) -> Tensor | None:
-    """Return how often each colour occurs, in cells or bins; None if all have the same weight."""
+def _color_counts(batches: Batches, card: Card, options: TrainOptions) -> Tensor | None:
+    """Return how often each color occurs, in cells or bins; None if all have the same weight."""
     is_binned = card.output == "bins"
     if (options.rebalance is None) if is_binned else not options.rarity:
         return None

@@ -21,7 +21,7 @@ from torch import Tensor
 from vidcolor.color import (
     chroma_from_rgb,
     fit_gamut,
-    keep_colour,
+    keep_color,
     luma_from_rgb,
     matrix_of,
     rgb_from_ycbcr,
@@ -185,7 +185,7 @@ def _close_epoch(setup: TrainingSetup, training_log: TrainingLog, epoch: int, st
         mask_11hw = None if setup.masks is None else setup.masks.for_test(int(index))[None]
         chroma_12hw = trainer.chroma(rgb_1T3hw, mask_11hw)
         if mask_11hw is not None:
-            middle_13hw = keep_colour(middle_13hw, mask_11hw, matrix)
+            middle_13hw = keep_color(middle_13hw, mask_11hw, matrix)
             leaks.append(chroma_12hw.abs()[(mask_11hw == 0).expand_as(chroma_12hw)])
         truth_12hw = chroma_from_rgb(middle_13hw, matrix)
         errors.append(

@@ -1,7 +1,7 @@
-"""The verb `keyframes`: write one frame of each shot as a picture, to colour by hand.
+"""The verb `keyframes`: write one frame of each shot as a picture, to color by hand.
 
 The names contain the number of the shot and the time of the frame, so that the folder can be used
-as `--reference` when the pictures are coloured.
+as `--reference` when the pictures are colored.
 """
 
 from collections.abc import Callable

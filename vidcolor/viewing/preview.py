@@ -1,6 +1,6 @@
-"""The verb `preview`: a few frames of a film on a contact sheet, coloured as `render` does.
+"""The verb `preview`: a few frames of a film on a contact sheet, colored as `render` does.
 
-Only a short span around each frame is read: the neighbours that its colour depends on, and the
+Only a short span around each frame is read: the neighbours that its color depends on, and the
 frames needed to detect the cuts between them.
 """
 
@@ -48,16 +48,16 @@ DEFAULT_TIMES = 6
 MAX_TIMES = 100
 """At 270 pixels each, a sheet reaches the height limit of many programs, 32,767."""
 LEAD_FRAMES = 2 * (detector.CUT_REACH + stabilizer.STABILIZER_REACH + WINDOW_REACH)
-"""Frames to read before the one that is shown: twice the number that its colour and the detection
+"""Frames to read before the one that is shown: twice the number that its color and the detection
 of cuts depend on, as frames may be further apart in a film with a variable frame rate."""
 
 OnProgress = Callable[[int, int], None]
-"""Called after each frame with the number coloured so far and in all."""
+"""Called after each frame with the number colored so far and in all."""
 
 
 @dataclass(frozen=True)
 class PreviewFrame:
-    """A frame as a player shows it, grey and in colour."""
+    """A frame as a player shows it, grey and in color."""
 
     seconds: Fraction
     """Seconds from the film's start."""
@@ -72,12 +72,12 @@ def preview(
     *,
     on_progress: OnProgress | None = None,
 ) -> None:
-    """Write a contact sheet of a few frames, grey and in colour.
+    """Write a contact sheet of a few frames, grey and in color.
 
     Args:
         source: any film that FFmpeg reads.
         out: the sheet, a name that ends in .png; replaced if it exists.
-        options: which frames and models to show, and how to colour.
+        options: which frames and models to show, and how to color.
         on_progress: see OnProgress.
 
     Raises:
@@ -140,7 +140,7 @@ def _moments(film: Film, options: PreviewOptions) -> list[Fraction]:
 def _column(
     job: ResolvedJob, moments: Sequence[Fraction], tell: Callable[[], None], *, is_named: bool
 ) -> list[PreviewFrame]:
-    """Return the frames that are shown at the moments, each once, in the colours of one model.
+    """Return the frames that are shown at the moments, each once, in the colors of one model.
 
     Args:
         job: with that model.
@@ -176,14 +176,14 @@ def show_at(
     masks: Masks,
     given: Sequence[Layer],
 ) -> PreviewFrame | None:
-    """Return the frame that is shown at a time, with the colour that `render` gives it.
+    """Return the frame that is shown at a time, with the color that `render` gives it.
 
     Args:
         job: the film, and what the user makes of its colors.
         moment: seconds from its start.
         colorizer: of the model.
         masks: of the film.
-        given: colours that the user gives.
+        given: colors that the user gives.
 
     Returns:
         None if the film ends before.

@@ -40,7 +40,7 @@ def export_graphs(name: str, out: Path | None = None) -> tuple[Path, float]:
         out: the folder; default: the model's name and -onnx.
 
     Returns:
-        The folder, and the error of the graphs' colour (`onnx_export.write_graphs`).
+        The folder, and the error of the graphs' color (`onnx_export.write_graphs`).
 
     Raises:
         ModelError: the model does not exist, it is damaged, or ONNX cannot express it or is not

@@ -1,4 +1,4 @@
-"""The colourful classifier: which of 313 colours a place has, by eight blocks of convolutions.
+"""The colourful classifier: which of 313 colors a place has, by eight blocks of convolutions.
 
 Richard Zhang, Phillip Isola, Alexei A. Efros: Colorful Image Colorization, ECCV 2016, figure 2;
 layer by layer as seed 001 built it (two convolutions in block 3, no norm in block 8).
@@ -27,7 +27,7 @@ class AbClassifierConfig:
     base_channels: int = 64
     """Channels of the first block; the deepest five have eight times as many."""
     padding: Padding = "replicate"
-    """Padding around a frame; the original's zeros change the colours along its borders."""
+    """Padding around a frame; the original's zeros change the colors along its borders."""
 
 
 class AbClassifier(Generator):
@@ -57,7 +57,7 @@ class AbClassifier(Generator):
         self.head = nn.Conv2d(4 * n, len(ab_bins()), 1)
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
-                # With its framework's own start the original's colours spilt over objects.
+                # With its framework's own start the original's colors spilt over objects.
                 nn.init.xavier_uniform_(part.weight)
                 nn.init.constant_(cast(Tensor, part.bias), BIAS)
 

@@ -1,6 +1,6 @@
 """DDColor (Kang et al. 2023), a published colorizer of still pictures, as spandrel builds it.
 
-Queries, one a colour, look at a picture's features through a transformer; what they find colours
+Queries, one a color, look at a picture's features through a transformer; what they find colors
 the pixels. The network sees a grey picture as R'G'B' and returns CIE a*, b*. spandrel knows the
 published checkpoints and what their names hide; here their norms are multiplied into plain weights,
 which are kept and loaded as those of any other model.
@@ -55,7 +55,7 @@ class DDColorConfig:
 
 
 class DDColor(Generator):
-    """Colours each frame by itself.
+    """Colors each frame by itself.
 
     network = DDColor(DDColorConfig())
     features = network.encode(grey_B1hw)
@@ -75,9 +75,9 @@ class DDColor(Generator):
             )
 
     def encode(self, frame_B1hw: Tensor, embedding_BC: Tensor | None = None) -> Features:
-        """Return the colour of frames (B, 1, h, w) in [0, 1], then four scales, h/4 to h/32.
+        """Return the color of frames (B, 1, h, w) in [0, 1], then four scales, h/4 to h/32.
 
-        There are no neighbours to wait for, so the colour is made at once; the scales are what the
+        There are no neighbours to wait for, so the color is made at once; the scales are what the
         encoder saw.
         """
         network: Any = self.network
@@ -88,7 +88,7 @@ class DDColor(Generator):
         return [ab_B2hw.clamp(-1, 1), *scales]
 
     def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
-        """Return the frame's a*, b* / 110, (B, 2, h, w) in [-1, 1]: more no sRGB colour has."""
+        """Return the frame's a*, b* / 110, (B, 2, h, w) in [-1, 1]: more no sRGB color has."""
         return current[0]
 
 

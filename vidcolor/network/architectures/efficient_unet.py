@@ -1,6 +1,6 @@
 """A temporal U-Net on the encoder of EfficientNet-Lite, for models that start from ImageNet.
 
-What a picture shows decides its colour, and this classifier knows it better than SqueezeNet at
+What a picture shows decides its color, and this classifier knows it better than SqueezeNet at
 about the same cost: it names 77 of 100 ImageNet pictures rightly, SqueezeNet 58.
 """
 

@@ -1,7 +1,7 @@
 """The generator of seed 000: no stride anywhere, the lightness as an input of every layer.
 
 A small brother of COLORGAN (Cao et al. 2017, Unsupervised Diverse Colorization via Generative
-Adversarial Networks), which draws several colourings of one picture by feeding noise.
+Adversarial Networks), which draws several colorings of one picture by feeding noise.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from vidcolor.network.generator import Features, Generator
 from vidcolor.options.train import TrainOptions
 
 KERNELS = (7, 5, 5, 5, 5, 5)
-"""Widths of the six convolutions' windows (seed 000); a colour hangs on 27 pixels around it."""
+"""Widths of the six convolutions' windows (seed 000); a color hangs on 27 pixels around it."""
 NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01
 """Of batch norm (seed 000; its framework counts the momentum of 0.99 from the other end)."""
 
@@ -32,7 +32,7 @@ class FullResGanConfig:
     noisy_layers: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     """Convolutions with a plane of noise as another input; the original: the first."""
     tiled_noise: bool = True
-    """A plane is one number for the whole frame, so that a style of colour does not stick to the
+    """A plane is one number for the whole frame, so that a style of color does not stick to the
     screen while things move; else each pixel has its own, as in the original."""
 
 
@@ -84,7 +84,7 @@ class FullResGan(Generator):
         return [x]
 
     def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
-        """Return the frame's colour, (B, 2, h, w) in [-1, 1]; neighbours are not looked at."""
+        """Return the frame's color, (B, 2, h, w) in [-1, 1]; neighbours are not looked at."""
         return torch.tanh(self.convolutions[-1](current[0]))
 
 

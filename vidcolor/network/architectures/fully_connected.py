@@ -1,6 +1,6 @@
 """The fully connected network of seed 001: the beginning, and a negative control.
 
-It sees 32 x 32 pixels of grey and colours as many; what shows where is lost between its layers.
+It sees 32 x 32 pixels of grey and colors as many; what shows where is lost between its layers.
 """
 
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class FullyConnected(Generator):
         return [frame_B1hw, self.hidden((grid_B1gg * 2 - 1).flatten(1))]
 
     def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
-        """Return the frame's colour, (B, 2 or 3, h, w) in [-1, 1]: the grid's, enlarged."""
+        """Return the frame's color, (B, 2 or 3, h, w) in [-1, 1]: the grid's, enlarged."""
         frame_B1hw, shown_BC = current
         # tanh in [-1, 1] is the original's sigmoid in [0, 1].
         grid_Bcgg = torch.tanh(self.head(shown_BC)).unflatten(1, (self.channels, GRID, GRID))

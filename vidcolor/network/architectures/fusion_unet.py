@@ -113,9 +113,9 @@ class FusionUNet(Generator):
         return [self.fusion(torch.cat((x, everywhere_BChw), dim=1))]
 
     def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
-        """Return the frame's colour (B, 2, h, w) in [-1, 1], or logits (B, 313, h/4, w/4)."""
-        colour_Bchw: Tensor = self.head(self.decoder(current[0]))
-        return colour_Bchw
+        """Return the frame's color (B, 2, h, w) in [-1, 1], or logits (B, 313, h/4, w/4)."""
+        color_Bchw: Tensor = self.head(self.decoder(current[0]))
+        return color_Bchw
 
 
 def _block(
@@ -128,12 +128,12 @@ def _block(
 
 
 def _twice(*, is_original: bool) -> nn.Upsample:
-    # Pixels that are repeated, as in the original, leave a fine grid of colour.
+    # Pixels that are repeated, as in the original, leave a fine grid of color.
     return nn.Upsample(scale_factor=2, mode="nearest" if is_original else "bilinear")
 
 
 def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    # Zeros around a feature map would pull the colours along a frame's borders towards grey.
+    # Zeros around a feature map would pull the colors along a frame's borders towards grey.
     return nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, padding_mode="replicate")
 
 

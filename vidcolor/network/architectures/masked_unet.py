@@ -1,4 +1,4 @@
-"""The U-Net of seed 004, which has a mask of where to colour as an input.
+"""The U-Net of seed 004, which has a mask of where to color as an input.
 
 The topology, layer by layer, is that of "Colorization with masks" (hallpaz, 2019) as its notebook
 has it: grey and mask meet before the first of five strided convolutions, then five transposed ones
@@ -56,7 +56,7 @@ class MaskedUNet(Generator):
         super().__init__()
         self.config = config
         n = config.base_channels
-        # Zeros around a mask would read as a frame of grey around the colour.
+        # Zeros around a mask would read as a frame of grey around the color.
         self.convolutions = nn.ModuleList(
             nn.Conv2d(1, INPUT_CHANNELS, 3, padding=1, bias=False, padding_mode="replicate")
             for _ in ("grey", "mask")

@@ -90,7 +90,7 @@ class ResidualEncoder(Generator):
 
 
 def _smooth(in_channels: int, out_channels: int) -> nn.Conv2d:
-    # Zeros around a feature map would pull the colours along a frame's borders towards grey.
+    # Zeros around a feature map would pull the colors along a frame's borders towards grey.
     return nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode="replicate")
 
 

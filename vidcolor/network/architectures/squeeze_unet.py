@@ -1,7 +1,7 @@
 """A temporal U-Net on the encoder of SqueezeNet 1.1, for models that start from ImageNet.
 
 The encoder's layers and the names of its weights are SqueezeNet 1.1's, so published ImageNet
-weights fit. What a picture shows decides its colour, and ImageNet teaches that with 1.2 million
+weights fit. What a picture shows decides its color, and ImageNet teaches that with 1.2 million
 pictures more than a user has.
 """
 

@@ -40,7 +40,7 @@ class TemporalUNetConfig:
     first_norm: bool = False
     """Normalise after the first convolution too, as the original does.
 
-    Instance norm there takes brightness away: a fade to black keeps its colours.
+    Instance norm there takes brightness away: a fade to black keeps its colors.
     """
     self_attention: bool = False
     """Self-attention at h/4 and h/2, before the last two transposed convolutions."""
@@ -51,7 +51,7 @@ class TemporalUNetConfig:
 
 
 class TemporalUNet(Generator):
-    """U-Net generator that sees three grey frames and colours the middle one.
+    """U-Net generator that sees three grey frames and colors the middle one.
 
     network = TemporalUNet(TemporalUNetConfig())
     features = [network.encode(grey_B1hw) for grey_B1hw in window]
@@ -93,7 +93,7 @@ class TemporalUNet(Generator):
         return features
 
     def decode(self, previous: Features, current: Features, next_: Features) -> Tensor:
-        """Return the middle frame's colour, (B, 2 or 3, h, w) in [-1, 1]."""
+        """Return the middle frame's color, (B, 2 or 3, h, w) in [-1, 1]."""
         x = self.fusion_norm(self.fusion(previous[-1], current[-1], next_[-1]))
         for decoder, attention, skip in zip(
             self.decoders, self.attentions, reversed(current[:-1]), strict=True
