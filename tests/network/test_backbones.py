@@ -128,7 +128,9 @@ def test_fetched_weights_are_kept_and_checked_by_their_name(tmp_path, monkeypatc
 
 def test_weights_of_another_network_are_refused(tmp_path):
     torch.save(SqueezeNet().state_dict(), tmp_path / "squeezenet.pth")
-    with pytest.raises(ModelError, match=r"squeezenet.pth: is not the weights of xception: .*conv1"):
+    with pytest.raises(
+        ModelError, match=r"squeezenet.pth: is not the weights of xception: .*conv1"
+    ):
         load_published(Xception(), "xception", tmp_path / "squeezenet.pth")
 
 

@@ -319,7 +319,10 @@ def test_bins_weigh_by_all_frames_alike_however_they_are_counted_and_only_if_ask
     ("changes", "complaint"),
     [
         ({"model": "ab-classifier", "rarity": 0.5}, "--rarity 0.5: is not for ab-classifier"),
-        ({"model": "ab-classifier", "pixel_loss": "l1"}, "--pixel-loss l1: is not for ab-classifier"),
+        (
+            {"model": "ab-classifier", "pixel_loss": "l1"},
+            "--pixel-loss l1: is not for ab-classifier",
+        ),
         ({"model": "fullres-gan", "rebalance": 0.5}, "--rebalance 0.5: is not for fullres-gan"),
         ({"model": "ab-classifier", "preset": "seed000"}, "--preset seed000: ab-classifier"),
         ({"model": "fullres-gan", "batch_size": 1}, "--batch-size 1: batch norm"),
