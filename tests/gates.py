@@ -1,19 +1,22 @@
-"""A gate at which workers wait as they begin a part: so one is surely at it when it is killed."""
+"""A gate at which workers wait as they receive a task: so one surely has it when it is killed."""
 
 import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+from vidcolor.pipeline.segment_job import SegmentTask
 
 WAIT_SECONDS = 60
 
 
 class Gate:
-    """A sidecar without settings, which each worker reads for each part.
+    """A file that each worker reads when it receives a task that it guards.
 
-    with Gate(tmp_path / "sidecar.toml") as gate:
+    with Gate(tmp_path / "gate") as gate:
         gate.shut()
         waiting = gate.wait_for(2, workers)
         gate.open()
@@ -48,6 +51,10 @@ class Gate:
             os.close(self._end)
             self._end = None
 
+    def guard(self, task: SegmentTask) -> SegmentTask:
+        """Return a task that a worker gets only while the gate is open."""
+        return _GuardedTask(task.number, task.frames, task.opener, str(self.path))
+
     def waiting(self, pids: Iterable[int]) -> set[int]:
         """Return which of some processes wait."""
         return {pid for pid in pids if self._is_open_in(pid)}
@@ -65,3 +72,13 @@ class Gate:
             files = Path(f"/proc/{pid}/fd").iterdir()
             return any(file.readlink() == self.path for file in files)
         return False
+
+
+@dataclass(frozen=True)
+class _GuardedTask(SegmentTask):
+    gate: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        task = SegmentTask(self.number, self.frames, self.opener)
+        # Built-ins alone: a worker of Ray cannot import the tests.
+        return eval, ("(open(gate).read(), task)[1]", {"gate": self.gate, "task": task})

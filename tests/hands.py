@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
+from tests.gates import Gate
 from vidcolor.pipeline.journal import Segment
 from vidcolor.pipeline.segment_job import Job, Renderer, SegmentTask
 from vidcolor.workers.pool import WorkerPool
@@ -28,12 +29,18 @@ class Shuffling:
 class Watching:
     """Lets another pool render, and remembers which parts it took and gave back.
 
-    `on_task` is called with how many it took before, each time that it takes one.
+    `on_task` is called with how many it took before, each time that it takes one. Workers receive
+    tasks through the gate, if there is one.
     """
 
-    def __init__(self, pool: WorkerPool, on_task: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        pool: WorkerPool,
+        on_task: Callable[[int], None] = lambda _: None,
+        gate: Gate | None = None,
+    ) -> None:
         self.size = pool.size
-        self._pool, self._on_task = pool, on_task
+        self._pool, self._on_task, self._gate = pool, on_task, gate
         self.taken: list[int] = []
         self.given: list[int] = []
 
@@ -46,4 +53,4 @@ class Watching:
         for task in tasks:
             self._on_task(len(self.taken))
             self.taken.append(task.number)
-            yield task
+            yield task if self._gate is None else self._gate.guard(task)

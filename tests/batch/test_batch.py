@@ -387,7 +387,7 @@ def test_a_dry_run_knows_what_an_interrupted_run_left(films, model, tmp_path):
         batch(options, watching=Stopping())
     found = dry_run(options)
     assert [(o.what, o.frames_left) for o in found.estimates] == [
-        ("go on", 30), ("render", 60), ("render", 60)
+        ("resume", 30), ("render", 60), ("render", 60)
     ]  # fmt: skip
 
 
@@ -414,11 +414,11 @@ def test_a_recipe_alone_says_all(films, model, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("changes", "kind", "message"),
     [
-        ({"films": ()}, OptionsError, "name the films"),
-        ({"out": None}, OptionsError, "last the folder"),
-        ({"films": (Path("none"),)}, InputError, "none: no film is there"),
+        ({"films": ()}, OptionsError, "films or output folder are missing"),
+        ({"out": None}, OptionsError, "films or output folder are missing"),
+        ({"films": (Path("none"),)}, InputError, "none: contains no films"),
         ({"model": "nobody"}, ModelError, "not found"),
-        ({"report": Path("none/report.json")}, OutputError, "cannot be the report"),
+        ({"report": Path("none/report.json")}, OutputError, "cannot be written"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_any_film(

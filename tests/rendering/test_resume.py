@@ -130,7 +130,7 @@ def test_auto_goes_on_with_the_engine_that_the_render_was_begun_with(
     _cut_short(film, "out.mkv", model, 75, engine=begun)
     with pytest.raises(OutputError, match=rf"--engine {begun}, not {chosen}"):
         _render(film, "out.mkv", model, engine=chosen)
-    monkeypatch.setattr("vidcolor.pipeline.colorize.choose_engine", lambda *of: chosen)
+    monkeypatch.setattr("vidcolor.pipeline.resolved_job.choose_engine", lambda *of: chosen)
     done = _render(film, "out.mkv", model)
     assert done.resumed_frame_count == 70
     assert _pictures(done.out) == _pictures(whole.out)

@@ -86,7 +86,7 @@ def _kill(pids: Iterable[int]) -> None:
 
 @pytest.fixture
 def gate(tmp_path) -> Iterator[Gate]:
-    with Gate(tmp_path / "sidecar.toml") as gate:
+    with Gate(tmp_path / "gate") as gate:
         yield gate
 
 
@@ -136,8 +136,8 @@ def test_parts_are_planned_only_as_workers_can_take_them(film, model, pool, gate
         elif taken == AHEAD * pool.size - 1:
             gate.open()
 
-    watching = Watching(pool, look)
-    render_lossless(film, tmp_path / "out.mkv", model, pool=watching, sidecar=str(gate.path))
+    watching = Watching(pool, look, gate)
+    render_lossless(film, tmp_path / "out.mkv", model, pool=watching)
     assert watching.taken == list(range(SHOTS))
     assert given[: AHEAD * pool.size] == [0] * AHEAD * pool.size
     assert all(taken - done < AHEAD * pool.size for taken, done in enumerate(given))
@@ -187,8 +187,8 @@ def test_a_killed_workers_part_is_rendered_again(film, whole, model, pool, gate,
             _kill(gate.wait_for(2, _workers))
             gate.open()
 
-    hands = Watching(pool, kill_those_at_the_first_two)
-    done = render_lossless(film, tmp_path / "out.mkv", model, pool=hands, sidecar=str(gate.path))
+    hands = Watching(pool, kill_those_at_the_first_two, gate)
+    done = render_lossless(film, tmp_path / "out.mkv", model, pool=hands)
     assert caplog.text.count("its worker ended with signal 9") == 2
     assert picture_of(done.out) == whole
 
@@ -196,21 +196,21 @@ def test_a_killed_workers_part_is_rendered_again(film, whole, model, pool, gate,
 def test_a_part_that_kills_its_workers_fails_the_film_and_keeps_the_rest(
     film, whole, model, gate, tmp_path, caplog
 ):
-    out, sidecar = tmp_path / "out.mkv", str(gate.path)
-    done = _cut_short(film, out, model, after=FRAMES, sidecar=sidecar)
+    out = tmp_path / "out.mkv"
+    done = _cut_short(film, out, model, after=FRAMES)
     with LocalPool(1) as pool:
-        hands = Watching(pool, lambda _: gate.shut())
+        hands = Watching(pool, lambda _: gate.shut(), gate)
         with (
             _killing_whoever_waits_at(gate) as killed,
             pytest.raises(
                 OutputError, match=rf"died {TRIES} times \(its worker ended with signal 9\)"
             ),
         ):
-            render_lossless(film, out, model, pool=hands, sidecar=sidecar)
+            render_lossless(film, out, model, pool=hands)
         gate.open()
         assert len(killed) == caplog.text.count("its worker ended with signal 9") == TRIES
         assert done_frames(out) == done == FRAMES - 30
-        ended = render_lossless(film, out, model, pool=pool, sidecar=sidecar)
+        ended = render_lossless(film, out, model, pool=pool)
     assert ended.resumed_frame_count == done
     assert picture_of(out) == whole
 

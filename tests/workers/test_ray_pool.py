@@ -203,7 +203,7 @@ def test_a_worker_with_another_vidcolor_is_refused(film, model, pool, tmp_path, 
 
 @pytest.fixture
 def gate(tmp_path) -> Iterator[Gate]:
-    with Gate(tmp_path / "sidecar.toml") as gate:
+    with Gate(tmp_path / "gate") as gate:
         yield gate
 
 
@@ -218,8 +218,8 @@ def test_killed_workers_cost_another_try(film, whole, model, pool, cluster, gate
                 os.kill(actor, signal.SIGKILL)
             gate.open()
 
-    hands = Watching(pool, kill_those_at_the_first_two)
-    done = render_lossless(film, tmp_path / "out.mkv", model, pool=hands, sidecar=str(gate.path))
+    hands = Watching(pool, kill_those_at_the_first_two, gate)
+    done = render_lossless(film, tmp_path / "out.mkv", model, pool=hands)
     assert picture_of(done.out) == whole
     assert caplog.text.count("its worker is lost") == 2
 
@@ -236,8 +236,8 @@ def test_a_lost_machine_costs_no_film(film, whole, model, pool, cluster, gate, t
             lost.extend(_lose(own[at_it], own, cluster))
             gate.open()
 
-    hands = Watching(pool, lose_the_machine_of_the_first)
-    done = render_lossless(film, tmp_path / "out.mkv", model, pool=hands, sidecar=str(gate.path))
+    hands = Watching(pool, lose_the_machine_of_the_first, gate)
+    done = render_lossless(film, tmp_path / "out.mkv", model, pool=hands)
     _add_machine(cluster, num_cpus=2)
     assert picture_of(done.out) == whole
     assert caplog.text.count("its worker is lost") >= len(lost)  # Ray may put another one there
