@@ -390,7 +390,7 @@ def test_a_full_disk_is_named_and_the_work_so_far_is_kept(draw, take, tmp_path, 
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", write_or_fail)
-        with pytest.raises(OutputError, match=r"No space left on device.*goes on where it was"):
+        with pytest.raises(OutputError, match=r"No space left on device.*resume"):
             take(film)
     assert len(list((tmp_path / "data/toy" / UNFINISHED_NAME).glob("*.jpg"))) == 7
     summary = take(film)

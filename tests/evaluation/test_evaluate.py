@@ -354,7 +354,7 @@ def test_what_cannot_be_scored_is_an_error_before_any_work(draw, model, tmp_path
         evaluate(EvaluateOptions(model=model, dataset="nowhere", data=tmp_path))
     with pytest.raises(ModelError):
         evaluate(EvaluateOptions(model="nobody", clips=clip))
-    with pytest.raises(InputError, match="too few"):
+    with pytest.raises(InputError, match="too small to score"):
         evaluate(
             EvaluateOptions(model=model, clips=draw("tiny.mp4", frames=1, width=12, height=12))
         )
@@ -462,7 +462,7 @@ def test_every_chosen_frame_is_on_the_sheet_and_a_picture_of_its_own(draw, model
 def test_frames_that_are_not_there_are_refused(color_clip, tmp_path, model):
     write_dataset(tmp_path / "drawn")
     options = {"model": model, "device": "cpu", "size": 64}
-    with pytest.raises(InputError, match=r"--frames 8: film\.mkv has 8, counted from 0"):
+    with pytest.raises(InputError, match=r"--frames 8: film\.mkv has 8 frames, from 0"):
         evaluate(EvaluateOptions(clips=color_clip, frames=(2, 8), **options))
     with pytest.raises(InputError, match="--frames 10: drawn has 10"):
         evaluate(EvaluateOptions(dataset="drawn", data=tmp_path, frames=(10,), **options))

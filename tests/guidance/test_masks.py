@@ -440,7 +440,7 @@ def test_what_is_no_mask_is_refused_before_the_first_frame(draw, model):
         _render(film, "out.mkv", model, mask="half:left", pick="1")
     with pytest.raises(OptionsError, match="--pick '1;2': is not a list of labels"):
         RenderOptions(mask="m.png", pick="1;2")
-    with pytest.raises(OptionsError, match="--pick 1: add --mask"):
+    with pytest.raises(OptionsError, match="--pick 1: needs labels"):
         RenderOptions(pick="1")
     with pytest.raises(OptionsError, match="--mask-feather -1"):
         RenderOptions(mask_feather=-1)

@@ -93,7 +93,7 @@ def test_a_full_store_shows_no_half_file(tmp_path):
 
 def test_a_bucket_that_is_not_there_is_one_line(server, tmp_path):
     (tmp_path / "film").write_bytes(b"x")
-    with pytest.raises(OutputError, match=r"^--store s3://nowhere: .*bucket.*; look at"):
+    with pytest.raises(OutputError, match=r"^--store s3://nowhere: .*bucket.*; check"):
         Store("s3://nowhere").put(tmp_path / "film", "film")
 
 

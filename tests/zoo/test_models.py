@@ -238,7 +238,7 @@ def test_a_download_that_broke_goes_on_where_it_was(web, packed):
     address = f"{web.address}/tiny.safetensors"
     seen = []
     for _ in range(2):
-        with pytest.raises(ModelError, match=f"broke after .* of {len(content)}.*goes on"):
+        with pytest.raises(ModelError, match=f"broke after .* of {len(content)}.*resume"):
             add_model(address, sha256=sha256(packed))
     web.breaks_after = None
     add_model(address, sha256=sha256(packed), on_bytes=lambda *report: seen.append(report))
