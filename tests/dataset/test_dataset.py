@@ -317,7 +317,7 @@ def test_datasets_are_listed_and_described(tmp_path):
     a, b = list_datasets(tmp_path)
     assert (a.name, a.is_packed, a.train_frames, a.test_frames, a.runs) == ("a", True, 10, 4, 6)
     assert (b.name, b.is_packed, b.width, b.height) == ("b", False, 64, 48)
-    assert str(describe_dataset("b", tmp_path)).startswith("b: 5 frames to train on, 2 to test")
+    assert str(describe_dataset("b", tmp_path)).startswith("b: 5 training frames, 2 test frames")
     assert list_datasets(tmp_path / "none") == ()
 
 

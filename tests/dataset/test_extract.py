@@ -82,7 +82,7 @@ def test_colors_are_those_of_the_films_matrix(draw, take, tmp_path, width, matri
     film = draw(frames=2, width=width, height=64, is_color=True, pix_fmt="yuv444p", matrix=meant)
     if matrix == 2:
         untagged = film.with_name("untagged.mp4")
-        tags = "h264_metadata=matrix_coefficients=2:color_primaries=2:transfer_characteristics=2"
+        tags = "h264_metadata=matrix_coefficients=2:colour_primaries=2:transfer_characteristics=2"
         command = [ffmpeg.find_ffmpeg(), "-v", "error", "-i", film, "-c", "copy", "-bsf:v", tags]
         subprocess.run([*command, untagged], check=True)
         film = untagged
