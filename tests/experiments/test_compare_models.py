@@ -108,8 +108,8 @@ def test_what_is_done_is_not_done_again(recipe, options, monkeypatch):
     ("text", "error", "complaint"),
     [
         ("rows", InputError, "is not valid TOML"),
-        ("rows = 3", OptionsError, r"must have \[rows.NAME\]"),
-        ("[train]\nsize = 64", OptionsError, r"must have \[rows.NAME\]"),
+        ("rows = 3", OptionsError, r"must have tables \[rows.NAME\]"),
+        ("[train]\nsize = 64", OptionsError, r"must have tables \[rows.NAME\]"),
         ("[rows.a]\nlearning = 1", OptionsError, "learning"),
         ("[rows.a]\nlr = -1.0", OptionsError, "--lr"),
         (None, InputError, "pipelines/compare.toml"),

@@ -199,7 +199,7 @@ def test_a_failed_page_leaves_nothing_behind(films, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"start": "2", "end": "1"}, "--end 1: not after --start 2"),
+        ({"start": "2", "end": "1"}, "--end 1: is not after --start 2"),
         ({"offset": "now"}, "--offset 'now'"),
         ({"size": 4}, "--size 4"),
         ({"embed": -1}, "--embed -1"),

@@ -250,9 +250,12 @@ def test_a_moment_after_the_end_is_named(film, model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_too_many_moments_are_refused_before_anything_is_colored(film, tmp_path):
+def test_too_many_moments_are_refused_before_anything_is_colored(
+    film, model, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("vidcolor.viewing.preview.load_colorizer", None)
     with pytest.raises(OptionsError, match=r"520 moments.*--every"):
-        preview(film, tmp_path / "p.png", PreviewOptions(model="nobody", every="0.01"))
+        preview(film, tmp_path / "p.png", PreviewOptions(model=model, every="0.01"))
 
 
 def test_a_picture_of_the_film_is_not_replaced_by_the_sheet(model, tmp_path):
