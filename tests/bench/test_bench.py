@@ -289,7 +289,7 @@ def test_a_command_is_charged_with_its_own_cpu_time_alone():
 
 
 def test_a_command_that_fails_is_an_error_with_its_last_line():
-    with pytest.raises(InputError, match="stopped: why; run it by hand"):
+    with pytest.raises(InputError, match="failed: why; run it by hand"):
         timed_command(["sh", "-c", "echo what >&2; echo why >&2; exit 1"])
 
 

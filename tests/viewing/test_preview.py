@@ -254,7 +254,7 @@ def test_too_many_moments_are_refused_before_anything_is_colored(
     film, model, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("vidcolor.viewing.preview.load_colorizer", None)
-    with pytest.raises(OptionsError, match=r"520 moments.*--every"):
+    with pytest.raises(OptionsError, match=r"520 times.*--every"):
         preview(film, tmp_path / "p.png", PreviewOptions(model=model, every="0.01"))
 
 
