@@ -1,8 +1,8 @@
 """The verb `batch`: many films in, all of them in color out.
 
-Each film is rendered as `render` does it, and goes on where an earlier run left it. One that fails
-is put aside with its reason, and the others go on. Where the options hire a pool, it renders the
-segments of several films at once; else one film follows the other.
+Each film is rendered as `render` does it, and resumes where an earlier run left it. One that fails
+is recorded as failed with its reason, and the others are rendered. With a pool, segments of
+several films are rendered at once; else one film follows the other.
 """
 
 import json

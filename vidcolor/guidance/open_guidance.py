@@ -61,7 +61,7 @@ def read_guidance(film: Film, options: ColorOptions) -> Guidance:
 
     Raises:
         InputError: a file cannot be read, or is not what it should be.
-        OptionsError: what it says cannot be meant.
+        OptionsError: it is invalid.
     """
     sidecar = open_sidecar(film, options)
     return Guidance(

@@ -54,7 +54,7 @@ def given_pictures(words: Iterable[str], film: Film, sidecar: Sidecar) -> list[G
 
     Raises:
         InputError: there is no such picture or folder.
-        OptionsError: a time cannot be meant.
+        OptionsError: a time is invalid.
     """
     named = find_pictures(words, film)
     for settings in sidecar.shots:

@@ -47,7 +47,7 @@ def decode_picture(content: bytes, path: Path) -> RgbImage:
         path: where it was read, for the message.
 
     Raises:
-        InputError: it is no picture.
+        InputError: it is not a picture.
     """
     import cv2
 
