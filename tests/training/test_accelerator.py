@@ -118,7 +118,7 @@ def test_two_processes_train_as_one_and_agree_on_what_goes_wrong(frames, tmp_pat
 
 
 def test_the_documented_command_trains_by_a_recipe_in_two_processes(frames, tmp_path):
-    page = (ROOT / "docs" / "training.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "train.md").read_text()
     [line] = [line for line in page.splitlines() if re.match(r"torchrun .*--recipe", line)]
     words = shlex.split(line.partition(" -m ")[2])
     small = _arguments(frames, tmp_path / "m", batch_size=2, max_steps=1, epochs=1)

@@ -89,8 +89,8 @@ def test_the_cautious_rate_is_never_above_the_suggested_one(lowest, cautious):
     )  # fmt: skip
     assert found.cautious == pytest.approx(cautious)
     assert str(found) == (
-        f"suggested --lr 0.022 (steepest fall); cautious: {cautious:.2g} "
-        f"(the smoothed loss fell from 1 to 0.1 at {lowest:.2g})"
+        "suggested --lr 0.022 (steepest fall of the smoothed loss; "
+        f"it fell from 1 to 0.1 at {lowest:.2g}); cautious: --lr {cautious:.2g}"
     )
 
 

@@ -96,7 +96,7 @@ def test_some_labels_of_a_picture_are_picked_whole(tmp_path, kind):
 
 
 def test_what_is_no_kind_of_mask_is_refused(frames, tmp_path):
-    with pytest.raises(OptionsError, match="--masks rings: neither a folder nor a kind"):
+    with pytest.raises(OptionsError, match="--masks rings: is neither a folder nor a kind of mask"):
         _sampler("halves,rings")
     with pytest.raises(InputError, match="has no pictures"):
         _sampler(str(tmp_path))
