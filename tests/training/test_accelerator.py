@@ -65,9 +65,9 @@ def _records(folder: Path) -> list[dict]:
 
 
 def _step_apart(a: dict, b: dict, part: str, lr: float) -> float:
-    """Return how far weights lie apart, their mean distance in steps of Adam (of the length lr)."""
+    """Return how far weights lie apart, their median distance in steps of Adam (of length lr)."""
     x, y = (torch.cat([v.flatten().float() for v in s[part].values()]) for s in (a, b))
-    return float((x - y).square().mean().sqrt()) / lr
+    return float((x - y).abs().median()) / lr
 
 
 def _torchrun(*words: str) -> list[str]:
@@ -84,8 +84,11 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-APART = 0.005
-"""Adam makes a whole step of a gradient near 0 too, whose sign rounding decides: 0.00003 here."""
+APART = 0.01
+"""In steps of Adam. CPUs gave up to 0.001; processes that share no gradients are 0.07 to 0.5 apart.
+
+The median, since Adam makes a whole step of a gradient near 0 too, whose sign rounding decides.
+"""
 
 
 def test_two_processes_train_as_one_and_agree_on_what_goes_wrong(frames, tmp_path):

@@ -15,7 +15,11 @@ from vidcolor.training.checkpoints import CHECKPOINT, records_of
 
 OLD = Path(__file__).parents[1] / "data" / "training-848aaec"
 TOLERANCE = 1e-5
-"""Of a weight, absolute: CPUs sum in different orders. A step moves most weights by 1e-3."""
+"""Of a weight, absolute. A step moves most weights by 1e-3.
+
+The median weight counts: CPUs sum in different orders, and Adam makes a whole step of a gradient
+near 0, whose sign rounding decides. That moved one weight in ten on a CPU with AVX-512.
+"""
 
 
 @pytest.fixture
@@ -32,18 +36,18 @@ def _train(folder: Path, *more: str) -> None:
     app(words, result_action="return_value")
 
 
-def _largest_difference(model: Path) -> float:
+def _difference(model: Path) -> float:
     whole = json.loads((OLD / "whole.json").read_text())
     now = values_of(model)
     assert now.keys() == whole.keys()
-    return max(float(np.abs(np.subtract(now[name], whole[name])).max()) for name in whole)
+    return float(np.median(np.concatenate([np.abs(np.subtract(now[n], whole[n])) for n in whole])))
 
 
 def test_an_old_training_resumes_and_ends_as_it_would_have(folder):
-    before = _largest_difference(folder)
+    before = _difference(folder)
     _train(folder, "--max-steps", str(STEPS), "--resume")
     assert [r["step"] for r in records_of(folder) if "pixel" in r] == list(range(1, STEPS + 1))
-    assert _largest_difference(folder) < TOLERANCE < before / 20
+    assert _difference(folder) < TOLERANCE < before / 20
 
 
 def test_the_comparison_would_see_that_the_optimizer_was_forgotten(folder):
@@ -52,7 +56,7 @@ def test_the_comparison_would_see_that_the_optimizer_was_forgotten(folder):
     content["state"]["generator_adam"]["state"] = {}
     torch.save(content, path)
     _train(folder, "--max-steps", str(STEPS), "--resume")
-    assert _largest_difference(folder) > 20 * TOLERANCE
+    assert _difference(folder) > 20 * TOLERANCE
 
 
 def test_an_old_model_loads(folder):
