@@ -106,7 +106,7 @@ def test_two_processes_train_as_one_and_agree_on_what_goes_wrong(frames, tmp_pat
     assert _step_apart(a, b, "generator", 1e-3) < APART
     assert _step_apart(a, b, "discriminator", 1e-3) < APART
     for x, y in zip(_records(one), _records(two), strict=True):
-        assert x == pytest.approx(y, rel=1e-4)
+        assert x == pytest.approx(y, rel=1e-3)
     # The main process alone tells and writes; each has half of a batch.
     assert (first["steps_seen"], second["steps_seen"]) == ([1, 2, 3], [])
     assert first["share"] + second["share"] == [0, 1, 2, 3]
