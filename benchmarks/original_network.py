@@ -77,7 +77,7 @@ def networks(folder: Path) -> tuple[Generator, Colorizer]:
 
 @torch.inference_mode()
 def as_the_original(network: Generator, frames: Frames) -> Frames:
-    """Return Cb, Cr (2, h, w) of every frame; it and its neighbours are encoded anew for each."""
+    """Return Cb, Cr (2, h, w) of every frame; it and its neighbours are encoded again for each."""
     chroma = []
     for number in range(len(frames)):
         window = [frames[min(max(0, n), len(frames) - 1)] for n in (number - 1, number, number + 1)]

@@ -1,4 +1,4 @@
-"""Models small enough to be made anew in every test."""
+"""Models small enough to be built again in every test."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any

@@ -56,9 +56,9 @@ def refusal() -> str:
 
 def learns_after_two_calls() -> bool:
     """Tell whether a discriminator with batch norm can look at real and fake, and then learn."""
-    judge = nn.Sequential(nn.Linear(1, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
-    prepared = accelerator.prepare(judge)
-    adam = accelerator.prepare_optimizer(torch.optim.Adam(judge.parameters()))
+    critic = nn.Sequential(nn.Linear(1, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
+    prepared = accelerator.prepare(critic)
+    adam = accelerator.prepare_optimizer(torch.optim.Adam(critic.parameters()))
     real, fake = prepared(torch.rand(4, 1)), prepared(torch.rand(4, 1))
     return bool(accelerator.step((real * fake).sum(), adam) > 0)
 

@@ -145,7 +145,7 @@ def test_deinterlacing_keeps_the_first_field_the_count_and_the_times(tmp_path, o
         assert luma.max() < 1 << film.depth
         kept = slice(0 if order == "tff" else 1, None, 2)
         np.testing.assert_array_equal(luma[kept], woven[kept])
-        # The other field's lines jump 2 pixels against their neighbours until they are made anew.
+        # The other field's lines jump 2 pixels against their neighbours until interpolated.
         step = np.abs(np.diff(luma.astype(int), axis=0)).mean()
         assert step < np.abs(np.diff(woven.astype(int), axis=0)).mean() / 2
 

@@ -45,7 +45,7 @@ def test_training_starts_from_a_models_weights(model):
     start_from_model(network, model)
     _, loaded = load_network(model)
     grey = torch.rand(1, 1, 64, 64)
-    # Loaded weights are normalised anew: a few power iterations settle them.
+    # Loaded weights are normalized again: a few power iterations settle them.
     for _ in range(20):
         network.train().encode(grey)
         network.decode(*[network.encode(grey)] * 3)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.clips import draw_clip, picture
 from tests.faults import picture_of, tiny_model
-from tests.hands import Shuffling
+from tests.pools import Shuffling
 from vidcolor.errors import InputError, ModelError, OutputError
 from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.journal import read_journal

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tests.clips import HARD_TO_ENTER, draw_clip, picture
 from tests.faults import picture_of
-from tests.hands import Shuffling
 from tests.models import Embedding
+from tests.pools import Shuffling
 from tests.reels import draw_dissolves
 from tests.renders import render_lossless
 from vidcolor.errors import InputError

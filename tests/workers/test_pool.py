@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults import draw_film_of_shots, names_in, picture_of, tiny_model
 from tests.gates import Gate
-from tests.hands import Watching
+from tests.pools import Watching
 from tests.rendering.test_kill import done_frames
 from tests.renders import render_lossless
 from tests.stopping import interrupt, kill, stopped
@@ -143,21 +143,21 @@ def test_parts_are_planned_only_as_workers_can_take_them(film, model, pool, gate
     assert all(taken - done < AHEAD * pool.size for taken, done in enumerate(given))
 
 
-def test_a_run_goes_on_with_what_another_left_by_whatever_hands(film, whole, model, pool, tmp_path):
+def test_a_run_resumes_what_another_left_with_or_without_a_pool(film, whole, model, pool, tmp_path):
     out, resumed = tmp_path / "out.mkv", []
-    for after, hands in ((30, pool), (61, None), (120, pool)):
-        resumed.append(_cut_short(film, out, model, after=after, pool=hands))
+    for after, workers in ((30, pool), (61, None), (120, pool)):
+        resumed.append(_cut_short(film, out, model, after=after, pool=workers))
     assert resumed == [30, 60, 120]
     assert render_lossless(film, out, model).resumed_frame_count == 120
     assert picture_of(out) == whole
 
 
-@pytest.mark.parametrize("hands", ["pool", "line"])
-def test_only_what_is_missing_in_between_is_rendered(film, whole, model, pool, tmp_path, hands):
+@pytest.mark.parametrize("by", ["pool", "this process"])
+def test_only_what_is_missing_in_between_is_rendered(film, whole, model, pool, tmp_path, by):
     out = tmp_path / "out.mkv"
     done = _cut_short(film, out, model, after=FRAMES)
     assert done == FRAMES - 30
-    missing = {0, 2} if hands == "pool" else {1, 3}
+    missing = {0, 2} if by == "pool" else {1, 3}
     record = read_journal(folder_of(out) / "journal.jsonl")
     assert record is not None
     kept = {}
@@ -170,12 +170,12 @@ def test_only_what_is_missing_in_between_is_rendered(film, whole, model, pool, t
     watching = Watching(pool)
     inodes: dict[Path, int] = {}
     ended = render_lossless(
-        film, out, model, pool=watching if hands == "pool" else None,
+        film, out, model, pool=watching if by == "pool" else None,
         on_frame=lambda done: inodes.update({path: path.stat().st_ino for path in kept}),
     )  # fmt: skip
     assert ended.resumed_frame_count == done - 30 * len(missing)
     assert inodes == kept
-    assert watching.taken == ([*sorted(missing), SHOTS - 1] if hands == "pool" else [])
+    assert watching.taken == ([*sorted(missing), SHOTS - 1] if by == "pool" else [])
     assert picture_of(out) == whole
 
 
@@ -187,8 +187,8 @@ def test_a_killed_workers_part_is_rendered_again(film, whole, model, pool, gate,
             _kill(gate.wait_for(2, _workers))
             gate.open()
 
-    hands = Watching(pool, kill_those_at_the_first_two, gate)
-    done = render_lossless(film, tmp_path / "out.mkv", model, pool=hands)
+    watched = Watching(pool, kill_those_at_the_first_two, gate)
+    done = render_lossless(film, tmp_path / "out.mkv", model, pool=watched)
     assert caplog.text.count("its worker ended with signal 9") == 2
     assert picture_of(done.out) == whole
 
@@ -199,14 +199,14 @@ def test_a_part_that_kills_its_workers_fails_the_film_and_keeps_the_rest(
     out = tmp_path / "out.mkv"
     done = _cut_short(film, out, model, after=FRAMES)
     with LocalPool(1) as pool:
-        hands = Watching(pool, lambda _: gate.shut(), gate)
+        watched = Watching(pool, lambda _: gate.shut(), gate)
         with (
             _killing_whoever_waits_at(gate) as killed,
             pytest.raises(
                 OutputError, match=rf"died {TRIES} times \(its worker ended with signal 9\)"
             ),
         ):
-            render_lossless(film, out, model, pool=hands)
+            render_lossless(film, out, model, pool=watched)
         gate.open()
         assert len(killed) == caplog.text.count("its worker ended with signal 9") == TRIES
         assert done_frames(out) == done == FRAMES - 30

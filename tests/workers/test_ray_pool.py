@@ -16,7 +16,7 @@ import torch
 from tests.clips import draw_clip
 from tests.faults import ROOT, draw_film_of_shots, names_in, picture_of, tiny_model, work_folder
 from tests.gates import Gate
-from tests.hands import Watching
+from tests.pools import Watching
 from tests.rendering.test_kill import done_frames
 from tests.renders import render_lossless
 from tests.stopping import go_on, interrupt, kill, stopped
@@ -218,8 +218,8 @@ def test_killed_workers_cost_another_try(film, whole, model, pool, cluster, gate
                 os.kill(actor, signal.SIGKILL)
             gate.open()
 
-    hands = Watching(pool, kill_those_at_the_first_two, gate)
-    done = render_lossless(film, tmp_path / "out.mkv", model, pool=hands)
+    watched = Watching(pool, kill_those_at_the_first_two, gate)
+    done = render_lossless(film, tmp_path / "out.mkv", model, pool=watched)
     assert picture_of(done.out) == whole
     assert caplog.text.count("its worker is lost") == 2
 
@@ -236,8 +236,8 @@ def test_a_lost_machine_costs_no_film(film, whole, model, pool, cluster, gate, t
             lost.extend(_lose(own[at_it], own, cluster))
             gate.open()
 
-    hands = Watching(pool, lose_the_machine_of_the_first, gate)
-    done = render_lossless(film, tmp_path / "out.mkv", model, pool=hands)
+    watched = Watching(pool, lose_the_machine_of_the_first, gate)
+    done = render_lossless(film, tmp_path / "out.mkv", model, pool=watched)
     _add_machine(cluster, num_cpus=2)
     assert picture_of(done.out) == whole
     assert caplog.text.count("its worker is lost") >= len(lost)  # Ray may put another one there

@@ -27,7 +27,7 @@ from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.journal import Segment
 from vidcolor.pipeline.resolved_job import RenderJob, resolve_render_job
 from vidcolor.rendering.render import Rendered, check_report, render_job, write_report
-from vidcolor.rendering.workdir import begun_with, folder_of, work_on
+from vidcolor.rendering.workdir import folder_of, interrupted_fingerprint, work_on
 from vidcolor.signals import reraise_pending_interrupt
 from vidcolor.workers.choose import create_pool, single_process
 from vidcolor.workers.pool import WorkerPool
@@ -231,5 +231,7 @@ def job_of(task: Task, options: RenderOptions, ledger: Ledger) -> RenderJob:
         VidcolorError: the film or another input cannot be read, or the options are invalid.
     """
     return resolve_render_job(
-        task.film, options, {**ledger.begun_with(task.out), **begun_with(task.out)}
+        task.film,
+        options,
+        {**ledger.last_fingerprint(task.out), **interrupted_fingerprint(task.out)},
     )

@@ -42,7 +42,7 @@ class Ledger:
         self._lock = Lock()
         self._entries = {entry.out: entry for entry in _read(self._path)}
 
-    def begun_with(self, out: Path) -> Fingerprint:
+    def last_fingerprint(self, out: Path) -> Fingerprint:
         """Return the fingerprint of an output, or of the last try; empty if unknown."""
         entry = self._entries.get(self._name(out))
         return {} if entry is None else entry.fingerprint

@@ -48,7 +48,7 @@ class _Anchor:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Carried:
     """The colors that one known frame gives a frame."""
 
     weighted_2hw: Plane
@@ -89,18 +89,18 @@ class Carrier(Generic[Place]):
         for frame in frames:
             chroma_2hw = frame.chroma_2hw
             for layer in self._layers:
-                chroma_2hw = _mixed(chroma_2hw, self._told(layer, frame))
+                chroma_2hw = _mixed(chroma_2hw, self._carried(layer, frame))
             yield replace(frame, chroma_2hw=chroma_2hw, features=None)
 
-    def _told(self, layer: Layer, frame: ColoredFrame[Place]) -> list[_Told]:
+    def _carried(self, layer: Layer, frame: ColoredFrame[Place]) -> list[_Carried]:
         """Return the colors that the nearest known frames give a frame."""
         seconds = self._seconds(frame.place.frame)
         near = [(given.nearness(seconds), given) for given in layer.given]
         nearest = nlargest(layer.most, (pair for pair in near if pair[0]), key=lambda pair: pair[0])
-        return [self._told_by(given, nearness, frame) for nearness, given in nearest]
+        return [self._carried_from(given, nearness, frame) for nearness, given in nearest]
 
     @torch.inference_mode()
-    def _told_by(self, given: Given, nearness: float, frame: ColoredFrame[Place]) -> _Told:
+    def _carried_from(self, given: Given, nearness: float, frame: ColoredFrame[Place]) -> _Carried:
         assert frame.features is not None
         height, width = frame.luma_hw.shape
         anchor = self._anchor(given, height, width)
@@ -109,7 +109,7 @@ class Carrier(Generic[Place]):
         found_3N, alike_N = match(cells, anchor.cells, anchor.known_3N)
         found_4N = torch.cat((found_3N * sureness(alike_N), alike_N[None]))
         found_4hw = _with_motion(_enlarged(found_4N, cells.grid, luma_hw), anchor, luma_hw)
-        return _told_of(found_4hw[:, :height, :width], nearness)
+        return _carried_colors(found_4hw[:, :height, :width], nearness)
 
     def _read(self, given: Given, height: int, width: int) -> _Anchor:
         known = given.known(height, width)
@@ -155,24 +155,24 @@ def _blurred(plane_hw: Plane) -> Plane:
     return np.asarray(cv2.GaussianBlur(plane_hw, (0, 0), BLUR_PIXELS), dtype=np.float32)
 
 
-def _told_of(found_4hw: Plane, nearness: float) -> _Told:
+def _carried_colors(found_4hw: Plane, nearness: float) -> _Carried:
     """Return the colors, clipped to their range, because filters overshoot."""
     weight_hw = found_4hw[2].clip(0, 1)
     weighted_2hw = found_4hw[:2].clip(-weight_hw / 2, weight_hw / 2)
     share_hw = nearness * np.exp(SHARPNESS * (found_4hw[3].clip(0, 1) - 1))
-    return _Told(weighted_2hw, weight_hw, share_hw)
+    return _Carried(weighted_2hw, weight_hw, share_hw)
 
 
-def _mixed(own_2hw: Plane, told: Sequence[_Told]) -> Plane:
+def _mixed(own_2hw: Plane, carried: Sequence[_Carried]) -> Plane:
     """Return a frame's chroma blended with the colors of known frames.
 
     The blend factor is the highest confidence among them.
     """
-    if not told:
+    if not carried:
         return own_2hw
-    total_2hw = np.sum([one.share_hw * one.weighted_2hw for one in told], axis=0)
-    total_hw = np.sum([one.share_hw * one.weight_hw for one in told], axis=0)
+    total_2hw = np.sum([one.share_hw * one.weighted_2hw for one in carried], axis=0)
+    total_hw = np.sum([one.share_hw * one.weight_hw for one in carried], axis=0)
     is_known_2hw = np.broadcast_to(total_hw > 0, own_2hw.shape)
     known_2hw = np.divide(total_2hw, total_hw, out=own_2hw.copy(), where=is_known_2hw)
-    weight_hw = np.max([one.weight_hw for one in told], axis=0)
+    weight_hw = np.max([one.weight_hw for one in carried], axis=0)
     return np.asarray(own_2hw + weight_hw * (known_2hw - own_2hw), dtype=np.float32)

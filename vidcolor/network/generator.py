@@ -69,8 +69,8 @@ class WindowedGenerator(nn.Module):
         grey_BT1hw: Tensor,
         noise_Bnhw: Tensor | None = None,
         mask_B1hw: Tensor | None = None,
-    ) -> Tensor:
-        """Return what the network returns for the middle frame of each window.
+    ) -> tuple[Tensor, Features]:
+        """Return what the network returns for the middle frame of each window, and its features.
 
         Args:
             grey_BT1hw: in [0, 1].
@@ -91,4 +91,4 @@ class WindowedGenerator(nn.Module):
             [scale.unflatten(0, (batch, frames))[:, t] for scale in features] for t in range(frames)
         ]
         previous, current, next_ = per_frame if frames == 3 else per_frame * 3
-        return network.decode(previous, current, next_)
+        return network.decode(previous, current, next_), current

@@ -82,7 +82,13 @@ class TrainOptions:
     perceptual_weight: float = 0.0
     """Weight of the perceptual loss: distance of result and truth in a classifier's features."""
     perceptual_backbone: Path | None = None
-    """Weights of that classifier: torchvision's alexnet, vgg16 or squeezenet1_1 (a .pth file)."""
+    """Weights of that classifier, a .pth file: torchvision's alexnet, vgg16 or squeezenet1_1, or
+    EfficientNet-Lite's, whose classes are compared too."""
+    teacher_weight: float = 0.0
+    """Weight of the teacher's loss: distance of the encoder's features, which sees grey, from those
+    of a classifier that sees color. For efficient-unet."""
+    teacher: Path | None = None
+    """Weights of that classifier: EfficientNet-Lite's of the encoder (a .pth file)."""
     temporal_weight: float = 0.0
     """Weight of the temporal loss: change of color along the film's motion."""
     pair_discriminator: bool = False
@@ -158,7 +164,7 @@ class TrainOptions:
         )
         for option in (
             "pixel_weight", "adversarial_weight", "perceptual_weight", "temporal_weight",
-            "weight_decay", "rarity",
+            "weight_decay", "rarity", "teacher_weight",
         ):  # fmt: skip
             value = getattr(self, option)
             require(value >= 0, f"--{option.replace('_', '-')} {value}: must not be negative")
@@ -169,6 +175,10 @@ class TrainOptions:
         require(
             not self.perceptual_weight or self.perceptual_backbone is not None,
             "--perceptual-weight: needs a classifier; add --perceptual-backbone FILE",
+        )
+        require(
+            not self.teacher_weight or self.teacher is not None,
+            "--teacher-weight: needs a classifier; add --teacher FILE",
         )
         require(
             0 <= self.adversarial_from <= 1 and 0 <= self.average < 1,

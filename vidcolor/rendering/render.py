@@ -1,8 +1,8 @@
 """The verb `render`: a film in, the same film in color out.
 
-What is wished for is identified and checked; the line (`line.py`) renders the segments that are not
-done yet, in this process or by a pool; they are joined, and everything else is carried over. A run
-that is cut short goes on with what it did not finish.
+Inputs and options are checked; the driver (`driver.py`) renders the segments that are not done yet,
+in this process or by a pool; they are joined, and everything else is carried over. A run that was
+cut short resumes with what it did not finish.
 """
 
 import json
@@ -26,7 +26,7 @@ from vidcolor.options.render import RenderOptions
 from vidcolor.pipeline.resolved_job import RenderJob, resolve_render_job
 from vidcolor.pipeline.segment_job import Job, load_model
 from vidcolor.rendering.driver import OnFrame, OnSegment, RenderDriver
-from vidcolor.rendering.workdir import WorkDir, begun_with, work_on
+from vidcolor.rendering.workdir import WorkDir, interrupted_fingerprint, work_on
 from vidcolor.workers.choose import create_pool
 from vidcolor.workers.pool import WorkerPool
 
@@ -84,7 +84,7 @@ def render(
         ModelError: the model is missing, damaged or too large for the memory.
     """
     out = Path(out)
-    begun = {} if options.restart else begun_with(out)
+    begun = {} if options.restart else interrupted_fingerprint(out)
     job = resolve_render_job(source, options, begun)
     return render_job(job, out, on_frame=on_frame, on_segment=on_segment, pool=pool)
 
@@ -111,8 +111,8 @@ def render_job(
     changes = Changes(strict=options.strict)
     plan = check_output(film, out, options, changes)
     given = tuple(open_given(film, resolved.guidance, start=plan.start, end=plan.end))
-    with nullcontext(pool) if pool else create_pool(options) as hands:
-        by = hands or load_model(resolved)
+    with nullcontext(pool) if pool else create_pool(options) as created:
+        renderer = created or load_model(resolved)
         with work_on(out, resolved.fingerprint) as work:
             work.resume(restart=options.restart, is_expendable=options.overwrite)
             resumed = work.frame_count
@@ -120,7 +120,7 @@ def render_job(
             if resumed:
                 log.info("%s: resuming an interrupted render after %d frames", out, resumed)
             job = Job(**vars(resolved), plan=plan, given=given, folder=work.folder)
-            RenderDriver(job, work, changes, on_frame, on_segment).render(by)
+            RenderDriver(job, work, changes, on_frame, on_segment).render(renderer)
             streams = join(work.paths, film, plan, changes, before_rename=work.record_publish)
             return _reported(_rendered(film, work, changes, resumed, streams), options)
 

@@ -191,7 +191,7 @@ def work_on(out: Path | str, fingerprint: Fingerprint) -> Iterator[WorkDir]:
         shutil.rmtree(work.folder, ignore_errors=True)
 
 
-def begun_with(out: Path) -> Fingerprint:
+def interrupted_fingerprint(out: Path) -> Fingerprint:
     """Return the fingerprint of an interrupted render; empty if it finished no segment."""
     record = read_journal(folder_of(out) / JOURNAL)
     return record.fingerprint if record is not None and record.segments else {}

@@ -228,7 +228,7 @@ class GanTrainer:
         grey_BT1hw = grey_from_rgb(rgb_BT3hw, card.grey)
         mask_B1hw = None if mask_B1hw is None else mask_B1hw.to(self.device)
         noise_Bnhw = self.generator_step.noise(grey_BT1hw, self.steps_done, 0)
-        predicted_Bchw = WindowedGenerator(self.result)(grey_BT1hw, noise_Bnhw, mask_B1hw)
+        predicted_Bchw, _ = WindowedGenerator(self.result)(grey_BT1hw, noise_Bnhw, mask_B1hw)
         return chroma_of(predicted_Bchw, luma_B1hw, card.output, card.grey).cpu()
 
     def _parts(self) -> dict[str, Any]:

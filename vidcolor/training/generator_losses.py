@@ -18,6 +18,7 @@ from vidcolor.color import (
 from vidcolor.network.bins import ab_bins, rebalancing_weights, smoothed_prior
 from vidcolor.network.card import Card
 from vidcolor.network.family import Setup
+from vidcolor.network.generator import Features
 from vidcolor.network.outputs import color_space
 from vidcolor.options.train import TrainOptions
 from vidcolor.training.generator_step import StepOutputs
@@ -29,10 +30,13 @@ Terms = dict[str, tuple[float, Tensor]]
 
 @dataclass(frozen=True, kw_only=True)
 class AuxiliaryLosses:
-    """Functions that the perceptual and temporal losses need; None where they are not used."""
+    """Functions that some losses need; None where they are not used."""
 
     perceptual: Callable[[Tensor, Tensor], Tensor] | None = None
     """Distance, a number, of pictures from the truth, both R'G'B' (B, 3, h, w) in [0, 1]."""
+    teaching: Callable[[Features, Tensor], Tensor] | None = None
+    """Distance, a number, of the encoder's features from those that a classifier sees in color.
+    Takes the features, and R'G'B' (B, 3, h, w) in [0, 1]."""
     carry: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
     """Warps color along motion. Takes Y' (B, 1, h, w) of the previous frames and of the frames,
     and color (B, c, h, w) of the previous ones; returns it warped, and where (B, h, w) it is
@@ -75,6 +79,10 @@ class GeneratorTerms:
         terms = {"pixel": (options.pixel_weight, self._pixel_loss(outputs))}
         if options.perceptual_weight:
             terms["perceptual"] = (options.perceptual_weight, self._perceptual_loss(outputs))
+        if options.teacher_weight:
+            assert self.auxiliary_losses.teaching is not None
+            taught = self.auxiliary_losses.teaching(outputs.features, outputs.rgb_B3hw)
+            terms["teacher"] = (options.teacher_weight, taught)
         if options.temporal_weight:
             terms["temporal"] = (options.temporal_weight, self._temporal_loss(outputs))
         return terms

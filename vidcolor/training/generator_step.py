@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vidcolor.color import grey_from_rgb, keep_color, matrix_of, target_from_rgb
 from vidcolor.network.card import Card
-from vidcolor.network.generator import Generator
+from vidcolor.network.generator import Features, Generator
 from vidcolor.network.outputs import color_of, color_space
 from vidcolor.options.train import TrainOptions
 from vidcolor.training.film_damage import damage_film
@@ -33,6 +33,8 @@ class StepOutputs:
     """The generator's output: color, or logits of bins."""
     color_Bchw: Tensor
     """The output as color, in the space of the truth."""
+    features: Features
+    """What the generator's encoder made of the middle frames."""
     before: "StepOutputs | None" = None
     """The frames before these, where a loss needs two."""
 
@@ -77,24 +79,35 @@ class GeneratorStep:
         damaged_BT1hw = self._damaged(grey_BT1hw, step, first)
         noise_Bnhw = self.noise(grey_BT1hw, step, first)
         if not self.uses_two_frames:
-            predicted_Bchw = generator(damaged_BT1hw, noise_Bnhw, mask_B1hw)
+            predicted_Bchw, features = generator(damaged_BT1hw, noise_Bnhw, mask_B1hw)
             return self._outputs(
-                rgb_BT3hw[:, middle], grey_BT1hw[:, middle], mask_B1hw, predicted_Bchw
+                rgb_BT3hw[:, middle], grey_BT1hw[:, middle], mask_B1hw, predicted_Bchw, features
             )
         # The second window is that of a frame with none before it, as at the start of a shot.
-        predicted_Nchw = generator(
+        predicted_Nchw, features = generator(
             torch.cat((damaged_BT1hw, damaged_BT1hw[:, [0, 0, 1]])),
             _twice(noise_Bnhw),
             _twice(mask_B1hw),
         )
+        scales = [scale.split(batch) for scale in features]
         now, before = (
-            self._outputs(rgb_BT3hw[:, t], grey_BT1hw[:, t], mask_B1hw, predicted_Bchw)
-            for t, predicted_Bchw in zip((1, 0), predicted_Nchw.split(batch), strict=True)
-        )
+            self._outputs(
+                rgb_BT3hw[:, t], grey_BT1hw[:, t], mask_B1hw, predicted_Bchw,
+                [scale[place] for scale in scales],
+            )
+            for place, (t, predicted_Bchw) in enumerate(
+                zip((1, 0), predicted_Nchw.split(batch), strict=True)
+            )
+        )  # fmt: skip
         return replace(now, before=before)
 
     def _outputs(
-        self, rgb_B3hw: Tensor, grey_B1hw: Tensor, mask_B1hw: Tensor | None, predicted_Bchw: Tensor
+        self,
+        rgb_B3hw: Tensor,
+        grey_B1hw: Tensor,
+        mask_B1hw: Tensor | None,
+        predicted_Bchw: Tensor,
+        features: Features,
     ) -> StepOutputs:
         card, size = self.card, (grey_B1hw.shape[-2], grey_B1hw.shape[-1])
         if mask_B1hw is not None:
@@ -106,6 +119,7 @@ class GeneratorStep:
             mask_B1hw=mask_B1hw,
             predicted_Bchw=predicted_Bchw,
             color_Bchw=color_of(predicted_Bchw, card.output, size),
+            features=features,
         )
 
     def _masks(self, count: int, step: int, first: int) -> Tensor | None:

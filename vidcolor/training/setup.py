@@ -33,6 +33,7 @@ from vidcolor.network.weights import (
 )
 from vidcolor.options.train import TrainOptions
 from vidcolor.training.checkpoints import FREE_ON_RESUME
+from vidcolor.training.classifier_loss import load_classifier_loss, load_teacher
 from vidcolor.training.gan_step import GanTrainer
 from vidcolor.training.generator_losses import AuxiliaryLosses
 from vidcolor.training.losses import CELLS, count_cells
@@ -94,6 +95,7 @@ def prepare_training(
     card = _card(options, setup, folder, table)
     _check_size(options, card)
     _check_loss(options, card)
+    _check_teacher(options)
     counts = _color_counts(batches, card, options)
     masks = _masks(options, card)
     trainer = GanTrainer(
@@ -142,6 +144,15 @@ def _check_size(options: TrainOptions, card: Card) -> None:
     if options.size % multiple:
         raise OptionsError(
             f"--size {options.size}: must be a multiple of {multiple} for {options.model}"
+        )
+
+
+def _check_teacher(options: TrainOptions) -> None:
+    """Refuse a teacher of another architecture than the encoder."""
+    if options.teacher_weight and options.model != "efficient-unet":
+        raise OptionsError(
+            f"--teacher-weight {options.teacher_weight:g}: is for efficient-unet, whose encoder is "
+            f"EfficientNet-Lite, not for {options.model}; leave it out"
         )
 
 
@@ -202,7 +213,13 @@ def _card_options(options: TrainOptions) -> dict[str, str | float]:
         for key, value in asdict(options).items()
         if value is not None and key not in FREE_ON_RESUME
     }
-    for key in chosen.keys() & {"dataset", "init", "backbone_weights", "perceptual_backbone"}:
+    for key in chosen.keys() & {
+        "dataset",
+        "init",
+        "backbone_weights",
+        "perceptual_backbone",
+        "teacher",
+    }:
         chosen[key] = Path(str(chosen[key])).name
     if options.masks is not None:
         chosen["masks"] = ",".join(Path(kind).name for kind in options.masks.split(","))
@@ -227,9 +244,19 @@ def _color_counts(batches: Batches, card: Card, options: TrainOptions) -> Tensor
 
 
 def _auxiliary_losses(options: TrainOptions) -> AuxiliaryLosses:
-    backbone = options.perceptual_backbone if options.perceptual_weight else None
+    perceptual = teaching = None
+    if options.perceptual_weight and options.perceptual_backbone is not None:
+        classifier = load_classifier_loss(options.perceptual_backbone)
+        perceptual = (
+            load_perceptual_loss(options.perceptual_backbone)
+            if classifier is None
+            else classifier.perceptual
+        )
+    if options.teacher_weight and options.teacher is not None:
+        teaching = load_teacher(options.teacher).teaching
     return AuxiliaryLosses(
-        perceptual=None if backbone is None else load_perceptual_loss(backbone),
+        perceptual=perceptual,
+        teaching=teaching,
         carry=carry if options.temporal_weight else None,
     )
 

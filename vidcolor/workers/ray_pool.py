@@ -66,8 +66,8 @@ def open_ray_pool(where: str, options: RenderOptions) -> Iterator[WorkerPool]:
         size = max(1, _room(needs)) if options.workers in (1, "auto") else int(options.workers)
         log.info("workers: %d on the Ray cluster %s, each with %s", size, where, _in_words(needs))
         actors = _Actors(size, needs, options.store)
-        seats = [_RaySlot(actors) for _ in range(size)]
-        with _StorePool(seats, options.store) if options.store else BasePool(seats) as pool:
+        slots = [_RaySlot(actors) for _ in range(size)]
+        with _StorePool(slots, options.store) if options.store else BasePool(slots) as pool:
             yield pool
 
 

@@ -30,6 +30,12 @@ LAST_OF_A_SIZE = (0, 1, 2, 4, 6)
 STEM_CHANNELS = 32
 """Of the first convolution; Lite's is not scaled."""
 
+HEAD_CHANNELS = 1280
+"""Of the last convolution, before the classes; Lite's is not scaled."""
+
+CLASSES = 1000
+"""Of ImageNet's challenge."""
+
 EPSILON = 1e-3
 """Of batch norms, as in the TensorFlow original."""
 
@@ -113,6 +119,40 @@ class EfficientNetLite(nn.Module):
             if place in LAST_OF_A_SIZE:
                 scales.append(x)
         return scales
+
+
+class EfficientNetLiteClassifier(nn.Module):
+    """The whole classifier, of the 1,000 classes of ImageNet.
+
+    features, logits_BK = EfficientNetLiteClassifier(0)(rgb_B3hw)
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.features = EfficientNetLite(number)
+        self.head = _filter(self.features.channels[-1], HEAD_CHANNELS, 1)
+        self.classes = nn.Linear(HEAD_CHANNELS, CLASSES)
+
+    def forward(self, rgb_B3hw: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the encoder's features, and logits (B, 1000); R'G'B' in [-1, 1]."""
+        features = self.features(rgb_B3hw)
+        return features, self.logits(features[-1])
+
+    def logits(self, deepest_BChw: Tensor) -> Tensor:
+        """Return the logits (B, 1000) of features at 1/32."""
+        logits_BK: Tensor = self.classes(self.head(deepest_BChw).mean(dim=(-2, -1)))
+        return logits_BK
+
+    def from_published(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return published weights under the names that they have here."""
+        named = published_names(state, self.features)
+        layers = {"_conv_head.": "head.0.", "_bn1.": "head.1.", "_fc.": "classes."}
+        return {f"features.{name}": value for name, value in named.items()} | {
+            name.replace(theirs, ours): value
+            for name, value in state.items()
+            for theirs, ours in layers.items()
+            if name.startswith(theirs)
+        }
 
 
 class _Same(nn.Conv2d):

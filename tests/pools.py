@@ -1,4 +1,4 @@
-"""Crews that tests render with: real ones, of which something is known."""
+"""Pools that tests render with: real ones, of which something is known."""
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +27,7 @@ class Shuffling:
 
 
 class Watching:
-    """Lets another pool render, and remembers which parts it took and gave back.
+    """Lets another pool render, and remembers which tasks it took and gave back.
 
     `on_task` is called with how many it took before, each time that it takes one. Workers receive
     tasks through the gate, if there is one.
