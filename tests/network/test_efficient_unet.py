@@ -29,7 +29,7 @@ def _network(lite: int = 0) -> EfficientUNet:
     return EfficientUNet(EfficientUNetConfig(lite=lite, widths=(32, 16, 16, 8)))
 
 
-def _published(encoder: EfficientNetLite) -> dict[str, Tensor]:
+def published_encoder(encoder: EfficientNetLite) -> dict[str, Tensor]:
     """Return an encoder's weights named and ordered as the published file has them."""
     state = {}
 
@@ -57,7 +57,7 @@ def _learned(state: dict[str, Tensor]) -> int:
 
 @pytest.mark.parametrize(("lite", "parameters"), [(0, 4_652_008), (1, 5_416_680), (2, 6_092_072)])
 def test_with_its_classifier_the_encoder_has_the_published_number_of_parameters(lite, parameters):
-    assert _learned(_published(EfficientNetLite(lite))) == parameters
+    assert _learned(published_encoder(EfficientNetLite(lite))) == parameters
 
 
 def test_published_weights_become_the_encoders(tmp_path):
@@ -65,14 +65,14 @@ def test_published_weights_become_the_encoders(tmp_path):
     for value in source.features.state_dict().values():
         if value.is_floating_point():
             value.uniform_(0.5, 1.5)
-    torch.save(_published(source.features), tmp_path / "lite2.pth")
+    torch.save(published_encoder(source.features), tmp_path / "lite2.pth")
     load_imagenet_encoder(network, tmp_path / "lite2.pth")
     for name, value in network.features.state_dict().items():
         assert torch.equal(value, source.features.state_dict()[name]), name
 
 
 def test_weights_of_another_size_are_refused(tmp_path):
-    torch.save(_published(EfficientNetLite(0)), tmp_path / "lite0.pth")
+    torch.save(published_encoder(EfficientNetLite(0)), tmp_path / "lite0.pth")
     with pytest.raises(ModelError, match=r"lite0\.pth: features\.\S+ does not fit"):
         load_imagenet_encoder(_network(2), tmp_path / "lite0.pth")
 
