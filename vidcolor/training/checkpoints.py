@@ -47,10 +47,13 @@ def load_checkpoint(folder: Path, trainer: GanTrainer, options: TrainOptions) ->
         saved, state = content["options"], content["state"]
     except Exception as error:
         raise ModelError(f"{path}: is not a valid checkpoint: {error}") from error
+    # An older version did not have every option: it trained as the default does.
+    defaults = asdict(TrainOptions(dataset=options.dataset))
+    before = {key: saved.get(key, str(defaults[key])) for key in defaults}
     differing = [
-        f"--{key.replace('_', '-')} {value} (was {saved.get(key)})"
+        f"--{key.replace('_', '-')} {value} (was {before[key]})"
         for key, value in asdict(options).items()
-        if key not in FREE_ON_RESUME and str(value) != saved.get(key)
+        if key not in FREE_ON_RESUME and str(value) != before[key]
     ]
     if differing:
         raise OptionsError(
